@@ -1,0 +1,123 @@
+"""The contract of a connector: what can be called, and how a call is made.
+
+A connector receives plain arguments, never a trigger message. It does not retry, does not keep anything,
+and does not judge a status: that is the service's.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing found in a description or a connection: what is wrong, where, and what would be right.
+
+    `line` and `column` count from 1; 0 means unknown. `pointer` is a JSON pointer into the document.
+    """
+
+    severity: Literal["error", "warning", "info"]
+    code: str
+    message: str
+    fix: str = ""
+    file: str = ""
+    pointer: str = ""
+    line: int = 0
+    column: int = 0
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What the backend answered. Header names are lower case; `body` is cut at the connection's cap.
+
+    `truncated` says that more came than we kept. `elapsed` is in seconds, from send to last byte read.
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    truncated: bool = False
+    elapsed: float = 0.0
+
+    def header(self, name: str) -> str | None:
+        """Return the first value of a header by its lower-case name."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
+
+
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that is ready to be made: everything but credentials and per-attempt headers.
+
+    `digest` is a hash over method, URL, headers and body as rendered: two preparations of the same
+    arguments under the same key are equal. `request` belongs to the connector.
+    """
+
+    operation: str
+    key: str
+    digest: bytes
+    request: Any
+
+
+class OperationInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What the outside is told of an operation: id, words and schemas (JSON Schema with `$ref`s kept)."""
+
+    id: str
+    aliases: tuple[str, ...] = ()
+    title: str = ""
+    description: str = ""
+    method: str = ""
+    path: str = ""
+    deprecated: bool = False
+    input_schema: dict[str, Any] = {}
+    output_schemas: dict[str, Any] = {}
+    takes_key: bool = False  # whether the description declares an idempotency key
+    problem: str = ""  # why it cannot be called, "" when it can
+
+
+class Connector(ABC):
+    """Performs operations of one backend.
+
+    The order of calls is `check`? `open` (`prepare` `call`)* `close`. `prepare` is pure and may be called
+    at any time; `close` is harmless twice and in any state.
+    """
+
+    @abstractmethod
+    async def check(self) -> list[Finding]:
+        """Report what is wrong or doubtful, without calling any operation that changes something."""
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Get ready to call. Does not have to reach the backend."""
+
+    @abstractmethod
+    def operations(self) -> Mapping[str, OperationInfo]:
+        """Return all operations by id; a broken one carries its `problem`."""
+
+    @abstractmethod
+    def prepare(self, operation: str, arguments: Mapping[str, Any], *, key: str) -> Prepared:
+        """Build the request without sending it. Raise Refused with every reason when it cannot be built.
+
+        Values in `arguments` are JSON values; `msgspec.Raw` stands for a JSON token that is copied as it is.
+        """
+
+    @abstractmethod
+    async def call(self, prepared: Prepared, *, deadline: float, headers: Mapping[str, str]) -> Answer:
+        """Make the call once, within `deadline` seconds in all; `headers` are added for this attempt.
+
+        Return any answer of the backend. Raise RetryLater when nothing was sent, OutcomeUnknown when
+        something may have been, Refused when it may not be sent at all.
+        """
+
+    @abstractmethod
+    def show(self, prepared: Prepared) -> dict[str, Any]:
+        """Return the exact request for people (`method`, `url`, `headers`, `body`), secrets masked."""
+
+    @abstractmethod
+    async def login_again(self) -> bool:
+        """Drop cached credentials so that the next call logs in anew; False when there are none."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Let go of all connections. Twice is harmless, in any state."""

@@ -1,0 +1,1 @@
+"""Benchmarks: they measure and print, they never fail a build by time."""

@@ -1,0 +1,8 @@
+"""Sources of trigger messages. Importing this package imports no adapter and no driver."""
+
+from typing import Final
+
+SOURCES: Final[dict[str, str]] = {
+    "webhook": "triggers.webhook:WebhookSource",
+}
+"""Registry: kind → "module:Class", resolved on first use by `pkgutil.resolve_name`."""
