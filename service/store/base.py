@@ -103,7 +103,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     """The end of one attempt and what follows.
 
     It holds only while the run is RUNNING, owned by this store's epoch, and on attempt `number`: otherwise
-    the attempt is recorded and the state stays. `event` is ADVANCE, SUCCEED, RETRY, FAIL, HOLD or
+    the attempt is recorded and the state stays. `event` is ADVANCE, SUCCEED, RETRY, FAIL, HOLD, EXPIRE or
     GIVE_BACK (then `attempt` is None and the attempt counter goes back by one). With ADVANCE the next
     step's attempt is recorded as started in the same transaction: its number is `number + 1`.
     `answers` are the encoded answers of the steps so far, None to keep what is stored. `also` are messages

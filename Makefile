@@ -1,0 +1,43 @@
+# Everything a newcomer needs is here; `make help` lists it.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench fmt requirements crash clean
+BIN := .venv/bin
+ONCE ?=
+KILLS ?= 300
+START := $(shell date +%s)
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+setup: ## make .venv with the requirements to run
+	@scripts/setup runtime
+
+demo: setup ## the whole job in one command: webhooks in, rules, calls out (ONCE=1: end by itself)
+	@ONCE=$(ONCE) $(BIN)/pointsman demo
+
+check: ## the quick part: format, lint, types, layers, unit and contract tests
+	@scripts/setup dev
+	@scripts/check quick
+
+test: ## everything CI does (KILLS=n: how many kills the crash suite makes)
+	@scripts/setup dev
+	@KILLS=$(KILLS) scripts/check all
+
+crash: ## the crash suite alone, KILLS=n times
+	@scripts/setup dev
+	@KILLS=$(KILLS) scripts/check crash
+
+bench: ## measure: the whole way, ingest, store, match, render, call (WHAT=match: one of them)
+	@scripts/setup dev
+	@$(BIN)/python -m bench $(WHAT)
+
+fmt: ## format the code and mend what can be mended by itself
+	@scripts/setup dev
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix-only --quiet .
+
+requirements: ## lock the requirements anew, with hashes
+	@scripts/setup dev
+	@scripts/lock
+
+clean: ## remove what was made here
+	@rm -rf .venv .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist

@@ -1,0 +1,404 @@
+"""Takes batches in: gives each message its identity, matches it, and has it stored.
+
+Matching is in memory; one `store.accept` per message, many messages per commit. What intake returns is on
+disk. It never calls a backend; deliveries that are born running go to the dispatcher from the commit's
+callback, in the slots that were reserved before.
+"""
+
+import asyncio
+import hashlib
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+import msgspec
+import structlog
+
+from service.delivery import State
+from service.errors import Unavailable
+from service.job import Job, hops
+from service.rules.cel import Budget, EvaluationError
+from service.rules.model import Hit, Rule, Ruleset, condition, key_of
+from service.store.base import Entry, NewRun, RejectEntry, RunKey, Store, Stored
+from service.store.ids import message_id, reject_id
+from triggers.base import Accepted, Batch, Reject
+from triggers.message import TriggerMessage, document, head
+
+log = structlog.get_logger(__name__)
+
+MATCH_BUDGET: Final = 200_000
+"""Evaluation steps for one message over all rules (`when` and `key`)."""
+
+MAX_HOPS: Final = 16
+"""A message that has made more hops than this is refused: rules feed each other in a circle."""
+
+SAMPLES: Final = 5
+"""How many failures of a rule's `when` are kept to show."""
+
+OWN_SOURCE: Final = "pointsman"
+"""The source of messages about the service's own troubles."""
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_encode_meta: Final = msgspec.json.Encoder().encode
+
+
+class Lanes(Protocol):
+    """What intake needs of the dispatcher."""
+
+    def reserve(self, connection: str) -> tuple[int, bool]:
+        """Return the lane number, and whether a slot in memory was reserved."""
+
+    def cancel(self) -> None:
+        """Give a reserved slot back."""
+
+    def hand_over(self, connection: str, job: Job) -> None:
+        """Take a delivery that was born running."""
+
+    def nudge(self, connection: str | None = None) -> None:
+        """Look for due work."""
+
+
+class WhenFailure(msgspec.Struct, frozen=True):
+    """One message on which a rule's `when` failed."""
+
+    at: int
+    type: str
+    id: str
+    error: str
+
+
+class _Taken(msgspec.Struct, frozen=True):
+    """What a message's commit callback needs: the ruleset that matched it, not the one that is live then."""
+
+    source: str
+    message: TriggerMessage
+    now: int
+    ruleset: Ruleset
+    hits: list[Hit]
+    runs: tuple[NewRun, ...]
+    seen: dict[str, Any] | None
+
+
+class RuleCounts:
+    """What happened to one rule since the process started."""
+
+    __slots__ = ("failures", "matched", "when_errors")
+
+    def __init__(self) -> None:
+        self.matched = 0
+        self.when_errors = 0
+        self.failures: deque[WhenFailure] = deque(maxlen=SAMPLES)
+
+
+class Intake:
+    """Takes batches in. All methods are called on the event loop; none waits.
+
+    `wall_ms` is the wall clock (when something was received), `clock_ms` the service's steady clock.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        lanes: Lanes,
+        *,
+        clock_ms: Callable[[], int],
+        reached: Callable[[str], None],
+        new_id: Callable[[], str],
+    ) -> None:
+        self._store = store
+        self._lanes = lanes
+        self._clock_ms = clock_ms
+        self._reached = reached
+        self._new_id = new_id
+        self._sources: dict[str, int] = {}
+        self._ruleset = Ruleset(0, ())
+        self.rules: dict[int, RuleCounts] = {}
+        self.accepted: dict[str, int] = {"new": 0, "known": 0, "conflict": 0, "rejected": 0, "refused": 0}
+        self.last_at: dict[str, int] = {}
+        self.unmatched = 0
+
+    def use(self, ruleset: Ruleset, sources: Mapping[str, int]) -> None:
+        """Match against this ruleset from now on; `sources` gives each source's number in the store."""
+        self._ruleset = ruleset
+        self._sources = dict(sources)
+
+    @property
+    def ruleset(self) -> Ruleset:
+        """The ruleset that messages are matched against now."""
+        return self._ruleset
+
+    def take(self, source: str, batch: Sequence[TriggerMessage | Reject]) -> asyncio.Future[Accepted]:
+        """Store a batch; the future resolves after the commit, or fails with Unavailable.
+
+        When it fails nothing of a batch of one was stored; of a larger batch the rest is known when the
+        source brings it again.
+        """
+        future: asyncio.Future[Accepted] = asyncio.get_running_loop().create_future()
+        if not batch:
+            future.set_result(Accepted())
+            return future
+        gathering = _Gathering(len(batch), future, self._reached)
+        for place, item in enumerate(batch):
+            try:
+                self._take_one(source, item, gathering, place)
+            except Unavailable as error:
+                self.accepted["refused"] += 1
+                gathering.failed(error)
+        return future
+
+    async def emit(
+        self, source: str, batch: Sequence[TriggerMessage | Reject], position: bytes | None = None
+    ) -> Accepted:
+        """Store a batch for a source that runs. Raise Unavailable when it was not stored."""
+        if position is not None:
+            raise NotImplementedError("no source of this version has a position")
+        return await self.take(source, batch)
+
+    def receive(self, source: str, batch: Batch) -> asyncio.Future[Accepted]:
+        """Store what an HTTP request brought."""
+        return self.take(source, batch.items)
+
+    # -- one message
+
+    def _take_one(
+        self, source: str, item: TriggerMessage | Reject, gathering: "_Gathering", place: int
+    ) -> None:
+        now = self._clock_ms()
+        self.last_at[source] = now
+        if isinstance(item, Reject):
+            self._store.accept(self._reject(source, item, now), self._rejected(gathering, place))
+            return
+        if hops(item) > MAX_HOPS:
+            looping = Reject(
+                reason="too-many-hops",
+                detail=f"more than {MAX_HOPS} hops: the rules feed each other in a circle",
+                data=item.data or b"",
+                meta=item.meta,
+            )
+            self._store.accept(self._reject(source, looping, now), self._rejected(gathering, place))
+            return
+        hits, seen = self.match(source, item, now)
+        runs, reserved = self._runs(hits)
+        taken = _Taken(source, item, now, self._ruleset, hits, runs, seen)
+
+        def done(stored: Stored | Exception) -> None:
+            if isinstance(stored, Exception):
+                self._cancel(reserved)
+                self.accepted["refused"] += 1
+                gathering.failed(stored)
+                return
+            self._stored(taken, stored)
+            gathering.stored(place, stored, message_id(stored.number))
+
+        try:
+            self._store.accept(self._entry(source, item, now, runs), done)
+        except Unavailable:
+            self._cancel(reserved)
+            raise
+
+    def match(
+        self, source: str, message: TriggerMessage, now: int
+    ) -> tuple[list[Hit], dict[str, Any] | None]:
+        """Return the rules that a message matches, and the JSON object they saw if it was needed."""
+        if message.format == "json":
+            candidates = self._ruleset.candidates(source, head(message), message.data)
+            seen = None
+        else:
+            seen = document(message)
+            candidates = self._ruleset.candidates(source, seen, None)
+        if not candidates:
+            self.unmatched += 1
+            return [], seen
+        budget, hits = Budget(MATCH_BUDGET), []
+        variables: dict[str, object] | None = None
+        for rule in candidates:
+            if rule.when is not None or rule.key is not None:
+                if variables is None:
+                    seen = document(message) if seen is None else seen
+                    variables = {"event": seen, "data": seen.get("data"), "meta": seen["meta"], "steps": {}}
+                hit = self._evaluate(rule, variables, budget, message, now)
+                if hit is None:
+                    continue
+            else:
+                hit = Hit(rule)
+            self._counts(rule).matched += 1
+            hits.append(hit)
+        if not hits:
+            self.unmatched += 1
+        return hits, seen
+
+    def _evaluate(
+        self, rule: Rule, variables: Mapping[str, object], budget: Budget, message: TriggerMessage, now: int
+    ) -> Hit | None:
+        try:
+            if not condition(rule, variables, budget):
+                return None
+        except EvaluationError as error:
+            counts = self._counts(rule)
+            counts.when_errors += 1
+            counts.failures.append(WhenFailure(now, message.type, message.id, str(error)))
+            return None
+        try:
+            return Hit(rule, key_of(rule, variables, budget))
+        except EvaluationError as error:
+            return Hit(rule, None, f"key: {error}")
+
+    def _counts(self, rule: Rule) -> RuleCounts:
+        counts = self.rules.get(rule.number)
+        if counts is None:
+            counts = self.rules[rule.number] = RuleCounts()
+        return counts
+
+    def _runs(self, hits: Sequence[Hit]) -> tuple[tuple[NewRun, ...], list[bool]]:
+        """Return the runs to be born, and for each whether a slot is reserved for it."""
+        runs, reserved = [], []
+        for hit in hits:
+            rule = hit.rule
+            lane, slot = self._lanes.reserve(rule.steps[0].connection)
+            if hit.problem and slot:
+                self._lanes.cancel()
+                slot = False
+            state = State.DEAD if hit.problem else State.RUNNING if slot else State.PENDING
+            run_key = None
+            if hit.key is not None and rule.mode != "parallel":
+                run_key = hashlib.blake2b(hit.key, digest_size=16).digest()
+            runs.append(
+                NewRun(
+                    rule=rule.number, lane=lane, state=state, mode=rule.mode, key=run_key, reason=hit.problem
+                )
+            )
+            reserved.append(slot)
+        return tuple(runs), reserved
+
+    def _entry(self, source: str, message: TriggerMessage, now: int, runs: tuple[NewRun, ...]) -> Entry:
+        identity = f"{source}\0{message.source}\0{message.id}".encode("utf-8", "surrogatepass")
+        return Entry(
+            source=self._sources[source],
+            received_at=now,
+            type=message.type,
+            record=_encode(message),
+            ruleset=self._ruleset.number,
+            identity=hashlib.blake2b(identity, digest_size=16).digest(),
+            body=hashlib.blake2b(message.data or b"", digest_size=16).digest(),
+            runs=runs,
+        )
+
+    def _reject(self, source: str, reject: Reject, now: int) -> RejectEntry:
+        return RejectEntry(
+            source=self._sources[source],
+            received_at=now,
+            reason=reject.reason,
+            detail=reject.detail,
+            data=reject.data,
+            meta=_encode_meta(reject.meta),
+        )
+
+    def _rejected(self, gathering: "_Gathering", place: int) -> Callable[[Stored | Exception], None]:
+        def done(stored: Stored | Exception) -> None:
+            if isinstance(stored, Exception):
+                self.accepted["refused"] += 1
+                gathering.failed(stored)
+                return
+            self.accepted["rejected"] += 1
+            gathering.stored(place, stored, reject_id(stored.number))
+
+        return done
+
+    def _cancel(self, reserved: Sequence[bool]) -> None:
+        for slot in reserved:
+            if slot:
+                self._lanes.cancel()
+
+    def _stored(self, taken: "_Taken", stored: Stored) -> None:
+        """Hand over what was born running; give the other slots back. Called in the commit's callback."""
+        self.accepted[stored.verdict] += 1
+        fresh = stored.verdict == "new"
+        for place, (hit, run) in enumerate(zip(taken.hits, taken.runs, strict=True)):
+            state = stored.states[place] if fresh else None
+            connection = hit.rule.steps[0].connection
+            if run.state is State.RUNNING and state is not State.RUNNING:
+                self._lanes.cancel()
+            if state is State.RUNNING:
+                job = Job(
+                    RunKey(stored.number, hit.rule.number, 1),
+                    taken.message,
+                    source=taken.source,
+                    ruleset=taken.ruleset,
+                    ruleset_number=taken.ruleset.number,
+                    started_at=taken.now,
+                    received_at=taken.now,
+                    mode=hit.rule.mode,
+                    seen=taken.seen,
+                )
+                self._lanes.hand_over(connection, job)
+            elif state is State.PENDING:
+                self._lanes.nudge(connection)
+
+    # -- the service's own troubles
+
+    def trouble(self, kind: str, subject: str, data: Mapping[str, object], cause: str) -> Entry | None:
+        """Return a message about the service's own trouble as an entry; None when it would cause itself.
+
+        Its deliveries are born pending: the dispatcher finds them when the entry is stored.
+        """
+        if cause == OWN_SOURCE:
+            return None
+        now = self._clock_ms()
+        message = TriggerMessage(
+            id=self._new_id(),
+            source="/pointsman",
+            type=kind,
+            subject=subject,
+            datacontenttype="application/json",
+            format="json",
+            data=msgspec.json.encode(data),
+            meta={"kind": "pointsman"},
+        )
+        hits, _seen = self.match(OWN_SOURCE, message, now)
+        runs, reserved = self._runs(hits)
+        self._cancel(reserved)
+        pending = tuple(
+            msgspec.structs.replace(run, state=State.PENDING) if run.state is State.RUNNING else run
+            for run in runs
+        )
+        return self._entry(OWN_SOURCE, message, now, pending)
+
+
+class _Gathering:
+    """Collects what became of the items of one batch and resolves its future when all are stored."""
+
+    __slots__ = ("_error", "_future", "_ids", "_left", "_reached", "known", "new", "rejected")
+
+    def __init__(self, count: int, future: asyncio.Future[Accepted], reached: Callable[[str], None]) -> None:
+        self._left = count
+        self._future = future
+        self._ids = [""] * count
+        self._error: Exception | None = None
+        self._reached = reached
+        self.new = self.known = self.rejected = 0
+
+    def stored(self, place: int, stored: Stored, public: str) -> None:
+        self._ids[place] = public if stored.verdict in ("new", "known") else reject_id(stored.number)
+        if stored.verdict == "new":
+            self.new += 1
+        elif stored.verdict == "known":
+            self.known += 1
+        else:
+            self.rejected += 1
+        self._one_less()
+
+    def failed(self, error: Exception) -> None:
+        self._error = error
+        self._one_less()
+
+    def _one_less(self) -> None:
+        self._left -= 1
+        if self._left or self._future.done():
+            return
+        self._reached("ingest.before_answer")
+        if self._error is not None:
+            self._future.set_exception(self._error)
+            return
+        self._future.set_result(
+            Accepted(new=self.new, known=self.known, rejected=self.rejected, ids=tuple(self._ids))
+        )

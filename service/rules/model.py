@@ -1,0 +1,97 @@
+"""The rules of one ruleset, compiled. Pure and immutable: a change of any rule makes another ruleset."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+
+from service.retry import Policy
+from service.rules.cel import ABSENT, Budget, EvaluationError, Program, to_json
+from service.rules.compile import Matcher, compile_patterns
+from service.rules.mapping import Template
+from service.rules.pattern import Pattern
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One call in a rule's `do` list. `timeout_ms` None: the connection's."""
+
+    name: str
+    connection: str
+    operation: str
+    arguments: Template
+    retry: Policy = field(default_factory=Policy)
+    on: Mapping[str, str] = field(default_factory=dict)
+    on_unknown: Literal["retry", "dead"] = "retry"
+    timeout_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One rule. `number` is never reused; `sources` None means all of them."""
+
+    number: int
+    name: str
+    sources: frozenset[str] | None
+    pattern: Pattern | None
+    when: Program | None
+    key: Program | None
+    mode: Literal["parallel", "queued", "single", "restart"]
+    steps: tuple[Step, ...]
+    paused: bool = False
+
+
+class Hit(msgspec.Struct, frozen=True):
+    """A rule that a message matched, with its evaluated key (encoded JSON) or why there is none."""
+
+    rule: Rule
+    key: bytes | None = None
+    problem: str = ""
+
+
+class Ruleset:
+    """All rules of one configuration, ready to match. One matcher per source, made on first use."""
+
+    __slots__ = ("_matchers", "by_number", "number", "rules")
+
+    def __init__(self, number: int, rules: Sequence[Rule]) -> None:
+        self.number = number
+        self.rules = tuple(rules)
+        self.by_number = {rule.number: rule for rule in rules}
+        self._matchers: dict[str, tuple[tuple[Rule, ...], Matcher]] = {}
+
+    def candidates(self, source: str, head: Mapping[str, Any], data: bytes | None) -> list[Rule]:
+        """Return the rules whose `from` and `match` take this message, in the order of the file.
+
+        `data` is the JSON text, None when the message has no JSON data (then `head` may hold `data`).
+        """
+        found = self._matchers.get(source)
+        if found is None:
+            rules = tuple(rule for rule in self.rules if rule.sources is None or source in rule.sources)
+            found = (rules, compile_patterns([rule.pattern for rule in rules]))
+            self._matchers[source] = found
+        rules, matcher = found
+        return [rules[index] for index in matcher.match_message(head, data)]
+
+
+def condition(rule: Rule, variables: Mapping[str, object], budget: Budget) -> bool:
+    """Return whether a rule's `when` holds. Raise EvaluationError; a value that is not a bool is one."""
+    if rule.when is None:
+        return True
+    value = rule.when.evaluate(variables, budget)
+    if value is True or value is False:
+        return value
+    raise EvaluationError(
+        f"`when` must be true or false, it is {type(value).__name__}", 0, len(rule.when.text)
+    )
+
+
+def key_of(rule: Rule, variables: Mapping[str, object], budget: Budget) -> bytes | None:
+    """Return a rule's key as encoded JSON, None when it has none. Raise EvaluationError."""
+    if rule.key is None:
+        return None
+    value = rule.key.evaluate(variables, budget)
+    if value is ABSENT:
+        raise EvaluationError("the key is absent", 0, len(rule.key.text))
+    return msgspec.json.encode(to_json(value), order="deterministic")
