@@ -1,0 +1,417 @@
+"""From a configuration to what runs: the ruleset, and the descriptions and connections that it needs.
+
+Everything that can be wrong in a rule is found here, all of it at once, each problem with its JSON pointer.
+No network, no store, no secret value: `check` and `serve` build the same way. A plan never changes.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from actions.errors import Refused
+from actions.serialize import expand_server
+from actions.specs import read_spec
+from actions.specs.model import LOCATIONS, Operation, Spec
+from service.config.model import Configuration, ConnectionConfig, RuleConfig, StepConfig
+from service.errors import Invalid, Problem, nearest
+from service.retry import Policy
+from service.rules.cel import Budget, CELError, EvaluationError, Program, compile_expression
+from service.rules.mapping import Template, TemplateErrors, compile_template, escape, problems_of
+from service.rules.model import Rule, Ruleset, Step, condition
+from service.rules.pattern import Pattern, parse_pattern
+
+TEST_BUDGET: Final = 200_000
+"""Evaluation steps for one example of a rule."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedConnection:
+    """A connection with the description it uses: enough to make its connector."""
+
+    name: str
+    config: ConnectionConfig
+    spec: Spec
+    spec_digest: str
+    server: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A whole configuration, built. `problems` holds the warnings too; with an error nothing may run."""
+
+    configuration: Configuration
+    ruleset: Ruleset
+    connections: Mapping[str, PlannedConnection]
+    problems: tuple[Problem, ...]
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        """The problems that keep the plan from running."""
+        return tuple(problem for problem in self.problems if problem.severity == "error")
+
+
+def build(
+    configuration: Configuration,
+    files: Mapping[str, bytes],
+    *,
+    number: int = 0,
+    rule_number: Callable[[str], int] | None = None,
+    strict: bool = True,
+) -> Plan:
+    """Build a plan. `files` are the descriptions' bytes by the path that `connectors` names.
+
+    `rule_number` gives a rule's number in the store; without a store rules count from 1. `strict` False
+    skips what only a person who writes the file wants to know (the rules' tests): a stored ruleset was
+    checked when it was made.
+    """
+    return _Builder(configuration, files, number, rule_number, strict=strict).build()
+
+
+@lru_cache(maxsize=64)
+def _read(digest: str, name: str, content: bytes) -> Spec:  # noqa: ARG001 - the digest is the cache's key
+    return read_spec({name: content})
+
+
+class _Builder:
+    def __init__(
+        self,
+        configuration: Configuration,
+        files: Mapping[str, bytes],
+        number: int,
+        rule_number: Callable[[str], int] | None,
+        *,
+        strict: bool,
+    ) -> None:
+        self.configuration = configuration
+        self.files = files
+        self.number = number
+        counted = {name: place for place, name in enumerate(configuration.rules, 1)}
+        self.rule_number = rule_number or counted.__getitem__
+        self.strict = strict
+        self.problems: list[Problem] = []
+
+    def build(self) -> Plan:
+        specs = self._specs()
+        connections = self._connections(specs)
+        rules = []
+        for name, config in self.configuration.rules.items():
+            rule = self._rule(name, config, connections)
+            if rule is not None:
+                rules.append(rule)
+        return Plan(
+            configuration=self.configuration,
+            ruleset=Ruleset(self.number, rules),
+            connections=connections,
+            problems=tuple(self.problems),
+        )
+
+    def _problem(self, pointer: str, message: str, code: str, **more: Any) -> None:
+        self.problems.append(Problem(message=message, code=code, pointer=pointer, **more))
+
+    # -- connectors and connections
+
+    def _specs(self) -> dict[str, tuple[Spec, str]]:
+        specs = {}
+        for name, config in self.configuration.connectors.items():
+            pointer = f"/connectors/{escape(name)}/spec"
+            content = self.files.get(config.spec)
+            if content is None:
+                self._problem(pointer, "the description cannot be read", "no-spec", found=config.spec)
+                continue
+            digest = hashlib.blake2b(content, digest_size=16).hexdigest()
+            spec = _read(digest, config.spec, content)
+            for finding in spec.findings:
+                if finding.severity == "info":
+                    continue
+                place = f"{finding.file or config.spec}:{finding.line}" if finding.line else config.spec
+                self._problem(
+                    pointer,
+                    f"{place}: {finding.message}",
+                    finding.code,
+                    severity=finding.severity if not spec.operations else "warning",
+                    fix=finding.fix,
+                )
+            if spec.operations:
+                specs[name] = (spec, digest)
+            elif not any(finding.severity == "error" for finding in spec.findings):
+                self._problem(pointer, "the description has no operation", "no-operation", found=config.spec)
+        return specs
+
+    def _connections(self, specs: Mapping[str, tuple[Spec, str]]) -> dict[str, PlannedConnection]:
+        connections = {}
+        for name, config in self.configuration.connections.items():
+            pointer = f"/connections/{escape(name)}"
+            if config.connector not in self.configuration.connectors:
+                continue  # said by the configuration's own check
+            if config.connector not in specs:
+                continue  # said above
+            spec, digest = specs[config.connector]
+            server = self._server(pointer, config, spec)
+            if server is None:
+                continue
+            connections[name] = PlannedConnection(
+                name=name, config=config, spec=spec, spec_digest=digest, server=server
+            )
+        return connections
+
+    def _server(self, pointer: str, config: ConnectionConfig, spec: Spec) -> str | None:
+        if config.server is not None:
+            return config.server
+        if not spec.servers:
+            self._problem(
+                pointer, "the description names no server", "no-server", fix="say `server:` in the connection"
+            )
+            return None
+        try:
+            url = expand_server(spec.servers[0], config.variables)
+        except Refused as error:
+            for where, text in error.problems or (("", str(error)),):
+                self._problem(f"{pointer}/variables{where}", text, "server-variable")
+            return None
+        if not url.startswith(("http://", "https://")):
+            self._problem(
+                pointer,
+                "the description's server is not a whole URL",
+                "relative-server",
+                found=url,
+                fix="say `server: https://…` in the connection",
+            )
+            return None
+        return url
+
+    # -- rules
+
+    def _rule(
+        self, name: str, config: RuleConfig, connections: Mapping[str, PlannedConnection]
+    ) -> Rule | None:
+        pointer = f"/rules/{escape(name)}"
+        before = sum(problem.severity == "error" for problem in self.problems)
+        pattern = self._pattern(f"{pointer}/match", config.match)
+        when = self._expression(f"{pointer}/when", config.when)
+        key = self._expression(f"{pointer}/key", config.key)
+        if config.mode != "parallel" and config.key is None and self.strict:
+            self._problem(
+                pointer,
+                f"mode {config.mode} without `key`: all messages of the rule are one key",
+                "mode-without-key",
+                severity="warning",
+            )
+        if config.mode != "parallel" and key is None:
+            key = compile_expression("'all'")
+        steps = []
+        for place, step in enumerate(config.do):
+            made = self._step(f"{pointer}/do/{place}", step, connections)
+            if made is not None:
+                steps.append(made)
+        self._check_step_references(pointer, steps)
+        if sum(problem.severity == "error" for problem in self.problems) > before or len(steps) < len(
+            config.do
+        ):
+            return None
+        rule = Rule(
+            number=self.rule_number(name),
+            name=name,
+            sources=frozenset(config.from_) if config.from_ is not None else None,
+            pattern=pattern,
+            when=when,
+            key=key,
+            mode=config.mode,
+            steps=tuple(steps),
+            paused=config.paused,
+        )
+        if self.strict:
+            self._run_tests(pointer, rule, config)
+        return rule
+
+    def _pattern(self, pointer: str, match: Any) -> Pattern | None:
+        if match is None:
+            return None
+        try:
+            return parse_pattern(match)
+        except Invalid as error:
+            for problem in error.problems:
+                self._add_below(pointer, problem)
+            return None
+
+    def _add_below(self, pointer: str, problem: Problem) -> None:
+        self._problem(
+            pointer + problem.pointer,
+            problem.message,
+            problem.code,
+            severity=problem.severity,
+            offset=problem.offset,
+            found=problem.found,
+            fix=problem.fix,
+        )
+
+    def _expression(self, pointer: str, text: str | None) -> Program | None:
+        if text is None:
+            return None
+        try:
+            return compile_expression(text)
+        except CELError as error:
+            self.problems.extend(problems_of(error, pointer))
+            return None
+
+    def _step(
+        self, pointer: str, config: StepConfig, connections: Mapping[str, PlannedConnection]
+    ) -> Step | None:
+        arguments = self._template(f"{pointer}/with", config.with_)
+        connection = connections.get(config.connection)
+        if connection is None:
+            return None  # said elsewhere: unknown, or broken itself
+        operation = self._operation(f"{pointer}/call", config, connection)
+        if operation is None or arguments is None:
+            return None
+        self._check_arguments(f"{pointer}/with", config, operation, connection.spec)
+        if self.strict and config.on_unknown == "retry" and operation.method.upper() in ("POST", "PATCH"):
+            self._warn_about_repeats(pointer, config, operation)
+        return Step(
+            name=config.name or operation.id,
+            connection=config.connection,
+            operation=operation.id,
+            arguments=arguments,
+            retry=Policy(
+                total=_ms(config.retry.for_), first=_ms(config.retry.first), longest=_ms(config.retry.max)
+            ),
+            on=dict(config.on),
+            on_unknown=config.on_unknown,
+            timeout_ms=_ms(config.timeout) if config.timeout is not None else None,
+        )
+
+    def _template(self, pointer: str, tree: Any) -> Template | None:
+        try:
+            return compile_template(tree)
+        except TemplateErrors as error:
+            for problem in error.problems:
+                self._add_below(pointer, problem)
+            return None
+
+    def _operation(self, pointer: str, config: StepConfig, connection: PlannedConnection) -> Operation | None:
+        operation = connection.spec.find(config.operation)
+        if operation is None:
+            known = [alias for one in connection.spec.operations.values() for alias in (one.id, *one.aliases)]
+            near = nearest(config.operation, known)
+            self._problem(
+                pointer,
+                f"connector {connection.config.connector} has no operation {config.operation}",
+                "unknown-operation",
+                offset=len(config.connection) + 1,
+                found=config.operation,
+                fix=f"did you mean {near}?" if near else "`pointsman connectors` lists them",
+            )
+            return None
+        if operation.problem:
+            self._problem(
+                pointer,
+                f"operation {config.operation} cannot be called: {operation.problem}",
+                "broken-operation",
+                offset=len(config.connection) + 1,
+            )
+            return None
+        return operation
+
+    def _check_arguments(self, pointer: str, config: StepConfig, operation: Operation, spec: Spec) -> None:
+        """Compare the top level of `with` with the operation's inputs: unknown and missing names."""
+        schema = spec.input_schema(operation)
+        self._check_names(pointer, config.with_, schema, operation.id)
+        for group in LOCATIONS if operation.grouped else ():
+            inner, given = schema["properties"].get(group), config.with_.get(group)
+            if inner is not None and isinstance(given, dict):
+                self._check_names(f"{pointer}/{group}", given, inner, operation.id)
+
+    def _check_names(
+        self, pointer: str, given: Mapping[str, Any], schema: Mapping[str, Any], operation: str
+    ) -> None:
+        properties = schema.get("properties", {})
+        for name in given:
+            if name not in properties:
+                near = nearest(name, list(properties))
+                self._problem(
+                    f"{pointer}/{escape(name)}",
+                    f"operation {operation} has no input {name}",
+                    "unknown-input",
+                    found=name,
+                    fix=f"did you mean {near}?"
+                    if near
+                    else f"it takes: {', '.join(properties) or 'nothing'}",
+                )
+        for name in schema.get("required", ()):
+            has_default = isinstance(properties.get(name), dict) and "default" in properties[name]
+            if name not in given and not has_default:
+                self._problem(
+                    pointer,
+                    f"operation {operation} needs {name}",
+                    "missing-input",
+                    fix=f"give {name}: … under `with`",
+                )
+
+    def _warn_about_repeats(self, pointer: str, config: StepConfig, operation: Operation) -> None:
+        if not operation.key_header:
+            self._problem(
+                f"{pointer}/call",
+                f"{operation.method.upper()} {operation.path} declares no idempotency header: a call whose "
+                "outcome is unknown is made again and may happen twice",
+                "may-repeat",
+                severity="warning",
+                fix="on_unknown: dead, when twice is worse than never",
+                found=config.call,
+            )
+
+    def _check_step_references(self, pointer: str, steps: list[Step]) -> None:
+        """An expression may look at the answers of earlier steps only."""
+        earlier: set[str] = set()
+        for place, step in enumerate(steps):
+            for leaf, program in step.arguments.programs:
+                for path in program.reads:
+                    if len(path) < 2 or path[0] != "steps" or path[1] in earlier:
+                        continue
+                    near = nearest(path[1], list(earlier))
+                    self._problem(
+                        f"{pointer}/do/{place}/with{leaf}",
+                        f"no earlier step is called {path[1]}",
+                        "unknown-step",
+                        found=path[1],
+                        fix=f"did you mean {near}?"
+                        if near
+                        else f"earlier steps: {', '.join(earlier) or 'none'}",
+                    )
+            if step.name in earlier:
+                self._problem(f"{pointer}/do/{place}", f"two steps are called {step.name}", "duplicate-step")
+            earlier.add(step.name)
+
+    def _run_tests(self, pointer: str, rule: Rule, config: RuleConfig) -> None:
+        """Try the rule on its own examples."""
+        for place, test in enumerate(config.tests):
+            message = _example(test.message, rule)
+            try:
+                matched = (rule.pattern is None or rule.pattern.matches(message)) and condition(
+                    rule, _variables(message), Budget(TEST_BUDGET)
+                )
+                seen = "match" if matched else "no match"
+            except EvaluationError as error:
+                seen = f"no match: {error}"
+            if seen.partition(":")[0] != test.expect:
+                self._problem(
+                    f"{pointer}/tests/{place}",
+                    f"the rule's test {test.name!r} expects {test.expect}",
+                    "rule-test",
+                    found=seen,
+                )
+
+
+def _example(message: Mapping[str, Any], rule: Rule) -> dict[str, Any]:
+    """Complete the message of a rule's test with the attributes every message has."""
+    source = next(iter(sorted(rule.sources)), "test") if rule.sources else "test"
+    made = {"specversion": "1.0", "id": "test", "source": f"/sources/{source}", "type": "test", "meta": {}}
+    return {**made, **message}
+
+
+def _variables(message: Mapping[str, Any]) -> dict[str, object]:
+    return {"event": message, "data": message.get("data"), "meta": message["meta"], "steps": {}}
+
+
+def _ms(duration: Any) -> int:
+    return int(duration.total_seconds() * 1000)
