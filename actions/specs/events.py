@@ -1,0 +1,206 @@
+"""Text as a stream of events: what the loader builds values from and finds positions with.
+
+This file holds the shape of the events, the collector of findings and the lenient reader of JSON text; YAML
+text becomes the same events in `load`. Nothing here recurses or builds values.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple, Protocol
+
+from actions.base import Finding
+
+MAX_SAME: Final = 50
+"""How many findings of one code a document lists."""
+
+Place = tuple[int, int]
+"""Line and column, both from 1."""
+
+NOWHERE: Final[Place] = (0, 0)
+
+_GAP: Final = re.compile(r"(?:[\s\ufeff]+|//[^\n]*|#[^\n]*|/\*.*?\*/)*", re.DOTALL)
+_WORD: Final = re.compile(r"[A-Za-z0-9+\-.]+")
+_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
+_NEARLY: Final = re.compile(r"True|False|None|NaN|-?Infinity|[-+]?[0-9]*\.?[0-9]*(?:[eE][-+]?[0-9]+)?")
+_CONTROL: Final = re.compile(r"[\x00-\x1f]")
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
+
+class Broken(Exception):
+    """The text cannot be read on from `place`."""
+
+    def __init__(self, message: str, place: Place) -> None:
+        super().__init__(message)
+        self.place = place
+
+
+class Event(NamedTuple):
+    """`kind` is `{` or `[` (opens), `}` (closes either), `v` (a scalar or a key) or `*` (an alias).
+
+    A `plain` scalar was written without quotes, hence is resolved to null, a boolean or a number.
+    `mark` is for the `place` of the source that made the event.
+    """
+
+    kind: str
+    text: str
+    plain: bool
+    mark: Any
+    anchor: str | None = None
+
+
+class Source(Protocol):
+    """Text that gives events; the stream is balanced, or ends with Broken."""
+
+    def events(self) -> Iterator[Event]:
+        """Read the text from its beginning."""
+
+    def place(self, mark: Any) -> Place:
+        """Return where an event stands."""
+
+
+class Report:
+    """Collects the findings of one document, a bounded number of each code."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.findings: list[Finding] = []
+        self._counts: Counter[str] = Counter()
+
+    def add(self, code: str, message: str, place: Place, *, pointer: str = "", error: bool = False) -> None:
+        """Add a finding, unless there are enough of this code."""
+        self._counts[code] += 1
+        if self._counts[code] > MAX_SAME:
+            return
+        if self._counts[code] == MAX_SAME:
+            message += " (more of these are not listed)"
+        self.findings.append(
+            Finding(
+                severity="error" if error else "warning",
+                code=code,
+                message=message,
+                file=self.file,
+                pointer=pointer,
+                line=place[0],
+                column=place[1],
+            )
+        )
+
+
+def offset_place(text: str, offset: int) -> Place:
+    """Return line and column of a character."""
+    return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
+
+
+class JSONText:
+    """The events of JSON text, read leniently; everything that is not strict JSON is reported."""
+
+    def __init__(self, text: str, report: Report) -> None:
+        self._text = text
+        self._report = report
+        self._string_at = json.JSONDecoder(strict=False).raw_decode
+        self._open: list[str] = []
+
+    def place(self, mark: Any) -> Place:
+        """Return where an event stands; marks are offsets."""
+        return offset_place(self._text, mark)
+
+    def events(self) -> Iterator[Event]:
+        """Read the text from its beginning."""
+        text, open_, want = self._text, self._open, "value"
+        open_.clear()
+        at = self._skip(0)
+        while at < len(text):
+            char = text[at]
+            if want == "end":
+                raise Broken("not JSON: there is more after the end", self.place(at))
+            if char in "}]" and want != "pair":
+                self._check_close(char, want, at)
+                yield Event("}", "", False, at)
+                open_.pop()
+                at, want = at + 1, "comma" if open_ else "end"
+            elif want == "comma":
+                if char == ",":
+                    at += 1
+                else:
+                    self._lenient("a comma is missing", at)
+                want = "key after comma" if open_[-1] == "{" else "value after comma"
+            elif want.startswith("key"):
+                key, after = self._key(at)
+                yield Event("v", key, False, at)
+                at, want = after, "pair"
+            elif char in "{[":
+                yield Event(char, "", False, at)
+                open_.append(char)
+                at, want = at + 1, "key" if char == "{" else "value"
+            else:
+                value, plain, after = self._scalar(at)
+                yield Event("v", value, plain, at)
+                at, want = after, "comma" if open_ else "end"
+            at = self._skip(at)
+        if want != "end":
+            raise Broken("not JSON: the text ends too early", self.place(len(text)))
+
+    def _lenient(self, message: str, offset: int) -> None:
+        self._report.add("not-strict-json", f"not strict JSON: {message}", self.place(offset))
+
+    def _check_close(self, char: str, want: str, at: int) -> None:
+        if not self._open or char != ("}" if self._open[-1] == "{" else "]"):
+            raise Broken(f"not JSON: {char!r} closes nothing", self.place(at))
+        if want.endswith("after comma"):
+            self._lenient("a comma before the end", at)
+
+    def _skip(self, at: int) -> int:
+        match = _GAP.match(self._text, at)
+        end = match.end() if match else at
+        gap = self._text[at:end]
+        if gap and not gap.isspace() and gap.strip("\ufeff \t\r\n"):
+            self._lenient("a comment", at + len(gap) - len(gap.lstrip()))
+        return end
+
+    def _key(self, at: int) -> tuple[str, int]:
+        if self._text[at] != '"':
+            raise Broken("not JSON: a key in double quotes expected", self.place(at))
+        key, after = self._string(at)
+        after = self._skip(after)
+        if self._text[after : after + 1] != ":":
+            raise Broken("not JSON: ':' expected after the key", self.place(min(after, len(self._text))))
+        return key, after + 1
+
+    def _string(self, at: int) -> tuple[str, int]:
+        try:
+            value, end = self._string_at(self._text, at)
+        except json.JSONDecodeError as error:
+            raise Broken(f"not JSON: {error.msg}", self.place(error.pos)) from error
+        control = _CONTROL.search(self._text, at, end)
+        if control:
+            self._lenient("a raw control character in a string", control.start())
+        if _SURROGATE.search(value):
+            self._lenient("half a surrogate pair, read as U+FFFD", at)
+            value = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return value, end
+
+    def _scalar(self, at: int) -> tuple[str, bool, int]:
+        char = self._text[at]
+        if char == '"':
+            value, end = self._string(at)
+            return value, False, end
+        if char in ",}]":
+            self._lenient("a value is missing, read as null", at)
+            return "null", True, at
+        match = _WORD.match(self._text, at)
+        word = match.group() if match else ""
+        if word and word not in {"true", "false", "null"} and not _NUMBER.fullmatch(word):
+            if not _NEARLY.fullmatch(word):
+                word = ""
+            else:
+                self._lenient(f"{word} instead of a JSON value", at)
+        if not word:
+            raise Broken(f"not JSON: a value expected, found {self._text[at : at + 12]!r}", self.place(at))
+        return "null" if word == "None" else word, True, at + len(word)
+
+
+def escape(token: str) -> str:
+    """Return a key as one token of a JSON pointer."""
+    return token.replace("~", "~0").replace("/", "~1") if "~" in token or "/" in token else token

@@ -1,0 +1,207 @@
+"""The parts of an operation of OpenAPI 3: parameters, body, answers.
+
+A Draft reads them for one operation or webhook and keeps what is wrong with it: `problems` refuse it,
+`degraded` says what of it was left out.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from actions.specs.events import escape
+from actions.specs.model import Body, Location, Media, Parameter, Response, Schema, Style
+from actions.specs.reading import TOKEN, Reading, extras, preferred, text
+from actions.specs.references import Unresolved
+
+TEMPLATE: Final = re.compile(r"\{([^{}]*)\}")
+_STYLES: Final[dict[Location, tuple[Style, ...]]] = {
+    "path": ("simple", "label", "matrix"),
+    "query": ("form", "spaceDelimited", "pipeDelimited", "deepObject"),
+    "header": ("simple",),
+    "cookie": ("form",),
+}
+_OWN_HEADERS: Final = frozenset({"authorization", "content-type", "accept"})
+"""Header parameters of these names shall be ignored (OpenAPI 3, Parameter Object)."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """An operation or trigger while it is read: its own findings make its `problem` and `degraded`."""
+
+    reading: Reading
+    name: str
+    pointer: str
+    problems: list[str] = field(default_factory=list)
+    degraded: list[str] = field(default_factory=list)
+
+    def refuse(self, reason: str) -> None:
+        """Keep a reason why this cannot be called."""
+        self.problems.append(reason)
+
+    def degrade(self, code: str, reason: str, pointer: str) -> None:
+        """Keep what was left out, as a finding too."""
+        self.degraded.append(reason)
+        self.reading.add(code, f"{self.name}: {reason}", pointer)
+
+    def follow(self, value: Any, what: str) -> Any:
+        """Return a part behind its references; None, and the operation refused, where there is none."""
+        try:
+            found = self.reading.registry.follow(value)
+        except Unresolved as reason:
+            self.refuse(f"{what} {reason}")
+            return None
+        if not isinstance(found, dict):
+            self.refuse(f"{what} is not an object")
+            return None
+        return found
+
+    def parameters(
+        self, path: str, item: Mapping[str, Any], value: Mapping[str, Any]
+    ) -> tuple[Parameter, ...]:
+        """Read the parameters of a path item and of what stands on it; the latter win."""
+        merged: dict[tuple[str, str], Parameter] = {}
+        item_pointer = self.pointer.rpartition("/")[0]
+        for holder, pointer in ((item, item_pointer), (value, self.pointer)):
+            listed = holder.get("parameters")
+            if listed is not None and not isinstance(listed, list):
+                self.refuse("`parameters` is not an array")
+                continue
+            for index, entry in enumerate(listed or ()):
+                one = self._parameter(entry, f"{pointer}/parameters/{index}")
+                if one:
+                    merged[one.name, one.location] = one
+        self._fit_path(path, merged)
+        return tuple(merged.values())
+
+    def _fit_path(self, path: str, merged: dict[tuple[str, str], Parameter]) -> None:
+        """Add the path parameters that were forgotten, leave out those that stand nowhere."""
+        sent, _, fragment = path.partition("#")  # a fragment is part of the name only: it is never sent
+        for name in dict.fromkeys(TEMPLATE.findall(sent)):
+            if (name, "path") not in merged:
+                reason = f"the path parameter {name} is not declared; taken as text"
+                self.degrade("path-parameter", reason, self.pointer)
+                schema = {"type": "string"}
+                merged[name, "path"] = Parameter(name=name, location="path", required=True, schema=schema)
+        for one in [one for one in merged.values() if one.location == "path"]:
+            if f"{{{one.name}}}" not in sent:
+                del merged[one.name, "path"]
+                if f"{{{one.name}}}" not in fragment:
+                    reason = f"the path parameter {one.name} is not in the path; left out"
+                    self.degrade("path-parameter", reason, self.pointer)
+
+    def _parameter(self, entry: Any, pointer: str) -> Parameter | None:
+        value = self.follow(entry, "a parameter")
+        if value is None:
+            return None
+        name, location = text(value.get("name")), value.get("in")
+        if not name or location not in _STYLES:
+            message = f"the parameter {name!r} in {location!r} is no parameter of OpenAPI 3; left out"
+            self.degrade("parameter", message, pointer)
+            if value.get("required") is True:
+                self.refuse(f"the required parameter {name!r} in {location!r} cannot be sent")
+            return None
+        if location == "header" and name.lower() in _OWN_HEADERS:
+            return None
+        if location in {"header", "cookie"} and not TOKEN.fullmatch(name):
+            self.refuse(f"the {location} name {name[:80]!r} cannot be sent")
+            return None
+        default: Style = _STYLES[location][0]
+        style = value.get("style", default)
+        if style not in _STYLES[location]:
+            reason = f"the style {text(style)[:40]!r} does not fit {name} in {location}; sent as {default}"
+            self.degrade("parameter-style", reason, pointer)
+            style = default
+        content = value.get("content")
+        content_type, media = (
+            next(iter(content.items())) if isinstance(content, dict) and content else ("", value)
+        )
+        explode = value.get("explode")
+        return Parameter(
+            name=name,
+            location=location,
+            required=value.get("required") is True or location == "path",
+            schema=_schema(media.get("schema") if isinstance(media, dict) else None),
+            style=style,
+            explode=explode if isinstance(explode, bool) else style == "form",
+            allow_reserved=value.get("allowReserved") is True,
+            content_type=content_type,
+            twice_encoded=value.get("x-ms-url-encoding") == "double",
+            deprecated=value.get("deprecated") is True,
+            description=text(value.get("description")),
+            extras=extras(value),
+        )
+
+    def body(self, value: Any) -> Body | None:
+        """Read a `requestBody`."""
+        if value is None:
+            return None
+        found = self.follow(value, "the request body")
+        if found is None:
+            return None
+        media = self._content(found.get("content"), f"{self.pointer}/requestBody/content")
+        if not media:
+            self.degrade("no-content", "the request body names no media type; left out", self.pointer)
+            return None
+        return Body(
+            media=preferred(media),
+            required=found.get("required") is True,
+            description=text(found.get("description")),
+            extras=extras(found),
+        )
+
+    def _content(self, value: Any, pointer: str) -> list[Media]:
+        content = []
+        for name, entry in self.reading.mapping(value, pointer).items():
+            try:
+                found = self.reading.registry.follow(entry)
+            except Unresolved as reason:
+                self.degrade("content", f"{name} {reason}", pointer)
+                found = {}
+            media = found if isinstance(found, dict) else {}
+            encoding, examples = media.get("encoding"), media.get("examples")
+            named = examples if isinstance(examples, dict) else {}
+            if "example" in media:
+                named = {"example": {"value": media["example"]}, **named}
+            content.append(
+                Media(
+                    type=name.strip(),
+                    schema=_schema(media.get("schema")),
+                    encoding=encoding if isinstance(encoding, dict) else {},
+                    examples=named,
+                )
+            )
+        return content
+
+    def responses(self, value: Any) -> dict[str, Response]:
+        """Read `responses`, by status as written."""
+        responses = {}
+        pointer = f"{self.pointer}/responses"
+        for status, entry in self.reading.mapping(value, pointer).items():
+            if status.startswith("x-"):
+                continue
+            at = f"{pointer}/{escape(status)}"
+            try:
+                found = self.reading.registry.follow(entry)
+            except Unresolved as reason:
+                self.degrade("response", f"the answer {status} {reason}", at)
+                found = {}
+            response = self.reading.mapping(found, at)
+            headers = self.reading.mapping(response.get("headers"), f"{at}/headers")
+            responses[status] = Response(
+                media=preferred(self._content(response.get("content"), f"{at}/content")),
+                headers={
+                    name: _schema(self.reading.registry.schema(header).get("schema"))
+                    for name, header in headers.items()
+                },
+                description=text(response.get("description")),
+                extras=extras(response),
+            )
+        return responses
+
+    def _header(self, value: Any) -> Schema:
+        return _schema(self.reading.registry.schema(value).get("schema"))
+
+
+def _schema(value: Any) -> Schema:
+    return value if isinstance(value, dict | bool) else {}

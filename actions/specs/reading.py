@@ -1,0 +1,174 @@
+"""What every reader does the same way: collecting findings, forgiving wrong types, naming operations.
+
+A reader is one file with one class. It gets a bundle and returns a Spec; it neither raises for anything that
+can stand in a document nor touches anything outside the bundle.
+"""
+
+import hashlib
+import re
+from abc import ABC, abstractmethod
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Final, Literal
+
+from actions.base import Finding
+from actions.specs.load import Bundle
+from actions.specs.model import PREFERENCE, Media, Spec
+from actions.specs.references import Registry, dangling
+
+MAX_SAME: Final = 50
+"""How many findings of one code a description lists; refused operations are listed all."""
+MAX_ID: Final = 64
+
+METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+
+TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+"""What may be the name of a header (RFC 9110)."""
+
+CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+
+IDEMPOTENCY: Final = re.compile(r"(?:x-)?idempotency-?key", re.IGNORECASE)
+
+_USABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
+_WORDS: Final = re.compile(r"[^A-Za-z0-9]+")
+
+
+class Reader(ABC):
+    """Reads one format."""
+
+    kind: ClassVar[str]
+
+    @abstractmethod
+    def sniff(self, bundle: Bundle) -> bool:
+        """Say whether the root document is in this format, by its marks alone."""
+
+    @abstractmethod
+    def read(self, bundle: Bundle) -> Spec:
+        """Read a bundle that `sniff` accepted. Never raises: what is wrong is in the findings."""
+
+
+class Reading:
+    """The state of one reading: the findings so far, and the registry."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._document = bundle.root
+        self._counts: Counter[str] = Counter()
+        self.registry = Registry(bundle.root.value, name=bundle.root.name)
+        self.findings: list[Finding] = []
+
+    def add(
+        self,
+        code: str,
+        message: str,
+        pointer: str,
+        *,
+        fix: str = "",
+        severity: Literal["error", "warning", "info"] = "warning",
+    ) -> None:
+        """Add a finding about the value at a pointer, unless there are enough of its code."""
+        self._counts[code] += 1
+        if self._counts[code] > MAX_SAME and code != "operation-refused":
+            return
+        if self._counts[code] == MAX_SAME and code != "operation-refused":
+            message += " (more of these are not listed)"
+        found = Finding(severity=severity, code=code, message=message, fix=fix, pointer=pointer)
+        self.findings.append(found)
+
+    def mapping(self, value: Any, pointer: str) -> dict[str, Any]:
+        """Return a JSON object; anything else is empty, with a finding unless it was absent."""
+        return value if isinstance(value, dict) else self._wrong(value, "an object", pointer, {})
+
+    def listing(self, value: Any, pointer: str) -> list[Any]:
+        """Return a JSON array; anything else is empty, with a finding unless it was absent."""
+        return value if isinstance(value, list) else self._wrong(value, "an array", pointer, [])
+
+    def _wrong(self, value: Any, wanted: str, pointer: str, instead: Any) -> Any:
+        if value is not None:
+            self.add("wrong-type", f"{wanted} should stand here; left out", pointer)
+        return instead
+
+    def check_references(self) -> None:
+        """Add a finding for every reference that leads nowhere."""
+        for pointer, _, reason in dangling(self.registry, self.registry.root):
+            self.add(f"reference-{reason.why}", str(reason), pointer, fix="anything is allowed there")
+
+    def finish(self) -> tuple[Finding, ...]:
+        """Return all findings, those of loading first, each with its place in the text."""
+        return (*self._document.findings, *self._document.place(self.findings))
+
+
+def text(value: Any) -> str:
+    """Return what people are to read; numbers and booleans as they would be written, else nothing."""
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, int | float) else ""
+
+
+def extras(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the `x-…` members of an object."""
+    return {key: member for key, member in value.items() if key.startswith("x-")}
+
+
+def preferred(media: Iterable[Media]) -> tuple[Media, ...]:
+    """Return media types in the order of preference; equals keep the order of the description."""
+    return tuple(sorted(media, key=lambda one: PREFERENCE.index(one.kind)))
+
+
+def slug(method: str, path: str) -> str:
+    """Return a name made of method and path: `get_orders_by_id`, at most MAX_ID characters long."""
+    words = _WORDS.sub("_", path.replace("{", "/by_")).strip("_") or "root"
+    name = f"{method.lower()}_{words}" if method else words
+    return name if len(name) <= MAX_ID else f"{name[: MAX_ID - 9]}_{_digest(method, path)}"
+
+
+def _digest(method: str, path: str) -> str:
+    return hashlib.sha256(f"{method.upper()} {path}".encode()).hexdigest()[:8]
+
+
+def assign_ids(wanted: Sequence[tuple[str, str, str]]) -> list[str]:
+    """Return an id for each (original name, method, path), none twice.
+
+    The original name is the id where it is usable and unique, else the slug of method and path, else that
+    slug with a hash. An id depends on what stands at this method and path and on what collides with it,
+    never on the order, so that it survives the next version of the description.
+    """
+    ids = ["" for _ in wanted]
+    choices: tuple[Callable[[str, str, str], str], ...] = (
+        lambda name, method, path: name if _USABLE.fullmatch(name) else slug(method, path),
+        lambda _, method, path: slug(method, path),
+        lambda _, method, path: f"{slug(method, path)[: MAX_ID - 9]}_{_digest(method, path)}",
+    )
+    open_ = list(range(len(wanted)))
+    taken: set[str] = set()
+    for choose in choices:
+        groups: dict[str, list[int]] = defaultdict(list)
+        for index in open_:
+            groups[choose(*wanted[index])].append(index)
+        open_ = []
+        for name, members in groups.items():
+            if len(members) > 1 or name in taken:
+                open_.extend(members)
+            else:
+                ids[members[0]] = name
+                taken.add(name)
+    for index in open_:  # the same method and path twice: only their order is left
+        count, name = 2, choices[-1](*wanted[index])
+        while f"{name}_{count}" in taken:
+            count += 1
+        ids[index] = f"{name}_{count}"
+        taken.add(ids[index])
+    return ids
+
+
+def aliases_of(owners: Iterable[tuple[str, tuple[str, ...]]]) -> dict[str, str]:
+    """Return alias → id, without the aliases that several share or that are ids themselves."""
+    found: dict[str, str] = {}
+    shared: set[str] = set()
+    ids = set()
+    for owner, names in owners:
+        ids.add(owner)
+        for name in names:
+            if name in found and found[name] != owner:
+                shared.add(name)
+            found[name] = owner
+    return {name: owner for name, owner in found.items() if name not in shared and name not in ids}

@@ -1,0 +1,214 @@
+"""From events to a value, and from JSON pointers to the places where they stand.
+
+Neither recurses: depth and the expansion of aliases are bounded by count, never by the stack.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from actions.specs.events import Broken, Event, Place, Report, Source, escape
+
+MAX_DEPTH: Final = 256
+"""What lies deeper is read as null, with a finding: encoders and validators of others do recurse."""
+ABSURD_DEPTH: Final = 10_000
+MAX_ALIASED: Final = 1_000_000
+"""How many values all aliases of a document together may stand for, after expansion."""
+
+_INTEGER: Final = re.compile(r"[-+]?[0-9]+")
+_FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_RADIX: Final = re.compile(r"0(?:o[0-7]+|x[0-9a-fA-F]+)")
+_CONSTANTS: Final[dict[str, Any]] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+_NUMERIC: Final = frozenset("0123456789+-.")
+
+
+def _core(text: str) -> Any:
+    """Resolve a plain scalar by the core schema of YAML 1.2; what has no JSON value stays text."""
+    if text in _CONSTANTS:
+        return _CONSTANTS[text]
+    if text[0] not in _NUMERIC or len(text) > 400:
+        return text
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if _FLOAT.fullmatch(text):
+        number = float(text)
+        return number if abs(number) != float("inf") else text
+    return int(text, 0) if _RADIX.fullmatch(text) else text
+
+
+_NO_KEY: Final = object()
+_DROP: Final = object()
+_MERGE: Final = object()
+
+
+@dataclass(slots=True)
+class _Frame:
+    """A container that is still open. `size` and `height` count what it holds, aliases expanded."""
+
+    value: dict[str, Any] | list[Any]
+    anchor: str | None = None
+    key: Any = _NO_KEY
+    mark: Any = None
+    merges: list[Any] = field(default_factory=list)
+    size: int = 1
+    height: int = 0
+
+
+class Builder:
+    """Makes the value out of the events, without recursion."""
+
+    def __init__(self, source: Source, report: Report) -> None:
+        self._source = source
+        self._report = report
+        self._stack = [_Frame([])]
+        self._anchors: dict[str, tuple[Any, int, int] | None] = {}  # None: still open
+        self._aliased = 0
+
+    def build(self) -> Any:
+        """Return the value, None for a document without one. Raises Broken."""
+        skipping = 0
+        for event in self._source.events():
+            kind = event.kind
+            if skipping:
+                skipping += (kind in "{[") - (kind == "}")
+                if skipping > ABSURD_DEPTH:
+                    raise Broken(f"nested deeper than {ABSURD_DEPTH} levels", self._source.place(event.mark))
+            elif kind == "v":
+                self._scalar(event)
+            elif kind == "}":
+                self._close(event)
+            elif kind == "*":
+                self._alias(event)
+            elif len(self._stack) > MAX_DEPTH:
+                self._warn("too-deep", f"below {MAX_DEPTH} levels everything is read as null", event)
+                self._add(None, 1, 0, event)
+                skipping = 1
+            else:
+                if event.anchor:
+                    self._anchors[event.anchor] = None
+                self._stack.append(_Frame({} if kind == "{" else [], event.anchor))
+        values = self._stack[0].value
+        return values[0] if isinstance(values, list) and values else None
+
+    def _warn(self, code: str, message: str, event: Event) -> None:
+        self._report.add(code, message, self._source.place(event.mark), pointer=self._pointer())
+
+    def _pointer(self) -> str:
+        tokens = []
+        for frame in self._stack[1:]:
+            if isinstance(frame.value, list):
+                tokens.append(str(len(frame.value)))
+            elif isinstance(frame.key, str):
+                tokens.append(escape(frame.key))
+        return "".join("/" + token for token in tokens)
+
+    def _scalar(self, event: Event) -> None:
+        frame = self._stack[-1]
+        value: Any = event.text
+        if frame.key is _NO_KEY and isinstance(frame.value, dict):
+            frame.key = _MERGE if event.plain and value == "<<" else value
+            frame.mark = event.mark
+        else:
+            value = _core(value) if event.plain else value
+            self._add(value, 1, 0, event)
+        if event.anchor:
+            self._anchors[event.anchor] = (value, 1, 0)
+
+    def _close(self, event: Event) -> None:
+        frame = self._stack.pop()
+        if isinstance(frame.value, dict):
+            for part in (part for one in frame.merges for part in (one if isinstance(one, list) else [one])):
+                if isinstance(part, dict):
+                    for key, value in part.items():
+                        frame.value.setdefault(key, value)
+                else:
+                    self._warn("yaml-merge", "`<<` needs a mapping; ignored", event)
+        if frame.anchor:
+            self._anchors[frame.anchor] = (frame.value, frame.size, frame.height)
+        self._add(frame.value, frame.size, frame.height, event)
+
+    def _alias(self, event: Event) -> None:
+        name = event.anchor or ""
+        known = self._anchors.get(name)
+        if known is None:
+            why = "contains itself" if name in self._anchors else "is not defined"
+            self._warn("yaml-alias", f"the alias *{name} {why}; read as null", event)
+            known = (None, 1, 0)
+        value, size, height = known
+        self._aliased += size
+        if self._aliased > MAX_ALIASED or len(self._stack) + height > MAX_DEPTH:
+            self._warn("yaml-alias", f"the alias *{name} stands for too much; read as null", event)
+            self._aliased -= size
+            value, size, height = None, 1, 0
+        self._add(value, size, height, event)
+
+    def _add(self, value: Any, size: int, height: int, event: Event) -> None:
+        frame = self._stack[-1]
+        frame.size += size
+        frame.height = max(frame.height, height + 1)
+        if isinstance(frame.value, list):
+            frame.value.append(value)
+        elif frame.key is _NO_KEY:
+            frame.key, frame.mark = value if isinstance(value, str) else _DROP, event.mark
+            if frame.key is _DROP:
+                self._warn("yaml-key", "a key that is not text; left out", event)
+        else:
+            if frame.key is _MERGE:
+                frame.merges.append(value)
+            elif frame.key is not _DROP:
+                if frame.key in frame.value:
+                    message = f"the key {frame.key[:80]!r} stands here twice; the last one counts"
+                    place = self._source.place(frame.mark)
+                    self._report.add("duplicate-key", message, place, pointer=self._pointer())
+                frame.value[frame.key] = value
+            frame.key = _NO_KEY
+
+
+@dataclass(slots=True)
+class _Step:
+    """A container on the way to wanted pointers; `pointer` is None where none of them lies below."""
+
+    pointer: str | None
+    index: int | None  # None: a mapping
+    key: Any = _NO_KEY
+    mark: Any = None
+
+
+def find(source: Source, wanted: Iterable[str]) -> dict[str, Place]:
+    """Return where the wanted pointers and their ancestors stand."""
+    prefixes = {""}
+    for pointer in wanted:
+        tokens = pointer.split("/")
+        prefixes.update("/".join(tokens[: count + 1]) for count in range(len(tokens)))
+    found: dict[str, Place] = {}
+    stack: list[_Step] = []
+    for event in source.events():
+        if event.kind == "}":
+            stack.pop()
+            continue
+        here, mark = _next(stack[-1], event) if stack else ("", event.mark)
+        if here in prefixes:
+            found[here] = source.place(mark)
+        else:
+            here = None
+        if event.kind in "{[":
+            stack.append(_Step(here, None if event.kind == "{" else 0))
+    return found
+
+
+def _next(step: _Step, event: Event) -> tuple[Any, Any]:
+    """Return pointer and mark of the value that begins here; no pointer for keys and beside the way."""
+    if step.index is not None:
+        step.index += 1
+        return None if step.pointer is None else f"{step.pointer}/{step.index - 1}", event.mark
+    if step.key is _NO_KEY:
+        step.key, step.mark = (event.text if event.kind == "v" else _DROP), event.mark
+        return None, event.mark
+    key, step.key = step.key, _NO_KEY
+    known = step.pointer is not None and isinstance(key, str)
+    return f"{step.pointer}/{escape(key)}" if known else None, step.mark
