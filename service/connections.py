@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from actions.base import Connector
+from service.rules.model import Pin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,8 +114,8 @@ class Breaker:
 class Connection:
     """A connection as the dispatcher uses it.
 
-    `lane` is its number in the store. `connector_for` returns the connector for the description with that
-    hash: a delivery is performed with the description its own ruleset pinned. `digest` changes when the
+    `lane` is its number in the store. `connector_for` returns the connector for a pinned
+    description: a delivery is performed with the one its own ruleset pins. `digest` changes when the
     connection's configuration does, credentials included.
     """
 
@@ -125,7 +126,7 @@ class Connection:
         *,
         limits: Limits,
         breaker: BreakerPolicy,
-        connector_for: Callable[[str], Connector],
+        connector_for: Callable[[Pin], Connector],
         digest: str,
         now: float,
     ) -> None:

@@ -35,9 +35,6 @@ class Rulesets(Protocol):
     async def ruleset(self, number: int) -> Ruleset:
         """Return a ruleset by its number."""
 
-    def spec_of(self, ruleset: int, connection: str) -> str:
-        """Return the hash of the description that a loaded ruleset pins for a connection, "" if none."""
-
     def source_name(self, number: int) -> str:
         """Return the name of a source by its number."""
 
@@ -362,7 +359,7 @@ class Dispatch:
             self._die(job, "interrupted; the step says on_unknown: dead")
             return _NOTHING, None
         try:
-            connector = connection.connector_for(self._rulesets.spec_of(job.ruleset_number, step.connection))
+            connector = connection.connector_for(job.pin(step.connection))
             prepared = prepare(connector, job, step)
         except Failed as failure:
             self._finish(job, Event.FAIL, reason=str(failure), trouble="pointsman.delivery.dead")

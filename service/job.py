@@ -16,7 +16,7 @@ from actions.base import Answer, Connector, Prepared
 from actions.errors import ActionError
 from service.rules.cel import Budget
 from service.rules.mapping import RenderError, View
-from service.rules.model import Rule, Ruleset, Step
+from service.rules.model import Pin, Rule, Ruleset, Step
 from service.store.base import Claimed, RunKey
 from service.store.ids import delivery_id, message_id
 from triggers.message import TriggerMessage, document
@@ -149,6 +149,13 @@ class Job:
         if self.step >= len(steps):
             raise Failed(f"the rule has {len(steps)} steps, the run stands at step {self.step + 1}")
         return steps[self.step]
+
+    def pin(self, connection: str) -> Pin:
+        """Return the description that the run's ruleset pins for a connection. Raise Failed."""
+        pin = self.ruleset.pins.get(connection) if self.ruleset is not None else None
+        if pin is None:
+            raise Failed(f"the ruleset that made this delivery has no description for {connection}")
+        return pin
 
     def following(self) -> Step | None:
         """Return the step after this one, None when this is the last."""

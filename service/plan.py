@@ -19,7 +19,7 @@ from service.errors import Invalid, Problem, nearest
 from service.retry import Policy
 from service.rules.cel import Budget, CELError, EvaluationError, Program, compile_expression
 from service.rules.mapping import Template, TemplateErrors, compile_template, escape, problems_of
-from service.rules.model import Rule, Ruleset, Step, condition
+from service.rules.model import Pin, Rule, Ruleset, Step, condition
 from service.rules.pattern import Pattern, parse_pattern
 
 TEST_BUDGET: Final = 200_000
@@ -102,7 +102,11 @@ class _Builder:
                 rules.append(rule)
         return Plan(
             configuration=self.configuration,
-            ruleset=Ruleset(self.number, rules),
+            ruleset=Ruleset(
+                self.number,
+                rules,
+                {name: Pin(one.spec_digest, one.spec) for name, one in connections.items()},
+            ),
             connections=connections,
             problems=tuple(self.problems),
         )

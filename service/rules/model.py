@@ -50,13 +50,25 @@ class Hit(msgspec.Struct, frozen=True):
     problem: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A description as a ruleset pins it: the hash of its bytes, and what was read from them."""
+
+    digest: str
+    spec: Any
+
+
 class Ruleset:
-    """All rules of one configuration, ready to match. One matcher per source, made on first use."""
+    """All rules of one configuration, ready to match. One matcher per source, made on first use.
 
-    __slots__ = ("_matchers", "by_number", "number", "rules")
+    `pins` holds the description of each connection that the rules call.
+    """
 
-    def __init__(self, number: int, rules: Sequence[Rule]) -> None:
+    __slots__ = ("_matchers", "by_number", "number", "pins", "rules")
+
+    def __init__(self, number: int, rules: Sequence[Rule], pins: Mapping[str, Pin] | None = None) -> None:
         self.number = number
+        self.pins = dict(pins or {})
         self.rules = tuple(rules)
         self.by_number = {rule.number: rule for rule in rules}
         self._matchers: dict[str, tuple[tuple[Rule, ...], Matcher]] = {}
@@ -68,7 +80,11 @@ class Ruleset:
         """
         found = self._matchers.get(source)
         if found is None:
-            rules = tuple(rule for rule in self.rules if rule.sources is None or source in rule.sources)
+            rules = tuple(
+                rule
+                for rule in self.rules
+                if not rule.paused and (rule.sources is None or source in rule.sources)
+            )
             found = (rules, compile_patterns([rule.pattern for rule in rules]))
             self._matchers[source] = found
         rules, matcher = found

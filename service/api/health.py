@@ -1,0 +1,113 @@
+"""Health, honest and per source; and the metrics."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import APIRouter, Request
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from starlette.responses import JSONResponse, Response
+from typing_extensions import override
+
+from service.api.resources import AtDesk
+from service.api.security import Reader
+from service.observe import METRICS
+from service.usecases import connecting
+from service.usecases.desk import Desk
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/health/live")
+async def live() -> dict[str, str]:
+    """Say that the process answers."""
+    return {"status": "live"}
+
+
+@router.get("/health/ready")
+async def ready(request: Request) -> Response:
+    """Say whether webhooks are taken now; 503 when not. It names no detail: that wants a token."""
+    desk: Desk = request.app.state.desk
+    loaded = desk.live is not None and desk.live.plan is not None
+    good = loaded and desk.live is not None and not desk.live.refusing()
+    return JSONResponse({"status": "ready" if good else "refusing"}, status_code=200 if good else 503)
+
+
+@router.get("/api/v1/health")
+async def health(_caller: Reader, desk: AtDesk) -> dict[str, Any]:
+    """Say how the store, every source and every connection are."""
+    store = desk.store.health()
+    running = desk.live is not None and desk.live.plan is not None
+    sources = connecting.list_sources(desk)["items"] if running else []
+    connections = (await connecting.list_connections(desk))["items"] if running else []
+    refusing = desk.live.refusing() if desk.live is not None else "stopping"
+    good = running and not refusing and all(one["state"] == "ok" for one in connections)
+    return {
+        "status": "ok" if good else "degraded",
+        "refusing": refusing,
+        "store": {
+            "writable": store.writable,
+            "reason": store.reason,
+            "queue_age_ms": store.queue_age_ms,
+            "unfinished": store.unfinished,
+        },
+        "sources": {
+            one["name"]: {"state": one["state"], "last_message_at": one["last_message_at"]} for one in sources
+        },
+        "connections": {one["name"]: {"state": one["state"], "reason": one["reason"]} for one in connections},
+    }
+
+
+@router.get("/metrics")
+async def metrics(_caller: Reader, desk: AtDesk) -> Response:
+    """Return the metrics in the Prometheus text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Figures(desk, await desk.store.counts()))
+    return Response(generate_latest(registry), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+class _Figures(Collector):
+    """Reads the plain counters of the running parts, once per scrape."""
+
+    def __init__(self, desk: Desk, counts: dict[str, int]) -> None:
+        self.desk = desk
+        self.counts = counts
+
+    @override
+    def collect(self) -> Iterator[Metric]:
+        live, store = self.desk.live, self.desk.store.health()
+        if live is None:
+            return
+        for name, (label, values) in live.counters().items():
+            counter = CounterMetricFamily(name, METRICS[name], labels=[label] if label else [])
+            for key, value in values.items():
+                counter.add_metric([key] if label else [], value)
+            yield counter
+        yield self._by(
+            "pointsman_deliveries", "state", {k: v for k, v in self.counts.items() if "/" not in k}
+        )
+        connections = live.connections()
+        yield self._by(
+            "pointsman_connection_up", "connection", {c.name: c.state == "ok" for c in connections}
+        )
+        yield self._by(
+            "pointsman_connection_in_flight", "connection", {c.name: c.in_flight for c in connections}
+        )
+        waiting = {c.name: live.waiting(c.name) for c in connections}
+        yield self._by("pointsman_connection_waiting", "connection", waiting)
+        last = {name: at / 1000 for name, at in live.last_messages().items()}
+        yield self._by("pointsman_source_last_message_seconds", "source", last)
+        yield self._gauge("pointsman_store_writable", float(store.writable))
+        yield self._gauge("pointsman_store_queue_age_seconds", store.queue_age_ms / 1000)
+        yield self._gauge("pointsman_ingest_connections", live.open_connections())
+        yield self._gauge("pointsman_ruleset", live.plan.ruleset.number if live.plan is not None else 0)
+
+    def _by(self, name: str, label: str, values: dict[str, Any]) -> GaugeMetricFamily:
+        family = GaugeMetricFamily(name, METRICS[name], labels=[label])
+        for key, value in values.items():
+            family.add_metric([key], float(value))
+        return family
+
+    def _gauge(self, name: str, value: float) -> GaugeMetricFamily:
+        return GaugeMetricFamily(name, METRICS[name], value=value)

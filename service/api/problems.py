@@ -1,0 +1,94 @@
+"""Errors as `application/problem+json` (RFC 9457): stable types, all problems, never a stack trace."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from service.errors import Conflict, Invalid, NotFound, Problem, ServiceError, Unavailable
+from triggers.base import PROBLEM_TYPE
+
+log = structlog.get_logger(__name__)
+
+STATUSES: Final[dict[type[ServiceError], tuple[int, str, str]]] = {
+    Invalid: (422, "invalid", "What was given is wrong"),
+    NotFound: (404, "not-found", "There is no such thing"),
+    Conflict: (409, "conflict", "The state of the thing does not allow this"),
+    Unavailable: (503, "unavailable", "Cannot be done now"),
+}
+"""Status, slug and title by class of error."""
+
+_TITLES: Final = {401: "unauthorized", 403: "forbidden", 404: "not-found", 405: "method-not-allowed"}
+
+
+def problem_response(
+    status: int,
+    slug: str,
+    title: str,
+    detail: str = "",
+    *,
+    errors: Sequence[dict[str, Any]] = (),
+    headers: dict[str, str] | None = None,
+) -> Response:
+    """Return a problem document."""
+    document: dict[str, Any] = {"type": PROBLEM_TYPE + slug, "title": title, "status": status}
+    if detail:
+        document["detail"] = detail
+    if errors:
+        document["errors"] = list(errors)
+    return Response(
+        msgspec.json.encode(document),
+        status_code=status,
+        media_type="application/problem+json",
+        headers=headers,
+    )
+
+
+def shown(problem: Problem) -> dict[str, Any]:
+    """Return a problem as the API and `-o json` show it, empty fields left out."""
+    return {
+        name: value
+        for name, value in msgspec.structs.asdict(problem).items()
+        if value not in ("", None, 0) or name == "pointer"
+    }
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error with a problem document."""
+
+    @app.exception_handler(ServiceError)
+    async def service_error(_request: Request, error: ServiceError) -> Response:
+        status, slug, title = next(
+            (row for kind, row in STATUSES.items() if isinstance(error, kind)),
+            (500, "internal", "Something failed in the service"),
+        )
+        if isinstance(error, Invalid):
+            return problem_response(status, slug, title, errors=[shown(one) for one in error.problems])
+        headers = None
+        if isinstance(error, Unavailable) and error.after is not None:
+            headers = {"retry-after": str(max(1, round(error.after)))}
+        return problem_response(status, slug, title, str(error), headers=headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def bad_request(_request: Request, error: RequestValidationError) -> Response:
+        errors = [
+            {"pointer": "/" + "/".join(str(part) for part in one["loc"]), "message": one["msg"]}
+            for one in error.errors()
+        ]
+        return problem_response(422, "invalid", "What was given is wrong", errors=errors)
+
+    @app.exception_handler(HTTPException)
+    async def http_error(_request: Request, error: HTTPException) -> Response:
+        slug = _TITLES.get(error.status_code, "http")
+        headers = dict(error.headers) if error.headers else None
+        return problem_response(error.status_code, slug, str(error.detail), headers=headers)
+
+    @app.exception_handler(Exception)
+    async def unforeseen(request: Request, error: Exception) -> Response:
+        log.error("the admin API failed in an unforeseen way", path=request.url.path, exc_info=error)
+        return problem_response(500, "internal", "Something failed in the service; its log says what")

@@ -1,0 +1,97 @@
+"""The admin listener: FastAPI on uvicorn, inside the service's own loop."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from fastapi import FastAPI
+from typing_extensions import override
+
+from service import __version__
+from service.api import deliveries, health, messages, problems, setup
+from service.api.security import HostGuard
+from service.errors import Unavailable
+from service.settings import Settings
+from service.usecases.desk import Desk
+from service.usecases.tokens import Tokens
+
+
+def create_app(desk: Desk, tokens: Tokens, hosts: tuple[str, ...]) -> FastAPI:
+    """Return the ASGI application."""
+    app = FastAPI(
+        title="Pointsman admin API",
+        version=__version__,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.desk = desk
+    app.state.tokens = tokens
+    problems.install(app)
+    app.include_router(health.router)
+    for router in (messages.router, deliveries.router, setup.router):
+        app.include_router(router, prefix="/api/v1")
+    app.add_middleware(HostGuard, hosts=hosts)
+    return app
+
+
+class _Quiet(uvicorn.Server):
+    """uvicorn without its own signal handling: the service owns the signals."""
+
+    @override
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class AdminServer:
+    """Serves the admin API from `start` to `stop`."""
+
+    def __init__(self, desk: Desk, tokens: Tokens, settings: Settings) -> None:
+        self._settings = settings
+        hosts = settings.admin_hosts
+        if settings.admin_host not in ("0.0.0.0", "::", *hosts):  # noqa: S104 - compared, not bound
+            hosts = (*hosts, settings.admin_host)
+        self._app = create_app(desk, tokens, hosts)
+        self._server: _Quiet | None = None
+        self._serving: asyncio.Task[None] | None = None
+        self.port = 0
+
+    async def start(self) -> None:
+        """Listen. Raise Unavailable when the port is taken."""
+        config = uvicorn.Config(
+            self._app,
+            host=self._settings.admin_host,
+            port=self._settings.admin_port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            limit_concurrency=256,
+            timeout_graceful_shutdown=2,
+        )
+        self._server = _Quiet(config)
+        host, port = self._settings.admin_host, self._settings.admin_port
+        try:
+            listening = socket.create_server((host, port), family=_family(host), backlog=128)
+        except OSError as error:
+            raise Unavailable(
+                f"the admin API cannot listen on {host}:{port}: {error.strerror or error}; "
+                "choose another --admin-port"
+            ) from error
+        self.port = listening.getsockname()[1]
+        self._serving = asyncio.get_running_loop().create_task(self._server.serve(sockets=[listening]))
+
+    async def stop(self) -> None:
+        """Stop listening and end the connections. Twice is harmless."""
+        if self._server is None or self._serving is None:
+            return
+        self._server.should_exit = True
+        await self._serving
+        self._server = None
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -1,0 +1,230 @@
+"""Connectors, connections and sources, as people see them; and calling an operation by hand."""
+
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from actions.base import Connector
+from actions.errors import ActionError, Refused
+from actions.specs.model import Operation, Spec
+from service.errors import Conflict, Invalid, NotFound, Problem, Unavailable, nearest
+from service.outcome import judge, judge_error
+from service.plan import Plan
+from service.usecases.desk import Desk
+from service.usecases.messages import instant
+
+
+def _plan(desk: Desk) -> Plan:
+    if desk.live is None or desk.live.plan is None:
+        raise Unavailable("no configuration is in force")
+    return desk.live.plan
+
+
+def list_connectors(plan: Plan) -> dict[str, Any]:
+    """Return every connector with how many operations it has and what is wrong with it."""
+    specs = {one.config.connector: one.spec for one in plan.connections.values()}
+    items = []
+    for name, config in plan.configuration.connectors.items():
+        spec = specs.get(name)
+        items.append(
+            {
+                "name": name,
+                "spec": config.spec,
+                "title": spec.title if spec else "",
+                "version": spec.version if spec else "",
+                "format": spec.dialect if spec else "",
+                "operations": len(spec.operations) if spec else None,
+                "broken": sum(bool(one.problem) for one in spec.operations.values()) if spec else None,
+            }
+        )
+    return {"items": items, "next": ""}
+
+
+def list_operations(spec: Spec) -> dict[str, Any]:
+    """Return every operation of a description in one line each."""
+    return {
+        "items": [
+            {
+                "id": one.id,
+                "method": one.method.upper(),
+                "path": one.path,
+                "summary": one.summary,
+                "deprecated": one.deprecated,
+                "problem": one.problem,
+            }
+            for one in spec.operations.values()
+        ],
+        "next": "",
+    }
+
+
+def show_operation(spec: Spec, name: str) -> dict[str, Any]:
+    """Return one operation with its input and output schemas, `$ref`s intact. Raise NotFound."""
+    operation = find_operation(spec, name)
+    return {
+        "id": operation.id,
+        "aliases": list(operation.aliases),
+        "method": operation.method.upper(),
+        "path": operation.path,
+        "summary": operation.summary,
+        "description": operation.description,
+        "deprecated": operation.deprecated,
+        "problem": operation.problem,
+        "idempotency_header": operation.key_header or None,
+        "input": spec.input_schema(operation),
+        "output": dict(spec.output_schemas(operation)),
+    }
+
+
+def find_operation(spec: Spec, name: str) -> Operation:
+    """Return an operation by id or alias. Raise NotFound with what was meant."""
+    operation = spec.find(name)
+    if operation is None:
+        near = nearest(name, [alias for one in spec.operations.values() for alias in (one.id, *one.aliases)])
+        raise NotFound(f"there is no operation {name}" + (f"; did you mean {near}?" if near else ""))
+    return operation
+
+
+def connector_spec(plan: Plan, name: str) -> Spec:
+    """Return the description of a connector, or of a connection's connector. Raise NotFound."""
+    for one in plan.connections.values():
+        if name in (one.config.connector, one.name):
+            return one.spec
+    near = nearest(name, list(plan.configuration.connectors))
+    raise NotFound(f"there is no connector {name}" + (f"; did you mean {near}?" if near else ""))
+
+
+async def list_connections(desk: Desk) -> dict[str, Any]:
+    """Return every connection with its state, what is in flight, and what waits."""
+    plan = _plan(desk)
+    assert desk.live is not None  # noqa: S101 - _plan has seen it
+    counts = await desk.store.counts()
+    items = []
+    for connection in desk.live.connections():
+        planned = plan.connections.get(connection.name)
+        unfinished = {
+            state: counts.get(f"{connection.lane}/{state}", 0) for state in ("pending", "waiting", "held")
+        }
+        items.append(
+            {
+                "name": connection.name,
+                "state": connection.state,
+                "reason": connection.hold_reason
+                or (connection.breaker.reason if connection.breaker.open else ""),
+                "since": _since(connection.hold_since) if connection.hold_reason else None,
+                "server": planned.server if planned else None,
+                "in_flight": connection.in_flight,
+                "in_memory": desk.live.waiting(connection.name),
+                **unfinished,
+                "calls": connection.calls,
+                "last_error": connection.last_error,
+            }
+        )
+    return {"items": items, "next": ""}
+
+
+def release_connection(desk: Desk, name: str) -> dict[str, Any]:
+    """Let a held connection through again. Raise NotFound, or Conflict when it is not held."""
+    plan = _plan(desk)
+    assert desk.live is not None  # noqa: S101 - _plan has seen it
+    if name not in plan.connections:
+        near = nearest(name, list(plan.connections))
+        raise NotFound(f"there is no connection {name}" + (f"; did you mean {near}?" if near else ""))
+    if not desk.live.release(name):
+        raise Conflict(f"connection {name} is not held")
+    return {"name": name, "state": "ok"}
+
+
+def list_sources(desk: Desk) -> dict[str, Any]:
+    """Return every source with its state and when its last message came."""
+    plan = _plan(desk)
+    assert desk.live is not None  # noqa: S101 - _plan has seen it
+    last, refusing = desk.live.last_messages(), desk.live.refusing()
+    return {
+        "items": [
+            {
+                "name": name,
+                "kind": config.kind,
+                "state": "refusing" if refusing else "ready",
+                "reason": refusing,
+                "last_message_at": instant(last.get(name)),
+                "path": f"/hooks/{name}" if config.kind == "webhook" else None,
+            }
+            for name, config in plan.configuration.sources.items()
+        ],
+        "next": "",
+    }
+
+
+async def list_rules(desk: Desk) -> dict[str, Any]:
+    """Return every rule with what happened to it since the start."""
+    plan = _plan(desk)
+    assert desk.live is not None  # noqa: S101 - _plan has seen it
+    counts = desk.live.rule_counts()
+    items = []
+    for rule in plan.ruleset.rules:
+        seen = counts.get(rule.number)
+        items.append(
+            {
+                "name": rule.name,
+                "from": sorted(rule.sources) if rule.sources is not None else None,
+                "mode": rule.mode,
+                "paused": rule.paused,
+                "steps": [f"{step.connection}.{step.operation}" for step in rule.steps],
+                "matched": seen.matched if seen else 0,
+                "when_errors": seen.when_errors if seen else 0,
+                "last_when_errors": [
+                    {"at": instant(one.at), "type": one.type, "id": one.id, "error": one.error}
+                    for one in (seen.failures if seen else ())
+                ],
+            }
+        )
+    return {"items": items, "next": ""}
+
+
+async def call(
+    connector: Connector,
+    operation: str,
+    arguments: Mapping[str, Any],
+    *,
+    dry_run: bool,
+    deadline: float,
+    now: float,
+) -> dict[str, Any]:
+    """Perform an operation by hand, or show the exact request with secrets masked.
+
+    Nothing is stored and nothing is tried again: who calls by hand sees what came back. Raise Invalid when
+    the request cannot be built.
+    """
+    try:
+        prepared = connector.prepare(operation, arguments, key=f"by-hand-{secrets.token_hex(8)}")
+    except Refused as error:
+        problems = error.problems or (("", str(error)),)
+        raise Invalid(
+            [Problem(message=text, code="bad-arguments", pointer=pointer) for pointer, text in problems]
+        ) from error
+    shown: dict[str, Any] = {"request": connector.show(prepared)}
+    if dry_run:
+        return shown
+    try:
+        answer = await connector.call(prepared, deadline=deadline, headers={})
+    except ActionError as error:
+        verdict = judge_error(error)
+        return {**shown, "outcome": verdict.outcome.value, "detail": verdict.detail}
+    verdict = judge(answer, {}, now)
+    return {
+        **shown,
+        "outcome": "refused" if verdict.outcome.value == "login" else verdict.outcome.value,
+        "answer": {
+            "status": answer.status,
+            "headers": {name: value for name, value in answer.headers if name != "set-cookie"},
+            "body": answer.body.decode("utf-8", "replace"),
+            "cut": answer.truncated,
+            "took_ms": round(answer.elapsed * 1000, 1),
+        },
+    }
+
+
+def _since(wall: float) -> str:
+    return datetime.fromtimestamp(wall, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

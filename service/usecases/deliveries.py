@@ -1,0 +1,195 @@
+"""Deliveries, as people see them and what people do with them: show, retry, discard."""
+
+from typing import Any, Final
+
+import msgspec
+
+from service.connections import Connection
+from service.delivery import Event, State
+from service.errors import Conflict, Invalid, Problem, nearest
+from service.job import Failed, Job, decode_kept, prepare
+from service.store.base import Claimed
+from service.store.ids import delivery_id, message_id
+from service.usecases.desk import Desk, message_number, run_key
+from service.usecases.messages import instant
+
+STATES: Final = tuple(state.name.lower() for state in State)
+
+
+async def list_deliveries(
+    desk: Desk,
+    *,
+    cursor: str = "",
+    limit: int = 50,
+    state: str | None = None,
+    rule: str | None = None,
+    connection: str | None = None,
+    message: str | None = None,
+) -> dict[str, Any]:
+    """Return a page of deliveries, newest first. Raise NotFound for an unknown name, Invalid for a state."""
+    page = await desk.store.deliveries(
+        cursor=cursor,
+        limit=limit,
+        states=_states(state),
+        rule=await desk.number_of("rule", rule),
+        lane=await desk.number_of("lane", connection),
+        message=message_number(message) if message is not None else None,
+    )
+    rules, lanes = await desk.rule_names(), await desk.lane_names()
+    return {"items": [_row(desk, row, rules, lanes) for row in page.rows], "next": page.next}
+
+
+async def show_delivery(desk: Desk, public_id: str) -> dict[str, Any]:
+    """Return one delivery with every attempt and what was kept of each answer. Raise NotFound."""
+    row = await desk.store.delivery(run_key(public_id))
+    shown = _row(desk, row, await desk.rule_names(), await desk.lane_names())
+    shown["received_at"] = instant(row["received_at"])
+    shown["ruleset"] = row["ruleset"]
+    shown["request"] = await _request(desk, row)
+    shown["attempts"] = [_attempt(attempt) for attempt in row["attempts"]]
+    return shown
+
+
+async def retry(desk: Desk, public_id: str, *, by: str) -> dict[str, Any]:
+    """Make the next run of a delivery that has ended, with the same idempotency key.
+
+    A delivery that waits for its next attempt is tried now instead. Raise NotFound, or Conflict when it was
+    delivered or is running.
+    """
+    key = run_key(public_id)
+    row = await desk.store.delivery(key)
+    state, now = State[row["state"].upper()], desk.now()
+    if state is State.DELIVERED:
+        raise Conflict(f"{public_id} was delivered; a retry would be a replay")
+    if state in (State.WAITING, State.HELD):
+        result = (await desk.store.release(Event.RELEASE, [key], reason=f"retried by {by}", now=now))[0]
+        if isinstance(result, str):
+            raise Conflict(result)
+        made = key
+    elif state.ended:
+        made = await desk.store.next_run(key, generation=None, now=now, by=by)
+    else:
+        raise Conflict(f"{public_id} is {row['state']}: it is under way already")
+    if desk.live is not None:
+        desk.live.nudge()
+    return {"id": delivery_id(made), "of": public_id}
+
+
+async def discard(desk: Desk, public_id: str, *, by: str, reason: str = "") -> dict[str, Any]:
+    """End a delivery that has not ended, by name of who said so. Raise NotFound, or Conflict."""
+    key = run_key(public_id)
+    await desk.store.delivery(key)
+    words = f"discarded by {by}" + (f": {reason}" if reason else "")
+    result = (await desk.store.release(Event.DISCARD, [key], reason=words, now=desk.now()))[0]
+    if isinstance(result, str):
+        raise Conflict(f"{public_id}: {result}")
+    if desk.live is not None:
+        desk.live.nudge()
+    return {"id": public_id, "state": result.name.lower(), "reason": words}
+
+
+def _states(text: str | None) -> tuple[State, ...]:
+    if text is None:
+        return ()
+    states = []
+    problems = []
+    for word in text.split(","):
+        try:
+            states.append(State[word.strip().upper()])
+        except KeyError:
+            near = nearest(word.strip(), STATES)
+            fix = f"did you mean {near}?" if near else f"one of {', '.join(STATES)}"
+            problems.append(
+                Problem(message="no such state", code="unknown-state", found=word.strip(), fix=fix)
+            )
+    if problems:
+        raise Invalid(problems)
+    return tuple(states)
+
+
+def _row(desk: Desk, row: dict[str, Any], rules: dict[int, str], lanes: dict[int, str]) -> dict[str, Any]:
+    key = row["key"]
+    connection = lanes.get(row["lane"], str(row["lane"]))
+    state, reason = row["state"], row["reason"]
+    held = _held_by(desk, connection) if state in ("pending", "waiting") else None
+    if held is not None:
+        state = "held"
+        reason = (
+            f"connection {connection} is {held.state}: {held.hold_reason or held.breaker.reason or 'paused'}"
+        )
+    return {
+        "id": delivery_id(key),
+        "message": message_id(key.message),
+        "rule": rules.get(key.rule, str(key.rule)),
+        "run": key.run,
+        "state": state,
+        "reason": reason,
+        "connection": connection,
+        "step": row["step"],
+        "attempts": row["number"],
+        "due_at": instant(row["due_at"]),
+        "ended_at": instant(row["ended_at"]),
+    }
+
+
+def _held_by(desk: Desk, name: str) -> Connection | None:
+    """Return the connection that keeps a delivery back: held, open or paused."""
+    if desk.live is None:
+        return None
+    for connection in desk.live.connections():
+        if connection.name == name and connection.state != "ok":
+            return connection
+    return None
+
+
+def _attempt(attempt: dict[str, Any]) -> dict[str, Any]:
+    kept = decode_kept(attempt["answer"])
+    shown = {
+        "number": attempt["number"],
+        "step": attempt["step"],
+        "started_at": instant(attempt["started_at"]),
+        "ended_at": instant(attempt["ended_at"]),
+        "took_ms": attempt["ended_at"] - attempt["started_at"],
+        "outcome": attempt["outcome"],
+        "status": attempt["status"] or None,
+        "detail": attempt["detail"],
+    }
+    if kept is not None:
+        shown["answer"] = {
+            "headers": dict(kept.headers),
+            "body": kept.body.decode("utf-8", "replace"),
+            "cut": kept.truncated,
+        }
+    return shown
+
+
+async def _request(desk: Desk, row: dict[str, Any]) -> dict[str, Any]:
+    """Return the request of the present step, rendered again, secrets masked; or why it cannot be."""
+    if desk.live is None:
+        return {"problem": "the instance is stopped: requests are rendered by a running one"}
+    message = await desk.store.message(row["key"].message)
+    claimed = Claimed(
+        key=row["key"],
+        number=row["number"],
+        step=row["step"],
+        lane=row["lane"],
+        source=message["source"],
+        ruleset=row["ruleset"],
+        generation=row["generation"],
+        started_at=0,
+        first_at=0,
+        received_at=row["received_at"],
+        record=message["record"],
+        answers=row["answers"],
+    )
+    job = Job.of(claimed, desk.rulesets.source_name(message["source"]))
+    try:
+        job.ruleset = await desk.rulesets.ruleset(row["ruleset"])
+        step = job.step_of()
+        connection = next((one for one in desk.live.connections() if one.name == step.connection), None)
+        if connection is None:
+            return {"problem": f"connection {step.connection} is not configured"}
+        connector = connection.connector_for(job.pin(step.connection))
+        return connector.show(prepare(connector, job, step))
+    except (Failed, msgspec.DecodeError) as error:
+        return {"problem": str(error)}
