@@ -7,6 +7,7 @@ loads configurations atomically, and stops in the reverse order. No decision abo
 import asyncio
 import contextlib
 import functools
+import hashlib
 import os
 import random
 import secrets
@@ -14,43 +15,41 @@ import shutil
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Final
 
 import msgspec
 import structlog
+from pydantic import SecretStr
 
 from actions import CONNECTORS
 from actions.base import Connector
 from service import crashpoints
 from service.api import AdminServer
 from service.clock import SteadyClock
-from service.config.check import Checked, load_configuration
 from service.connections import BreakerPolicy, Connection, Limits
 from service.dispatch import Dispatch
-from service.errors import Invalid, Problem, Unavailable
+from service.errors import Invalid, Problem
 from service.ingest import IngestServer
 from service.ingest.limits import Limits as IngestLimits
-from service.intake import Intake
-from service.plan import Plan, PlannedConnection, build
-from service.rules.cel import Budget, CELError, EvaluationError, compile_expression, to_json
+from service.intake import OWN_SOURCE, Intake
+from service.plan import Plan, PlannedConnection
 from service.rules.model import Pin
 from service.rulesets import Rulesets
+from service.running import Hooks, Running
 from service.settings import Settings
 from service.store import STORES
-from service.store.base import Store
+from service.store.base import Entry, Store
+from service.usecases.checking import check_configuration, source_context
 from service.usecases.desk import Desk
+from service.usecases.tokens import Tokens
 from triggers import SOURCES
-from triggers.base import Accepted, Batch, Expression, HttpSource, SourceContext
+from triggers.base import HttpSource
 
 log = structlog.get_logger(__name__)
 
 BEAT: Final = 2.0
 """Seconds between heartbeats, looks at the disk and bites of retention."""
-
-EXPRESSION_BUDGET: Final = 50_000
-"""Evaluation steps for a source's `id`, `type` or `subject` expression on one message."""
 
 
 class Service:
@@ -68,7 +67,7 @@ class Service:
         self.dispatch = Dispatch(
             self.store,
             self.rulesets,
-            troubles=lambda *facts: self.intake.trouble(*facts),
+            troubles=self._trouble,
             held_changed=self._held_changed,
             clock_ms=self.clock,
             chance=random.SystemRandom().random,
@@ -82,14 +81,16 @@ class Service:
             reached=crashpoints.reached,
             new_id=functools.partial(secrets.token_hex, 16),
         )
-        self.hooks = Hooks(self.intake)
+        self.hooks = Hooks(self.intake, crashpoints.reached)
         self.ingest = IngestServer(
             self.hooks,
             IngestLimits(connections=settings.max_connections),
+            report=_report,
             trusted_proxies=settings.trusted_proxies,
         )
         self.desk = Desk(self.store, self.rulesets, clock_ms=self.clock, live=Running(self))
-        self.admin = AdminServer(self.desk, settings)
+        self.tokens = Tokens(self.store, settings.data)
+        self.admin = AdminServer(self.desk, self.tokens, settings)
         self.plan: Plan | None = None
         self.problems: tuple[Problem, ...] = ()
         self._connectors: dict[tuple[str, str, str], Connector] = {}
@@ -128,9 +129,7 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped.set)
         async with self.running():
-            assert self._tasks is not None
-            group = self._tasks
-            loop.add_signal_handler(signal.SIGHUP, lambda: group.create_task(self._reload_and_say()))
+            loop.add_signal_handler(signal.SIGHUP, self._reload_later)
             await stopped.wait()
             log.info("stopping", grace=self.settings.grace)
 
@@ -140,6 +139,7 @@ class Service:
         if "clock" in kept:
             self.clock.not_before(int(kept["clock"]))
         await self.rulesets.load_names()
+        await self.tokens.load(self.clock())
         for name, value in (await self.store.get("hold/")).items():
             self._holds[name.removeprefix("hold/")] = msgspec.json.decode(value)
 
@@ -182,28 +182,38 @@ class Service:
 
     # -- configuration
 
+    def _reload_later(self) -> None:
+        if self._tasks is not None:
+            self._tasks.create_task(self._reload_and_say())
+
     async def _reload_and_say(self) -> None:
+        problems: tuple[Problem, ...] = ()
         try:
             await self.reload()
         except Invalid as error:
-            for problem in error.problems:
-                log.error("configuration", problem=str(problem))
-            log.error("the configuration was not taken; the running one stays", problems=len(error.problems))
+            problems = error.problems
+        for problem in problems:
+            log.error("configuration", problem=str(problem))
+        if problems:
+            log.error("the configuration was not taken; the running one stays", problems=len(problems))
 
     async def reload(self) -> Plan:
-        """Read the configuration and put it in force, all of it or nothing. Raise Invalid with every problem."""
+        """Read the configuration and put it in force, all of it or nothing.
+
+        Raise Invalid with every problem; then what runs goes on as it was.
+        """
         async with self._reloading:
             crashpoints.reached("reload.before")
-            checked, plan = await asyncio.to_thread(self._check)
-            configuration = plan.configuration
-            sources = await self._open_sources(checked)
-            plan = await self.rulesets.keep(configuration, checked.canonical, checked.files)
+            candidate = await check_configuration(self.settings.config, resolve=True, env=self._environment)
+            wanted = candidate.wanted()
+            sources = await self._open_sources(wanted)
+            plan = await self.rulesets.keep(wanted.configuration, candidate.checked.document, candidate.files)
             crashpoints.reached("reload.stored")
             connections = await self._connections(plan)
-            numbers = {name: await self.store.number("source", name) for name in (*sources, "pointsman")}
+            numbers = {name: await self.store.number("source", name) for name in (*sources, OWN_SOURCE)}
             await self._swap(plan, sources, numbers, connections)
             crashpoints.reached("reload.swapped")
-            self.problems = tuple(problem for problem in checked.problems if problem.severity == "warning")
+            self.problems = candidate.problems
             log.info(
                 "configuration in force",
                 ruleset=plan.ruleset.number,
@@ -213,44 +223,13 @@ class Service:
             )
             return plan
 
-    def _check(self) -> tuple[Checked, Plan]:
-        """Read and build everything without touching what runs. Raise Invalid. Runs in a thread."""
-        checked = load_configuration(self.settings.config, resolve=True, env=self._environment)
-        if checked.configuration is None:
-            raise Invalid(checked.problems)
-        plan = build(checked.configuration, checked.files)
-        problems = (*checked.problems, *checked.place(plan.problems))
-        if any(problem.severity == "error" for problem in problems):
-            raise Invalid(problems)
-        return checked, plan
-
-    async def _open_sources(self, checked: Checked) -> dict[str, HttpSource[Any]]:
-        """Make and open the sources of a configuration. Raise Invalid with every one that refuses."""
-        assert checked.configuration is not None
-        sources, problems = {}, []
-        for name, config in checked.configuration.sources.items():
+    async def _open_sources(self, plan: Plan) -> dict[str, HttpSource[Any]]:
+        """Make and open the sources of a plan."""
+        sources = {}
+        for name, config in plan.configuration.sources.items():
             source = resolve_name(SOURCES[config.kind])(name, config)
-            for finding in await source.check():
-                problems.append(
-                    Problem(
-                        message=finding.message,
-                        code=finding.code,
-                        severity=finding.severity,
-                        pointer=f"/sources/{name}"
-                        + "".join(f"/{part}" for part in finding.field.split(".") if part),
-                        fix=finding.fix,
-                    )
-                )
-            if not any(problem.severity == "error" for problem in problems):
-                await source.open(
-                    SourceContext(
-                        name=name, reached=crashpoints.reached, clock=time.time, expression=_expression
-                    )
-                )
+            await source.open(source_context(name, crashpoints.reached))
             sources[name] = source
-        placed = checked.place(tuple(problems))
-        if any(problem.severity == "error" for problem in placed):
-            raise Invalid(placed)
         return sources
 
     async def _swap(
@@ -268,6 +247,9 @@ class Service:
         self.plan = plan
         for source in old.values():
             await source.close()
+
+    def _trouble(self, kind: str, subject: str, data: Mapping[str, object], cause: str) -> Entry | None:
+        return self.intake.trouble(kind, subject, data, cause)
 
     # -- connections
 
@@ -344,68 +326,8 @@ class Service:
             task.add_done_callback(self._writes.discard)
 
 
-class Hooks:
-    """What the ingest server asks: which sources there are, and where batches go."""
-
-    def __init__(self, intake: Intake) -> None:
-        self._intake = intake
-        self._loaded = False
-        self.sources: dict[str, HttpSource[Any]] = {}
-        self.refuse = ""
-        self._armed = crashpoints.reached is not crashpoints.nothing
-
-    @property
-    def ready(self) -> bool:
-        """Whether rules are loaded and the store takes messages."""
-        return self._loaded and not self.refuse
-
-    def use(self, sources: dict[str, HttpSource[Any]]) -> None:
-        """Answer for these sources from now on."""
-        self.sources = sources
-        self._loaded = True
-
-    def close(self) -> None:
-        """Take nothing any more."""
-        self._loaded = False
-
-    def source(self, name: str) -> HttpSource[Any] | None:
-        """Return a source by its name."""
-        crashpoints.reached("ingest.before_receive")
-        return self.sources.get(name)
-
-    def accept(self, source: str, batch: Batch) -> asyncio.Future[Accepted]:
-        """Store a batch. Raise Unavailable when the store takes nothing now."""
-        crashpoints.reached("ingest.before_accept")
-        if not self.ready:
-            raise Unavailable(self.refuse or "no rules are loaded", after=1.0)
-        future = self._intake.receive(source, batch)
-        if self._armed:
-            loop = asyncio.get_running_loop()
-            future.add_done_callback(lambda _: loop.call_soon(crashpoints.reached, "ingest.after_answer"))
-        return future
-
-
-def _expression(text: str) -> Expression:
-    """Compile an expression for a source; it is given the JSON object that rules see."""
-    try:
-        program = compile_expression(text, variables=("event", "data", "meta"))
-    except CELError as error:
-        raise ValueError(str(error)) from error
-
-    def evaluate(event: Mapping[str, Any]) -> Any:
-        variables = {"event": event, "data": event.get("data"), "meta": event.get("meta")}
-        try:
-            return to_json(program.evaluate(variables, Budget(EXPRESSION_BUDGET)))
-        except EvaluationError as error:
-            raise ValueError(str(error)) from error
-
-    return evaluate
-
-
 def _config_digest(planned: PlannedConnection) -> str:
     """Return a hash over all that could make a held connection work again, secrets included."""
-    import hashlib
-
     shown = planned.config.model_dump(mode="python")
     return hashlib.blake2b(
         repr((planned.server, _revealed(shown))).encode(), digest_size=16, key=b"connection"
@@ -413,13 +335,16 @@ def _config_digest(planned: PlannedConnection) -> str:
 
 
 def _revealed(value: Any) -> Any:
-    from pydantic import SecretStr
-
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     if isinstance(value, dict):
         return {key: _revealed(item) for key, item in value.items()}
     return value
+
+
+def _report(what: str, error: Exception) -> None:
+    """Log an exception that should not have happened while a request was answered."""
+    log.error("a request failed in an unforeseen way", what=what, exc_info=error)
 
 
 def _die(error: BaseException) -> None:
@@ -428,9 +353,3 @@ def _die(error: BaseException) -> None:
         "the store failed; the process ends so that nothing is acknowledged falsely", error=repr(error)
     )
     os._exit(70)
-
-
-def data_directory(settings: Settings) -> Path:
-    """Make the data directory, for us alone."""
-    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return settings.data

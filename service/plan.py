@@ -60,7 +60,7 @@ def build(
     rule_number: Callable[[str], int] | None = None,
     strict: bool = True,
 ) -> Plan:
-    """Build a plan. `files` are the descriptions' bytes by the path that `connectors` names.
+    """Build a plan. `files` are the descriptions' bytes by connector.
 
     `rule_number` gives a rule's number in the store; without a store rules count from 1. `strict` False
     skips what only a person who writes the file wants to know (the rules' tests): a stored ruleset was
@@ -120,7 +120,7 @@ class _Builder:
         specs = {}
         for name, config in self.configuration.connectors.items():
             pointer = f"/connectors/{escape(name)}/spec"
-            content = self.files.get(config.spec)
+            content = self.files.get(name)
             if content is None:
                 self._problem(pointer, "the description cannot be read", "no-spec", found=config.spec)
                 continue

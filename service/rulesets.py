@@ -7,12 +7,11 @@ descriptions it pins, and built anew when a delivery of it is performed. It open
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from service.config.model import Configuration
-from service.config.restore import restore
 from service.plan import Plan, build
 from service.rules.model import Ruleset
 from service.store.base import Store
@@ -45,11 +44,10 @@ class Rulesets:
             for earlier in rule.was:
                 number = await self._store.number("rule", name, was=earlier)
             numbers[name] = await self._store.number("rule", name) if number is None else number
-        pinned = {config.spec: files[config.spec] for config in configuration.connectors.values()}
         kept = msgspec.json.encode(
             {"configuration": msgspec.Raw(document), "rules": numbers}, order="deterministic"
         )
-        number = await self._store.put_ruleset(kept, pinned)
+        number = await self._store.put_ruleset(kept, files)
         plan = build(configuration, files, number=number, rule_number=numbers.__getitem__, strict=False)
         self._remember(number, plan)
         return plan
@@ -66,7 +64,7 @@ class Rulesets:
                 return found
             document, files = await self._store.get_ruleset(number)
             kept = msgspec.json.decode(document)
-            configuration = restore(kept["configuration"])
+            configuration = _restored(kept["configuration"])
             numbers = kept["rules"]
             plan = build(configuration, files, number=number, rule_number=numbers.__getitem__, strict=False)
             self._remember(number, plan)
@@ -89,3 +87,21 @@ class Rulesets:
         self._plans.move_to_end(number)
         while len(self._plans) > KEPT:
             self._plans.popitem(last=False)
+
+
+def _restored(document: Mapping[str, Any]) -> Configuration:
+    """Return what a ruleset needs of a stored configuration; it was checked when it was stored.
+
+    Sources and credentials are left out: a delivery is made with the credentials of now.
+    """
+    connections = {
+        name: {field: value for field, value in connection.items() if field != "auth"}
+        for name, connection in document.get("connections", {}).items()
+    }
+    return Configuration.model_validate(
+        {
+            "connectors": document.get("connectors", {}),
+            "connections": connections,
+            "rules": document.get("rules", {}),
+        }
+    )

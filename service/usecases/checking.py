@@ -1,0 +1,125 @@
+"""Checking a configuration whole: its text, its shape, its rules, its descriptions, its sources.
+
+`check`, `serve` and a reload all come through here, so what `check` lets pass is what runs.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
+
+from service.config.check import CheckedConfiguration, load_configuration, problems_at
+from service.config.marks import join_pointer
+from service.errors import Invalid, Problem
+from service.plan import Plan, build
+from service.rules.cel import Budget, CELError, EvaluationError, compile_expression, to_json
+from triggers import SOURCES
+from triggers.base import Expression, Source, SourceContext
+from triggers.errors import TriggerError
+
+EXPRESSION_BUDGET = 50_000
+"""Evaluation steps for a source's `id`, `type` or `subject` expression on one message."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A configuration that was checked. `plan` is None when its shape is wrong already."""
+
+    checked: CheckedConfiguration
+    plan: Plan | None
+    files: Mapping[str, bytes]
+    problems: tuple[Problem, ...]
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        """The problems that keep it from running."""
+        return tuple(problem for problem in self.problems if problem.severity == "error")
+
+    def wanted(self) -> Plan:
+        """Return the plan. Raise Invalid with every problem when there is an error among them."""
+        if self.plan is None or self.errors:
+            raise Invalid(self.problems)
+        return self.plan
+
+
+async def check_configuration(path: Path, *, resolve: bool, env: Mapping[str, str]) -> Candidate:
+    """Check a configuration without touching anything that runs. Never raises for what the files hold.
+
+    With `resolve` a missing secret is an error, without it a warning.
+    """
+    checked = await asyncio.to_thread(load_configuration, path, resolve=resolve, env=env)
+    if checked.configuration is None:
+        return Candidate(checked=checked, plan=None, files={}, problems=checked.problems)
+    files = {name: content async for name, content in _descriptions(checked)}
+    plan = await asyncio.to_thread(build, checked.configuration, files)
+    found = [*plan.problems, *await _check_sources(checked)]
+    problems = (*checked.problems, *problems_at(found, checked.marks))
+    return Candidate(checked=checked, plan=plan, files=files, problems=tuple(sorted(problems, key=_place)))
+
+
+def _place(problem: Problem) -> tuple[str, int, int, str]:
+    return problem.file, problem.line, problem.column, problem.message
+
+
+async def _descriptions(checked: CheckedConfiguration) -> Any:
+    """Yield the bytes of every connector's description that can be read; the others were reported."""
+    configuration = checked.configuration
+    for name in configuration.connectors if configuration is not None else ():
+        path = checked.path(join_pointer("connectors", name, "spec"))
+        if path.is_file():
+            yield name, await asyncio.to_thread(path.read_bytes)
+
+
+async def _check_sources(checked: CheckedConfiguration) -> list[Problem]:
+    """Ask every source what it thinks of its configuration; try its expressions."""
+    problems = []
+    configuration = checked.configuration
+    for name, config in configuration.sources.items() if configuration is not None else ():
+        source: Source[Any] = resolve_name(SOURCES[config.kind])(name, config)
+        findings = await source.check()
+        problems.extend(
+            Problem(
+                message=finding.message,
+                code=finding.code,
+                severity=finding.severity,
+                pointer=join_pointer("sources", name, *filter(None, finding.field.split("."))),
+                fix=finding.fix,
+            )
+            for finding in findings
+        )
+        if any(finding.severity == "error" for finding in findings):
+            continue
+        try:
+            await source.open(source_context(name, lambda _point: None))
+        except TriggerError as error:
+            problems.append(
+                Problem(message=str(error), code="source-refused", pointer=join_pointer("sources", name))
+            )
+        finally:
+            await source.close()
+    return problems
+
+
+def source_context(name: str, reached: Any) -> SourceContext:
+    """Return what a source is handed when it opens."""
+    return SourceContext(name=name, reached=reached, clock=time.time, expression=compile_for_source)
+
+
+def compile_for_source(text: str) -> Expression:
+    """Compile an expression for a source; it is given the JSON object that rules see. Raise ValueError."""
+    try:
+        program = compile_expression(text, variables=("event", "data", "meta"))
+    except CELError as error:
+        raise ValueError(str(error)) from error
+
+    def evaluate(event: Mapping[str, Any]) -> Any:
+        variables = {"event": event, "data": event.get("data"), "meta": event.get("meta")}
+        try:
+            return to_json(program.evaluate(variables, Budget(EXPRESSION_BUDGET)))
+        except EvaluationError as error:
+            raise ValueError(str(error)) from error
+
+    return evaluate
