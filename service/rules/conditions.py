@@ -9,7 +9,7 @@ import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, Literal
@@ -104,7 +104,7 @@ class Equals(Condition):
 class SameAddress(Condition):
     """A plain string that spells an IP address: every spelling of that address matches."""
 
-    text: str
+    text: str = field(compare=False)
     address: Address
 
     @override
@@ -120,7 +120,7 @@ class SameAddress(Condition):
 class IgnoringCase(Condition):
     """Equality of strings under Unicode case folding; `folded` is already folded."""
 
-    text: str
+    text: str = field(compare=False)
     folded: str
 
     @override
@@ -170,9 +170,9 @@ class EndsWith(Condition):
 
 @dataclass(frozen=True, slots=True)
 class Wildcard(Condition):
-    """A string made of `pieces` in order, with any run of characters between two of them."""
+    """A string made of two or more `pieces` in order, with any run of characters between two of them."""
 
-    text: str
+    text: str = field(compare=False)
     pieces: tuple[str, ...]
 
     @override
@@ -238,7 +238,7 @@ class Within(Condition):
 class InNetwork(Condition):
     """A string that spells an IP address from `low` to `high` of IP version `version`."""
 
-    text: str
+    text: str = field(compare=False)
     version: int
     low: int
     high: int

@@ -204,7 +204,7 @@ class OperatorReader:
                 fix="use fewer stars, or fewer repeated parts after a star",
             )
             return None
-        return Wildcard(text, pieces)
+        return Wildcard(text, pieces) if len(pieces) > 1 else Equals(pieces[0], "string")
 
     def _anything_but(self, operand: Any, pointer: str) -> Condition | None:
         if isinstance(operand, Mapping):

@@ -1,0 +1,310 @@
+"""Finds, for one value, which of very many conditions hold, without trying them one after the other.
+
+A `Switch` stands for all the conditions that a group of rules puts on one field. It leads from a value
+to the nodes of the rules whose condition holds: plain values by one dictionary access, prefixes and
+suffixes by bisection, ranges by bisection and a walk up a small tree. What has no index (a wildcard
+that begins and ends with a star) is tried. The meaning of every condition stands in `conditions.py`.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from service.rules.conditions import (
+    ABSENT,
+    Absent,
+    Condition,
+    EndsWith,
+    Equals,
+    IgnoringCase,
+    InNetwork,
+    NoneOf,
+    Present,
+    SameAddress,
+    Seen,
+    StartsWith,
+    Wildcard,
+    Within,
+    read_address,
+)
+
+Node = tuple[Any, ...]
+"""A node of the matcher's tree; only `compile.py` looks inside."""
+
+Queue = list[Node]
+Visit = Callable[[Any, Queue], None]
+Guarded = tuple[Callable[[Seen], bool] | None, Node]
+"""A node that is reached when its test, if it has one, holds too."""
+
+_FEW: Final = 4
+"""Up to so many ranges are tried one by one."""
+
+_TRUE: Final = object()
+_FALSE: Final = object()
+
+
+def equal_key(value: Any) -> Any:
+    """Return what stands for a plain value in dictionaries, where Python would mistake true for 1."""
+    if value is True:
+        return _TRUE
+    return _FALSE if value is False else value
+
+
+def _confusable(keys: Iterable[Any]) -> bool:
+    """Say whether true or false might be mistaken for one of `keys`."""
+    return any(key in (0, 1) or key is _TRUE or key is _FALSE for key in keys)
+
+
+def plain_key(condition: Condition) -> tuple[Any] | None:
+    """Return the key of the one value (or `ABSENT`) that satisfies `condition`; None when there are more."""
+    if isinstance(condition, Equals):
+        return (equal_key(condition.value),)
+    if isinstance(condition, Absent):
+        return (ABSENT,)
+    return None
+
+
+def is_keyed(condition: Condition) -> bool:
+    """Say whether an index leads to this condition directly, so that most values never meet it."""
+    if isinstance(condition, Wildcard):
+        return bool(condition.pieces[0] or condition.pieces[-1])
+    return isinstance(condition, Equals | Absent | SameAddress | IgnoringCase | StartsWith | EndsWith)
+
+
+def is_indexed(condition: Condition) -> bool:
+    """Say whether an index has this condition at all."""
+    return is_keyed(condition) or isinstance(condition, Within | InNetwork | Present)
+
+
+def tester(conditions: Sequence[Condition]) -> Callable[[Any], bool]:
+    """Return a quick test that says whether one of `conditions` holds."""
+    keys = [plain_key(each) for each in conditions]
+    plain = [key[0] for key in keys if key is not None]
+    if len(plain) == len(keys):
+        values = frozenset(plain)
+        if _confusable(values):
+            return lambda value: equal_key(value) in values
+        return values.__contains__
+    if len(conditions) == 1:
+        condition = conditions[0]
+        if isinstance(condition, NoneOf):
+            excluded = tester(condition.conditions)
+            return lambda value: value is not ABSENT and not excluded(value)
+        return condition.holds
+    return lambda value: any(each.holds(value) for each in conditions)
+
+
+class Affixes:
+    """Finds all of many texts that a given text starts with."""
+
+    __slots__ = ("_shorter", "_targets", "_texts")
+
+    def __init__(self, targets: Mapping[str, list[Guarded]]) -> None:
+        self._texts = sorted(targets)
+        self._targets = [tuple(targets[text]) for text in self._texts]
+        # For each text the longest other one that it starts with. Whatever stands between a text and its
+        # successor in the order starts with it, so one bisection finds the longest, and these the rest.
+        self._shorter: list[int] = []
+        open_texts: list[int] = []
+        for index, text in enumerate(self._texts):
+            while open_texts and not text.startswith(self._texts[open_texts[-1]]):
+                open_texts.pop()
+            self._shorter.append(open_texts[-1] if open_texts else -1)
+            open_texts.append(index)
+
+    def visit(self, text: str, value: str, queue: Queue) -> None:
+        """Queue the nodes of all texts that `text` starts with and whose test holds for `value`."""
+        index = bisect_right(self._texts, text) - 1
+        while index >= 0:
+            if text.startswith(self._texts[index]):
+                for test, node in self._targets[index]:
+                    if test is None or test(value):
+                        queue.append(node)
+            index = self._shorter[index]
+
+
+Bounds = tuple[float | None, bool, float | None, bool]
+"""Low, is it open, high, is it open: as in `Within`."""
+
+
+class Ranges:
+    """Finds all of many ranges that a number lies in: a segment tree over their end points."""
+
+    __slots__ = ("_points", "_size", "_tree")
+
+    def __init__(self, ranges: Sequence[tuple[Bounds, Node]]) -> None:
+        ends = {end for bounds, _ in ranges for end in (bounds[0], bounds[2]) if end is not None}
+        self._points: list[float] = sorted(ends)
+        # Cells in order: below the first point, the first point, between it and the second, …
+        self._size = 2 * len(self._points) + 1
+        tree: list[list[Node]] = [[] for _ in range(2 * self._size)]
+        for (low, low_open, high, high_open), node in ranges:
+            first = 0 if low is None else self._cell(low) + low_open
+            last = self._size - 1 if high is None else self._cell(high) - high_open
+            left, right = first + self._size, last + self._size + 1
+            while left < right:
+                if left & 1:
+                    tree[left].append(node)
+                    left += 1
+                if right & 1:
+                    right -= 1
+                    tree[right].append(node)
+                left >>= 1
+                right >>= 1
+        self._tree = [tuple(nodes) for nodes in tree]
+
+    def _cell(self, number: float) -> int:
+        index = bisect_left(self._points, number)
+        at_point = index < len(self._points) and self._points[index] == number
+        return 2 * index + at_point
+
+    def visit(self, number: float, queue: Queue) -> None:
+        """Queue the nodes of all ranges that `number` lies in."""
+        index = self._cell(number) + self._size
+        tree = self._tree
+        while index:
+            queue += tree[index]
+            index >>= 1
+
+
+Switch = tuple[int, Callable[[Any], Node | None], Visit | None]
+"""Position of the field, the look-up of plain values, and what else is to be visited."""
+
+
+def make_switch(position: int, targets: Mapping[Condition, Node]) -> Switch:
+    """Return the switch over the values at `position` that leads to the node of each condition."""
+    exact: dict[Any, Node] = {}
+    others: dict[Condition, Node] = {}
+    for condition, node in targets.items():
+        key = plain_key(condition)
+        if key is None:
+            others[condition] = node
+        else:
+            exact[key[0]] = node
+    get: Callable[[Any], Node | None] = exact.get
+    if _confusable(exact):
+
+        def get(value: Any) -> Node | None:
+            return exact.get(equal_key(value))
+
+    visits = [
+        *_affix_visits(others),
+        *_keyed_visits(others),
+        *_range_visits(others),
+        *_tried_visits(others),
+    ]
+    if len(visits) < 2:
+        return position, get, visits[0] if visits else None
+
+    def visit_all(value: Any, queue: Queue) -> None:
+        for visit in visits:
+            visit(value, queue)
+
+    return position, get, visit_all
+
+
+def _affix(condition: Condition) -> tuple[str, bool, bool] | None:
+    """Return the text that a value must start with, whether its case is folded, whether it is reversed."""
+    match condition:
+        case StartsWith(text, fold):
+            return text, fold, False
+        case EndsWith(text, fold):
+            return text[::-1], fold, True
+        case Wildcard(_, pieces) if pieces[0]:
+            return pieces[0], False, False
+        case Wildcard(_, pieces) if pieces[-1]:
+            return pieces[-1][::-1], False, True
+        case _:
+            return None
+
+
+def _affix_visits(others: Mapping[Condition, Node]) -> Iterable[Visit]:
+    groups: dict[tuple[bool, bool], dict[str, list[Guarded]]] = {}
+    for condition, node in others.items():
+        affix = _affix(condition)
+        if affix is not None:
+            text, fold, backwards = affix
+            test = condition.holds if isinstance(condition, Wildcard) else None
+            groups.setdefault((fold, backwards), {}).setdefault(text, []).append((test, node))
+    for (fold, backwards), texts in groups.items():
+        yield _affix_visit(Affixes(texts), fold=fold, backwards=backwards)
+
+
+def _affix_visit(affixes: Affixes, *, fold: bool, backwards: bool) -> Visit:
+    def visit(value: Any, queue: Queue) -> None:
+        if isinstance(value, str):
+            text = value.casefold() if fold else value
+            affixes.visit(text[::-1] if backwards else text, value, queue)
+
+    def visit_start(value: Any, queue: Queue) -> None:
+        if isinstance(value, str):
+            affixes.visit(value, value, queue)
+
+    return visit if fold or backwards else visit_start
+
+
+def _keyed_visits(others: Mapping[Condition, Node]) -> Iterable[Visit]:
+    folded = {each.folded: node for each, node in others.items() if isinstance(each, IgnoringCase)}
+    if folded:
+        yield _keyed_visit(folded, str.casefold)
+    addresses = {each.address: node for each, node in others.items() if isinstance(each, SameAddress)}
+    if addresses:
+        yield _keyed_visit(addresses, read_address)
+
+
+def _keyed_visit(nodes: Mapping[Any, Node], key: Callable[[str], Any]) -> Visit:
+    def visit(value: Any, queue: Queue) -> None:
+        if isinstance(value, str):
+            node = nodes.get(key(value))
+            if node is not None:
+                queue.append(node)
+
+    return visit
+
+
+def _range_visits(others: Mapping[Condition, Node]) -> Iterable[Visit]:
+    numbers: list[tuple[Bounds, Node]] = []
+    networks: dict[int, list[tuple[Bounds, Node]]] = {}
+    for condition, node in others.items():
+        if isinstance(condition, Within):
+            bounds = condition.low, condition.low_open, condition.high, condition.high_open
+            numbers.append((bounds, node))
+        elif isinstance(condition, InNetwork):
+            closed = condition.low, False, condition.high, False
+            networks.setdefault(condition.version, []).append((closed, node))
+    if len(numbers) > _FEW:
+        ranges = Ranges(numbers)
+
+        def visit_number(value: Any, queue: Queue) -> None:
+            if value.__class__ is int or value.__class__ is float:
+                ranges.visit(value, queue)
+
+        yield visit_number
+    if networks:
+        versions = {version: Ranges(each) for version, each in networks.items()}
+
+        def visit_address(value: Any, queue: Queue) -> None:
+            address = read_address(value) if isinstance(value, str) else None
+            if address is not None and address[0] in versions:
+                versions[address[0]].visit(address[1], queue)
+
+        yield visit_address
+
+
+def _tried_visits(others: Mapping[Condition, Node]) -> Iterable[Visit]:
+    ranges = [condition for condition in others if isinstance(condition, Within)]
+    tried = [
+        (tester([condition]), node)
+        for condition, node in others.items()
+        if not is_indexed(condition)
+        or isinstance(condition, Present)
+        or (isinstance(condition, Within) and len(ranges) <= _FEW)
+    ]
+    if tried:
+
+        def visit(value: Any, queue: Queue) -> None:
+            for test, node in tried:
+                if test(value):
+                    queue.append(node)
+
+        yield visit
