@@ -1,0 +1,386 @@
+"""The shape of the configuration: closed, frozen models of every resource.
+
+Shape only: whether names exist, expressions compile and files can be read is found by `check` and by
+`service.plan`. Secrets are `SecretStr` here; in files they are references (`secrets`).
+"""
+
+import ipaddress
+import re
+from datetime import timedelta
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    SerializeAsAny,
+    StrictBool,
+    StrictInt,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
+from typing_extensions import override
+
+from service.config.values import (
+    CALL_PATTERN,
+    NAME_PATTERN,
+    STATUS_PATTERN,
+    STEP_PATTERN,
+    Duration,
+    Name,
+    PathText,
+    RateText,
+    Refused,
+    Size,
+)
+from triggers.base import SourceConfig
+
+OWN_SOURCE: Final = "pointsman"
+"""The source of the service's own messages. Nobody configures it; rules may name it in `from`."""
+
+_HOST: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_.-]*[a-z0-9])?", re.IGNORECASE)
+_SERVER: Final = re.compile(r"https?://[^/@\s?#]+(/[^@\s?#]*)?")
+
+
+class Closed(BaseModel):
+    """A mapping whose fields are all known; anything else in it is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class ConnectorConfig(Closed):
+    """An API description that operations are read from."""
+
+    spec: PathText = Field(
+        description="The description: an OpenAPI file (JSON or YAML), relative to the file that names it.",
+        examples=["specs/shop.openapi.yaml"],
+    )
+
+
+class BasicLogin(Closed):
+    """User name and password (RFC 7617)."""
+
+    username: str = Field(min_length=1, description="The user name; not a secret.")
+    password: SecretStr = Field(description="The password.")
+
+
+class SchemeLogin(Closed):
+    """The credentials of one security scheme: exactly one of bearer, basic and api_key."""
+
+    bearer: SecretStr | None = Field(default=None, description="A token for `Authorization: Bearer`.")
+    basic: BasicLogin | None = Field(default=None, description="User name and password.")
+    api_key: SecretStr | None = Field(default=None, description="An API key.")
+    in_: Literal["header", "query", "cookie"] | None = Field(
+        default=None, alias="in", description="Where the API key goes, if the description does not say."
+    )
+    name: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Name of the API key's header, parameter or cookie, if the description does not say.",
+    )
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "SchemeLogin":
+        kinds = self._kinds()
+        if len(kinds) != 1:
+            raise Refused(
+                f"one way to log in is wanted, {len(kinds)} are given: {', '.join(kinds) or 'none'}",
+                self._choice(),
+            )
+        if self.api_key is None and (self.in_ is not None or self.name is not None):
+            raise Refused("`in` and `name` belong to `api_key`", "remove them")
+        if (self.in_ is None) != (self.name is None):
+            raise Refused("`in` and `name` go together", "give both, or neither: the description says it")
+        return self
+
+    def _kinds(self) -> list[str]:
+        given = {"bearer": self.bearer, "basic": self.basic, "api_key": self.api_key}
+        return [kind for kind, value in given.items() if value is not None]
+
+    def _choice(self) -> str:
+        return "give one of bearer, basic, api_key"
+
+
+class LoginConfig(SchemeLogin):
+    """How a connection logs in: one of bearer, basic, api_key; or several security schemes together."""
+
+    schemes: dict[str, SchemeLogin] | None = Field(
+        default=None,
+        min_length=1,
+        description="Credentials by the name of the description's security scheme, where several are wanted.",
+    )
+
+    @override
+    def _kinds(self) -> list[str]:
+        return super()._kinds() + ["schemes"] * (self.schemes is not None)
+
+    @override
+    def _choice(self) -> str:
+        return "give one of bearer, basic, api_key; for several at once use schemes: {name: {…}, …}"
+
+
+class LimitsConfig(Closed):
+    """How hard a backend may be used."""
+
+    rate: RateText | None = Field(default=None, description="Most calls per time; absent: no limit.")
+    in_flight: StrictInt = Field(default=16, ge=1, le=10_000, description="Most calls at the same time.")
+    timeout: Duration = Field(
+        default=timedelta(seconds=10), description="The longest one call may take in all, answer included."
+    )
+    max_answer: Size = Field(
+        default=1024 * 1024, description="How much of an answer is read; the rest is cut."
+    )
+
+
+class BreakerConfig(Closed):
+    """When a backend counts as down, and how it is tried again."""
+
+    failures: StrictInt = Field(
+        default=10, ge=1, le=1_000, description="So many unhealthy answers in a row open the breaker."
+    )
+    first: Duration = Field(default=timedelta(seconds=1), description="Wait before the first probe.")
+    max: Duration = Field(default=timedelta(seconds=30), description="The longest wait between probes.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "BreakerConfig":
+        if self.first > self.max:
+            raise Refused("`first` is longer than `max`", "make max at least first")
+        return self
+
+
+class TLSConfig(Closed):
+    """Certificates for a backend."""
+
+    ca: PathText | None = Field(default=None, description="PEM file of the authorities to trust instead.")
+    cert: PathText | None = Field(default=None, description="PEM file of our client certificate.")
+    key: PathText | None = Field(default=None, description="PEM file of the client certificate's key.")
+
+    @model_validator(mode="after")
+    def _pair(self) -> "TLSConfig":
+        if (self.cert is None) != (self.key is None):
+            raise Refused("`cert` and `key` go together", "give both or neither")
+        return self
+
+
+def _egress(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+def _reachable(value: Any) -> Any:
+    """Check one entry of `egress`: public, an address, a network, or a host with or without a port."""
+    if not isinstance(value, str) or value == "public":
+        return value
+    try:
+        ipaddress.ip_network(value, strict=True)
+    except ValueError:
+        host, _, port = value.rpartition(":") if value.count(":") == 1 else (value, "", "")
+        numeric = re.fullmatch(r"[0-9./:]+", value) is not None
+        if numeric and "/" not in value and port:
+            numeric = False
+        good_port = not port or (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536)
+        if numeric or not good_port or not _HOST.fullmatch(host):
+            raise Refused(
+                "not a destination", "write public, an address, a network (10.0.0.0/8), a host, or host:port"
+            ) from None
+    return value
+
+
+def _server(value: Any) -> Any:
+    if not isinstance(value, str) or _SERVER.fullmatch(value):
+        return value
+    if "@" in value:
+        raise Refused("a server's URL carries no credentials", "put them into `auth`", masked=True)
+    raise Refused("not the URL of a server", "write https://host/base, without query and fragment")
+
+
+Destination = Annotated[str, BeforeValidator(_reachable)]
+Server = Annotated[
+    str,
+    BeforeValidator(_server),
+    WithJsonSchema(
+        {"type": "string", "pattern": rf"^{_SERVER.pattern}$", "examples": ["https://shop.example/v1"]}
+    ),
+]
+_EGRESS_ITEM: Final[dict[str, Any]] = {
+    "type": "string",
+    "examples": ["public", "10.0.0.0/8", "127.0.0.1", "shop.internal"],
+}
+
+
+Egress = Annotated[
+    tuple[Destination, ...],
+    BeforeValidator(_egress),
+    Field(min_length=1),
+    WithJsonSchema({"anyOf": [_EGRESS_ITEM, {"type": "array", "items": _EGRESS_ITEM, "minItems": 1}]}),
+]
+
+
+class ConnectionConfig(Closed):
+    """A connector plus where it lives, how to log in, and what it bears."""
+
+    connector: Name = Field(description="Name of the connector.")
+    server: Server | None = Field(
+        default=None, description="Base URL; absent: the description's first server."
+    )
+    variables: dict[str, str] = Field(default={}, description="Values for the variables of the server's URL.")
+    auth: LoginConfig | None = Field(default=None, description="How to log in; absent: not at all.")
+    limits: LimitsConfig = Field(default=LimitsConfig(), description="How hard the backend may be used.")
+    egress: Egress = Field(
+        default=("public",),
+        description="What may be called: `public`, or a list of public, addresses, networks and hosts. "
+        "Private addresses are refused unless listed here.",
+    )
+    breaker: BreakerConfig = Field(default=BreakerConfig(), description="When the backend counts as down.")
+    hold: StrictBool = Field(
+        default=True,
+        description="Whether 401 and 403, after one fresh login, hold all deliveries of this connection.",
+    )
+    tls: TLSConfig | None = Field(default=None, description="Certificates; absent: the system's authorities.")
+    engine: Literal["pyreqwest", "httpx"] = Field(
+        default="pyreqwest", description="The HTTP client below; httpx is slower and plain Python."
+    )
+
+
+class RetryConfig(Closed):
+    """How long and how often a step is tried again: exponential, full jitter."""
+
+    for_: Duration = Field(
+        default=timedelta(hours=24), alias="for", description="How long in all, from the first attempt on."
+    )
+    first: Duration = Field(default=timedelta(seconds=1), description="The first delay.")
+    max: Duration = Field(default=timedelta(hours=1), description="The longest delay.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "RetryConfig":
+        if self.first > self.max:
+            raise Refused("`first` is longer than `max`", "make max at least first")
+        return self
+
+
+StatusKey = Annotated[str, StringConstraints(pattern=STATUS_PATTERN)]
+StepName = Annotated[str, StringConstraints(pattern=STEP_PATTERN)]
+
+
+class StepConfig(Closed):
+    """One call."""
+
+    name: StepName | None = Field(
+        default=None, description="Name of the step in `steps.<name>`; absent: the operation's."
+    )
+    call: Annotated[str, StringConstraints(pattern=CALL_PATTERN)] = Field(
+        description="What to call: connection.operation", examples=["shop.reserveStock"]
+    )
+    with_: dict[str, Any] = Field(
+        default={},
+        alias="with",
+        description="The operation's inputs by name, `body` among them: a JSON tree in which ${…} is CEL.",
+    )
+    retry: RetryConfig = Field(default=RetryConfig(), description="How long and how often it is tried again.")
+    on: dict[StatusKey, Literal["ok", "retry", "refused"]] = Field(
+        default={}, description="What a status (409) or a class (4xx) means, when not what is usual."
+    )
+    on_unknown: Literal["retry", "dead"] = Field(
+        default="retry", description="What to do when the call may have happened and no answer came."
+    )
+    timeout: Duration | None = Field(
+        default=None, description="The longest one call may take; absent: the connection's."
+    )
+
+    @property
+    def connection(self) -> str:
+        """The connection's name."""
+        return self.call.partition(".")[0]
+
+    @property
+    def operation(self) -> str:
+        """The operation's id or alias."""
+        return self.call.partition(".")[2]
+
+    @property
+    def step(self) -> str:
+        """The step's name: the one given, or the operation's."""
+        return self.name or self.operation
+
+
+class RuleTestConfig(Closed):
+    """An example that the rule is tried on."""
+
+    name: str = Field(min_length=1, description="What the example shows.")
+    message: dict[str, Any] = Field(
+        description="The message, as rules see it; absent attributes are made up."
+    )
+    expect: Literal["match", "no match"] = Field(description="Whether the rule matches it.")
+
+
+def _names(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+def _names_schema(pattern: dict[str, str], least: int) -> dict[str, Any]:
+    item = {"type": "string", **pattern}
+    return {"anyOf": [item, {"type": "array", "items": item, "minItems": least}]}
+
+
+SourceNames = Annotated[
+    tuple[Name, ...],
+    BeforeValidator(_names),
+    Field(min_length=1),
+    WithJsonSchema(_names_schema({"pattern": NAME_PATTERN}, 1)),
+]
+FormerNames = Annotated[
+    tuple[Name, ...],
+    BeforeValidator(_names),
+    WithJsonSchema(_names_schema({"pattern": NAME_PATTERN}, 0)),
+]
+Includes = Annotated[tuple[str, ...], WithJsonSchema(_names_schema({}, 0))]
+
+
+class RuleConfig(Closed):
+    """From which sources, which messages, when, and what to do."""
+
+    description: str | None = Field(default=None, description="For people.")
+    from_: SourceNames | None = Field(
+        default=None,
+        alias="from",
+        description="Sources, by name; absent: all.",
+    )
+    match: dict[str, Any] | None = Field(
+        default=None, description="An EventBridge pattern over the message; absent: every message."
+    )
+    when: str | None = Field(default=None, min_length=1, description="A CEL condition; always quote it.")
+    key: str | None = Field(
+        default=None, min_length=1, description="A CEL expression: what `mode` keeps apart."
+    )
+    mode: Literal["parallel", "queued", "single", "restart"] = Field(
+        default="parallel",
+        description="Per key: all at once, one after the other, only the first, or only the latest.",
+    )
+    do: tuple[StepConfig, ...] = Field(min_length=1, description="The calls, in order.")
+    tests: tuple[RuleTestConfig, ...] = Field(default=(), description="Examples for `pointsman test`.")
+    was: FormerNames = Field(
+        default=(),
+        description="Earlier names of the rule: its history goes on.",
+    )
+    paused: StrictBool = Field(default=False, description="Whether the rule makes no new deliveries.")
+
+
+class Configuration(Closed):
+    """Everything that stands in the files, includes resolved."""
+
+    version: Literal[1] = Field(default=1, description="Version of this format.")
+    include: Includes = Field(
+        default=(),
+        description="More files of this format: paths or patterns below this file's folder.",
+        examples=[["rules/*.yaml"]],
+    )
+    sources: dict[Name, SerializeAsAny[SourceConfig]] = Field(
+        default={}, description="Where messages come from, by name."
+    )
+    connectors: dict[Name, ConnectorConfig] = Field(default={}, description="API descriptions, by name.")
+    connections: dict[Name, ConnectionConfig] = Field(
+        default={}, description="Where the backends are and how to log in, by name."
+    )
+    rules: dict[Name, RuleConfig] = Field(default={}, description="What to do with which messages, by name.")

@@ -1,0 +1,186 @@
+"""References to secrets: where a model wants a secret, the file has `{env: NAME}` or `{file: path}`.
+
+A secret's value goes into a `SecretStr` and nowhere else: the document keeps the reference, and no problem
+repeats a value, not even one that was wrongly written in plain.
+"""
+
+import re
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import SecretStr
+
+from service.config.marks import join_pointer
+from service.config.shape import SECRETS, child, holds_secrets, is_reference, settle
+from service.errors import Problem
+
+MAX_SECRET_BYTES: Final = 64 * 1024
+PLACEHOLDER: Final = "dW5yZXNvbHZlZC11bnJlc29sdmVkLXVu"
+"""Stands for a secret that could not be resolved, so that the rest can still be checked.
+
+Base64 of 24 bytes, the form of which the most schemes take it for one of theirs.
+"""
+
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_REFER: Final = "write {env: NAME} or {file: path}"
+
+Resolve = Callable[[Any, str], SecretStr]
+"""Takes what stands where a secret is wanted and its pointer; returns the secret or a placeholder."""
+
+
+def put_secrets(kind: Any, value: Any, pointer: str, resolve: Resolve) -> Any:
+    """Return a copy of `value` with a SecretStr wherever the type `kind` wants one.
+
+    What does not fit the type is left as it is: that is for validation to say.
+    """
+    if value is None or not holds_secrets(kind):
+        return value
+    kind = settle(kind, value)
+    if kind in SECRETS:
+        return resolve(value, pointer)
+    if isinstance(value, dict):
+        return {
+            key: put_secrets(child(kind, key), item, pointer + join_pointer(key), resolve)
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [
+            put_secrets(child(kind, index), item, f"{pointer}/{index}", resolve)
+            for index, item in enumerate(value)
+        ]
+    if isinstance(value, str):
+        resolve(value, pointer)  # text in place of a structure that holds secrets may be one
+    return value
+
+
+class _Unusable(Exception):
+    """A secret's file cannot be used; the words say why and what to do."""
+
+    def __init__(self, what: str, fix: str) -> None:
+        super().__init__(what)
+        self.fix = fix
+
+
+@dataclass(slots=True, kw_only=True)
+class Vault:
+    """Resolves references for one check. Knows afterwards what to mask and what is missing.
+
+    With `required` False a secret that is not there is a warning: the check runs where the secrets are not.
+    `folder` tells for a pointer which folder a file's path is relative to.
+    """
+
+    env: Mapping[str, str]
+    required: bool
+    folder: Callable[[str], Path]
+    problems: list[Problem] = field(default_factory=list)
+    unresolved: set[str] = field(default_factory=set)
+    _values: set[str] = field(default_factory=set, repr=False)
+
+    def resolve(self, value: Any, pointer: str) -> SecretStr:
+        """Return the secret that a reference stands for, or a placeholder and record why."""
+        text: str | None = None
+        if not is_reference(value):
+            self._refuse_plain(value, pointer)
+        elif "env" in value:
+            text = self._from_variable(value["env"], f"{pointer}/env")
+        elif "file" in value:
+            text = self._from_file(value["file"], f"{pointer}/file")
+        else:
+            self._report(pointer, "secret-sealed", "sealed secrets are not yet in this version", _REFER)
+        if text is None:
+            self.unresolved.add(pointer)
+            return SecretStr(PLACEHOLDER)
+        self._values.add(text)
+        return SecretStr(text)
+
+    def mask(self, text: str) -> str:
+        """Return a text without any secret that was seen."""
+        for value in sorted(self._values, key=len, reverse=True):
+            if len(value) > 2:
+                text = text.replace(value, "***")
+        return text
+
+    def _report(
+        self, pointer: str, code: str, message: str, fix: str, *, found: str = "", warning: bool = False
+    ) -> None:
+        severity: Literal["error", "warning"] = "warning" if warning else "error"
+        self.problems.append(
+            Problem(message=message, code=code, severity=severity, pointer=pointer, found=found, fix=fix)
+        )
+
+    def _refuse_plain(self, value: Any, pointer: str) -> None:
+        if isinstance(value, dict):
+            message = "a reference to a secret has exactly one of env and file"
+            self._report(pointer, "secret-reference", message, _REFER)
+            return
+        if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+            self._values.add(str(value))
+        self._report(
+            pointer, "secret-plain", "secrets are references, never plain", "write {env: NAME}", found="***"
+        )
+
+    def _from_variable(self, name: Any, pointer: str) -> str | None:
+        if not isinstance(name, str) or not _VARIABLE.fullmatch(name):
+            self._values.add(str(name))
+            message = "not the name of an environment variable"
+            self._report(
+                pointer, "secret-reference", message, "write {env: NAME}, the name and not the secret"
+            )
+            return None
+        text = self.env.get(name)
+        if text:
+            return text
+        state = "is not set" if text is None else "is empty"
+        self._report(
+            pointer,
+            "secret-missing",
+            f"the environment variable {name} {state}",
+            f"set it before the service starts: export {name}=…",
+            warning=not self.required,
+        )
+        return None
+
+    def _from_file(self, name: Any, pointer: str) -> str | None:
+        if not isinstance(name, str) or not name or "\0" in name:
+            self._report(pointer, "secret-reference", "not the path of a file", "write {file: path}")
+            return None
+        try:
+            text, mode = _read(self.folder(pointer) / name)
+        except _Unusable as error:
+            message = f"the secret file {error}"
+            warning = not self.required
+            self._report(pointer, "secret-missing", message, error.fix, found=name[:80], warning=warning)
+            return None
+        self._judge_mode(pointer, name, mode)
+        return text
+
+    def _judge_mode(self, pointer: str, name: str, mode: int) -> None:
+        """Report a file that others may write (an error) or read: containers mount secrets like that."""
+        others = stat.S_IMODE(mode)
+        if others & (stat.S_IWGRP | stat.S_IWOTH):
+            message = f"others may write the secret file (mode {others:04o})"
+            self._report(pointer, "secret-open", message, f"chmod 600 {name}", found=name[:80])
+        elif others & stat.S_IROTH:
+            message = f"everybody on this machine may read the secret file (mode {others:04o})"
+            self._report(pointer, "secret-open", message, f"chmod 600 {name}", found=name[:80], warning=True)
+
+
+def _read(path: Path) -> tuple[str, int]:
+    """Return a secret file's text, without the line break at its end, and its mode."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise _Unusable("is not a regular file", "give the path of a file")
+        if status.st_size > MAX_SECRET_BYTES:
+            raise _Unusable(f"has more than {MAX_SECRET_BYTES:,} bytes", "check the path")
+        text = path.read_bytes().decode("utf-8").removesuffix("\n").removesuffix("\r")
+    except OSError as error:
+        raise _Unusable(f"cannot be read: {error.strerror}", "check the path and its permissions") from error
+    except UnicodeDecodeError as error:
+        raise _Unusable("is not UTF-8 text", "store the secret as text") from error
+    if not text:
+        raise _Unusable("is empty", "write the secret into it")
+    return text, status.st_mode
