@@ -24,6 +24,7 @@ from pydantic import SecretStr
 
 from actions import CONNECTORS
 from actions.base import Connector
+from actions.specs.model import Spec
 from service import crashpoints
 from service.api import AdminServer
 from service.clock import SteadyClock
@@ -59,10 +60,7 @@ class Service:
         self.settings = settings
         self._environment = environment
         self.clock = SteadyClock()
-        store_class: Callable[..., Store] = resolve_name(STORES["sqlite"])
-        self.store: Store = store_class(
-            settings.data, reached=crashpoints.reached, clock_ms=self.clock, on_fatal=_die
-        )
+        self.store = make_store(settings, self.clock)
         self.rulesets = Rulesets(self.store)
         self.dispatch = Dispatch(
             self.store,
@@ -114,6 +112,7 @@ class Service:
                 try:
                     await self.ingest.start(self.settings.host, self.settings.port)
                     await self.admin.start()
+                    write_port(self.settings.data, self.admin.port)
                     await self.reload()
                     yield self
                 finally:
@@ -266,10 +265,7 @@ class Service:
             key = (planned.name, digest, wanted.digest)
             connector = self._connectors.get(key)
             if connector is None:
-                make = resolve_name(CONNECTORS["http"])
-                connector = self._connectors[key] = make(
-                    planned.name, wanted.spec, server=planned.server, config=config
-                )
+                connector = self._connectors[key] = make_connector(planned, wanted.spec)
             return connector
 
         await connector_for(pin).open()
@@ -353,3 +349,37 @@ def _die(error: BaseException) -> None:
         "the store failed; the process ends so that nothing is acknowledged falsely", error=repr(error)
     )
     os._exit(70)
+
+
+def make_store(settings: Settings, clock: Callable[[], int]) -> Store:
+    """Make the store of an instance; its directory is made for us alone."""
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make: Callable[..., Store] = resolve_name(STORES["sqlite"])
+    return make(settings.data, reached=crashpoints.reached, clock_ms=clock, on_fatal=_die)
+
+
+def make_connector(planned: PlannedConnection, spec: Spec) -> Connector:
+    """Make the connector of a connection for a description: the one it has now, or an older one."""
+    make: Callable[..., Connector] = resolve_name(CONNECTORS["http"])
+    return make(planned.name, spec, server=planned.server, config=planned.config)
+
+
+@contextlib.asynccontextmanager
+async def open_desk(settings: Settings) -> AsyncIterator[Desk]:
+    """Open the store of a stopped instance to work at. Raise Unavailable while one is running."""
+    clock = SteadyClock()
+    store = make_store(settings, clock)
+    await store.open()
+    try:
+        rulesets = Rulesets(store)
+        await rulesets.load_names()
+        yield Desk(store, rulesets, clock_ms=clock)
+    finally:
+        await store.close()
+
+
+def write_port(data: Path, port: int) -> None:
+    """Write down where the admin API listens, so that commands find it."""
+    part = data / "admin.port.part"
+    part.write_text(f"{port}\n", "ascii")
+    part.replace(data / "admin.port")
