@@ -15,6 +15,7 @@ import shutil
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Final
 
@@ -128,7 +129,7 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped.set)
         async with self.running():
-            loop.add_signal_handler(signal.SIGHUP, self._reload_later)
+            loop.add_signal_handler(signal.SIGHUP, self.reload_later)
             await stopped.wait()
             log.info("stopping", grace=self.settings.grace)
 
@@ -181,7 +182,8 @@ class Service:
 
     # -- configuration
 
-    def _reload_later(self) -> None:
+    def reload_later(self) -> None:
+        """Read the configuration again soon; what is wrong in it is logged. For signal handlers."""
         if self._tasks is not None:
             self._tasks.create_task(self._reload_and_say())
 
