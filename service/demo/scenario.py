@@ -104,7 +104,7 @@ class Scenario:
         self.say(
             "order.paid 120.5",
             "202",
-            f"{message} → rule big-orders → POST {again.path} 503 → again after {waited:.1f} s, same key: 201 "
+            f"{message} → rule big-orders → POST {again.path} 503 → after {waited:.1f} s, same key: 201 "
             f"→ PUT {told.path} 200",
         )
 

@@ -17,7 +17,7 @@ SECRETS: Final = ("secrets/github", "secrets/orders", "secrets/shop")
 
 
 def write_starter(folder: Path) -> list[str]:
-    """Write the starter and return the names of what was written. Raise Conflict when one is there already."""
+    """Write the starter and return what was written. Raise Conflict when one of it is there already."""
     there = [name for name in (*STARTER, *SECRETS) if (folder / name).exists()]
     if there:
         raise Conflict(f"{folder} has {', '.join(there)} already; nothing was written")
