@@ -88,12 +88,12 @@ class _JSONReader:
         match = _LITERAL.match(self._content, start)
         if match is None:
             self._fail("a JSON value is missing here", 'text stands in double quotes: "…"')
-        self._index = match.end()
         if match.end() - start > LONGEST_NUMBER:
             self._fail(f"a number of {match.end() - start} digits is too long", "quote it if it is text")
         value = json.loads(match.group())
         if isinstance(value, float) and math.isinf(value):
             self._fail("the number is too large", "quote it if it is text")
+        self._index = match.end()
         self._builder.literal(value, start, match.end())
 
     def _string(self, start: int) -> None:

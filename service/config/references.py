@@ -10,6 +10,7 @@ from typing import Any
 
 from service.config.marks import join_pointer
 from service.config.model import OWN_SOURCE
+from service.config.values import is_name
 from service.errors import Problem, nearest
 
 Folder = Callable[[str], Path]
@@ -71,16 +72,16 @@ def _unknown_names(document: dict[str, Any]) -> Iterator[Problem]:
     connections = list(_section(document, "connections"))
     for pointer, connection in _resources(document, "connections"):
         name = connection.get("connector")
-        if isinstance(name, str) and name not in connectors:
+        if isinstance(name, str) and is_name(name) and name not in connectors:
             yield _unknown("connector", name, connectors, f"{pointer}/connector")
     for pointer, rule in _resources(document, "rules"):
         for place, name in _texts(rule.get("from"), f"{pointer}/from"):
-            if name not in sources:
+            if is_name(name) and name not in sources:
                 yield _unknown("source", name, sources, place)
         for place, step in _steps(rule, pointer):
             call = step.get("call")
             name, dot, _ = call.partition(".") if isinstance(call, str) else ("", "", "")
-            if dot and name and name not in connections:
+            if dot and is_name(name) and name not in connections:
                 yield _unknown("connection", name, connections, f"{place}/call")
 
 

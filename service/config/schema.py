@@ -59,7 +59,7 @@ def configuration_schema() -> dict[str, Any]:
     definitions.pop("SourceConfig", None)
     definitions["SecretReference"] = _SECRET
     schema = {"$schema": DIALECT, **root, "title": "Pointsman configuration", "$defs": definitions}
-    _refer_to_secrets(schema)
+    _tighten(schema)
     return schema
 
 
@@ -73,8 +73,10 @@ def _close_section(section: dict[str, Any], kinds: list[Any] | None) -> None:
     section["additionalProperties"] = False
 
 
-def _refer_to_secrets(part: Any) -> None:
-    """Replace, in place, every secret text by a reference to one."""
+def _tighten(part: Any) -> None:
+    """Replace, in place, every secret text by a reference to one, and close mappings with patterned keys."""
+    if isinstance(part, dict) and "patternProperties" in part:
+        part.setdefault("additionalProperties", False)
     members = list(part.items()) if isinstance(part, dict) else list(enumerate(part))
     for key, value in members:
         if not isinstance(value, (dict, list)):
@@ -83,4 +85,4 @@ def _refer_to_secrets(part: Any) -> None:
             described = {"description": value["description"]} if "description" in value else {}
             part[key] = {**_REFERENCE, **described}
         else:
-            _refer_to_secrets(value)
+            _tighten(value)

@@ -51,7 +51,7 @@ def put_secrets(kind: Any, value: Any, pointer: str, resolve: Resolve) -> Any:
             put_secrets(child(kind, index), item, f"{pointer}/{index}", resolve)
             for index, item in enumerate(value)
         ]
-    if isinstance(value, str):
+    if isinstance(value, str) and holds_secrets(kind):
         resolve(value, pointer)  # text in place of a structure that holds secrets may be one
     return value
 

@@ -40,7 +40,9 @@ _EXPLANATIONS: Final = (
     ),
     Words("unknown escape", "no such escape in double quotes", r"write \ as \\, or use single quotes"),
     Words(
-        "escape", "a broken escape in double quotes", r"write \u and four hex digits, or use single quotes"
+        "escape|hexdecimal",
+        "a broken escape in double quotes",
+        r"write \u and four hex digits, or use single quotes",
     ),
     Words("anchor|alias", "`&` or `*` begins an anchor or an alias, and no good name follows", QUOTE),
     Words("tag", "`!` begins a YAML tag, and tags are not taken", QUOTE),
@@ -54,7 +56,7 @@ _EXPLANATIONS: Final = (
     Words("block scalar", "a broken | or > block", "begin the text on the next line, indented"),
     Words("expected ':'", "a key without `: ` behind it", f"write key: value; {_ALIGN}"),
     Words(
-        "block (mapping|collection|sequence)|block end|document start",
+        "block (mapping|collection|sequence)|block end|document start|sequence entries",
         "this line is not aligned with those it belongs to",
         _ALIGN,
         margin=True,

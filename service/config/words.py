@@ -61,9 +61,16 @@ _LENGTHS: Final = {
 
 def explain(errors: list[ErrorDetails], value: Any, base: str, model: type[BaseModel]) -> list[Problem]:
     """Return pydantic's complaints about `value`, which stands at the pointer `base`, in our words."""
-    problems = [_explain(error, value, base, model) for error in errors]
+    problems = [_explain(error, value, base, model) for error in errors if not _echo(error)]
     unique = {(problem.pointer, problem.message): problem for problem in problems}
     return list(unique.values())
+
+
+def _echo(error: ErrorDetails) -> bool:
+    """Say whether a list only counts as too short because its broken entries are not counted."""
+    found = error["input"]
+    least = error.get("ctx", {}).get("min_length", 0)
+    return error["type"] == "too_short" and isinstance(found, (list, tuple)) and len(found) >= least
 
 
 def show(value: Any) -> str:
@@ -92,7 +99,7 @@ def _explain(error: ErrorDetails, value: Any, base: str, model: type[BaseModel])
     path, at_key = _path(error["loc"], value)
     pointer = base + join_pointer(*path)
     kind, context, found = error["type"], error.get("ctx", {}), error["input"]
-    label = f"`{path[-1]}`" if path and not str(path[-1]).isdigit() else "this"
+    label = f"`{path[-1]}`" if path and isinstance(path[-1], str) else "this"
     if kind == "extra_forbidden":
         return unknown_field(str(path[-1]), _fields(model, value, path[:-1]), pointer)
     if kind == "missing":
