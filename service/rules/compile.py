@@ -7,38 +7,20 @@ fields follows the ruleset: what tells most rules apart comes first. Verdicts ar
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from service.rules.conditions import ABSENT, Condition
-from service.rules.index import Node, Switch, is_indexed, is_keyed, make_switch, plain_key, tester
+from service.rules.groups import Entry, fits_group, make_groups
+from service.rules.index import Node, Switch, is_indexed, is_keyed, make_switch, plain_key
 from service.rules.paths import path_tree
 from service.rules.pattern import Pattern
 from service.rules.projection import Projection, decode_whole
 from service.rules.selection import values_at
 
-_FEW: Final = 2
-"""Up to so many branches at a node are simply tried."""
-
 _MAX_DEPTH: Final = 16
 _MAX_COPIES: Final = 64
 """Places in the tree where one branch may stand because its fields list several values."""
-
-Test = Callable[[Any], bool]
-
-
-@dataclass(slots=True)
-class _Entry:
-    """A branch on its way into the tree: what it still has to test, by position."""
-
-    branch: int
-    fields: dict[int, tuple[Condition, ...]]
-    copies: int = 1
-
-    def without(self, position: int) -> "_Entry":
-        fields = {each: conditions for each, conditions in self.fields.items() if each != position}
-        return _Entry(self.branch, fields, self.copies * len(self.fields[position]))
 
 
 class Matcher:
@@ -50,15 +32,15 @@ class Matcher:
         self._patterns = tuple(patterns)
         self._count = len(paths)
         self._paths = path_tree(paths)
-        self._projection = Projection(self._paths, len(paths))
-        positions = self._projection.positions
+        projection = Projection(self._paths, len(paths))
+        self._read, self._width, self._positions = projection.read, projection.width, projection.positions
         self._branches: list[tuple[int, int]] = []  # the rule, and the number of the branch in its pattern
         self._tested: list[int] = []  # the slots that a branch tests, as bits
-        entries: list[_Entry] = []
+        entries: list[Entry] = []
         for rule, pattern in enumerate(patterns):
             for number, branch in enumerate(pattern.branches if pattern else [()]):
-                fields = {positions[slots[field.path]]: field.conditions for field in branch}
-                entries.append(_Entry(len(self._branches), fields))
+                fields = {self._positions[slots[field.path]]: field.conditions for field in branch}
+                entries.append(Entry(len(self._branches), fields))
                 self._branches.append((rule, number))
                 self._tested.append(sum(1 << slots[field.path] for field in branch))
         self._root = _build(entries, 0)
@@ -68,14 +50,14 @@ class Matcher:
     def match(self, event: Mapping[str, Any]) -> list[int]:
         """Return the indexes of the patterns that match a decoded message, ascending."""
         values, outside, inside = values_at(event, self._paths, self._count)
-        seen: list[Sequence[Any]] = [(ABSENT,)] * self._projection.width
+        seen: list[Sequence[Any]] = [(ABSENT,)] * self._width
         for slot, each in enumerate(values):
             if each:
                 # True and 1 are equal for Python, hence the classes.
                 different = {(value.__class__, value): value for value in each}
                 # A field that is only inside arrays may be absent from the elements that will be chosen.
                 absent = () if outside >> slot & 1 else (ABSENT,)
-                seen[self._projection.positions[slot]] = (*different.values(), *absent)
+                seen[self._positions[slot]] = (*different.values(), *absent)
         found = _walk_all(self._root, seen)
         if inside:
             found = {branch for branch in found if self._confirmed(branch, event, inside)}
@@ -87,7 +69,7 @@ class Matcher:
         `head` is the message without `data`. Raises msgspec.DecodeError when `data` is not JSON, though
         not always: what no pattern asks for is not looked at.
         """
-        values = self._projection.values(head, data)
+        values = self._read(head, data)
         if values is None:
             return self.match(head if data is None else {**head, "data": decode_whole(data)})
         found = _walk(self._root, values)
@@ -114,21 +96,18 @@ def _walk(root: Node, values: Sequence[Any]) -> list[int]:
     """Return the branches that hold for one value (or `ABSENT`) at each position."""
     found: list[int] = []
     queue = [root]
-    for branches, switches, tried in queue:  # grows while it is walked
-        found += branches
-        for position, get, visit in switches:
+    for branches, switches, groups in queue:  # grows while it is walked
+        if branches:
+            found += branches
+        for position, get, visit, always in switches:
             value = values[position]
             node = get(value)
             if node is not None:
                 queue.append(node)
-            if visit is not None:
+            if visit is not None and (node is None or always):
                 visit(value, queue)
-        for branch, tests in tried:
-            for position, test in tests:
-                if not test(values[position]):
-                    break
-            else:
-                found.append(branch)
+        for judge, _ in groups:
+            judge(values, found)
     return found
 
 
@@ -141,54 +120,46 @@ def _walk_all(root: Node, values: Sequence[Sequence[Any]]) -> set[int]:
         if id(node) in visited:
             continue
         visited.add(id(node))
-        branches, switches, tried = node
+        branches, switches, groups = node
         found.update(branches)
-        for position, get, visit in switches:
+        for position, get, visit, always in switches:
             for value in values[position]:
                 below = get(value)
                 if below is not None:
                     queue.append(below)
-                if visit is not None:
+                if visit is not None and (below is None or always):
                     visit(value, queue)
-        for branch, tests in tried:
-            if all(any(map(test, values[position])) for position, test in tests):
-                found.add(branch)
+        for _, judge in groups:
+            judge(values, found)
     return found
 
 
-def _overlaps(entry: _Entry) -> bool:
+def _overlaps(entry: Entry) -> bool:
     """Say whether one value may satisfy two members of a field's list, so that both lead to the branch."""
     return any(
         len(conditions) > 1 and not all(map(plain_key, conditions)) for conditions in entry.fields.values()
     )
 
 
-def _build(entries: list[_Entry], depth: int) -> Node:
-    """Return the node for `entries`: those that hold here, look-ups for the many, tests for the few."""
+def _build(entries: list[Entry], depth: int) -> Node:
+    """Return the node for `entries`: those that hold here, look-ups for the many, groups for the rest."""
     done = tuple(entry.branch for entry in entries if not entry.fields)
     rest = [entry for entry in entries if entry.fields]
     switches: list[Switch] = []
-    if len(rest) > _FEW and depth < _MAX_DEPTH:
+    if depth < _MAX_DEPTH and not fits_group(rest):
         choice = _Choice(rest)
-        while len(rest) > _FEW and (position := choice.best()) is not None:
-            groups: dict[Condition, list[_Entry]] = {}
+        while not fits_group(rest) and (position := choice.best()) is not None:
+            below: dict[Condition, list[Entry]] = {}
             for entry in choice.take(position):
                 smaller = entry.without(position)
                 for condition in entry.fields[position]:
-                    groups.setdefault(condition, []).append(smaller)
-            targets = {condition: _build(group, depth + 1) for condition, group in groups.items()}
-            switches.append(make_switch(position, targets))
+                    below.setdefault(condition, []).append(smaller)
+            switches.append(make_switch(position, below, lambda group: _build(group, depth + 1)))
             rest = [entry for entry in rest if entry.branch not in choice.taken]
-    return done, tuple(switches), tuple((entry.branch, _tests(entry)) for entry in rest)
+    return done, tuple(switches), make_groups(rest)
 
 
-def _tests(entry: _Entry) -> tuple[tuple[int, Test], ...]:
-    """Return the tests of all that is left of a branch, those that reject most first."""
-    fields = sorted(entry.fields.items(), key=lambda field: not all(map(is_keyed, field[1])))
-    return tuple((position, tester(conditions)) for position, conditions in fields)
-
-
-def _may_switch(entry: _Entry, position: int) -> bool:
+def _may_switch(entry: Entry, position: int) -> bool:
     conditions = entry.fields.get(position, ())
     crowded = entry.copies > 1 and entry.copies * len(conditions) > _MAX_COPIES
     return bool(conditions) and not crowded and all(map(is_indexed, conditions))
@@ -197,8 +168,8 @@ def _may_switch(entry: _Entry, position: int) -> bool:
 class _Choice:
     """Keeps count of what the branches of a node test, to choose the field to look up next."""
 
-    def __init__(self, entries: Iterable[_Entry]) -> None:
-        self._entries: dict[int, list[_Entry]] = {}
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._entries: dict[int, list[Entry]] = {}
         self._counts: dict[int, Counter[Condition]] = {}
         self._totals: Counter[int] = Counter()
         self._squares: Counter[int] = Counter()
@@ -208,7 +179,7 @@ class _Choice:
             for position in self._count(entry, 1):
                 self._entries.setdefault(position, []).append(entry)
 
-    def take(self, position: int) -> list[_Entry]:
+    def take(self, position: int) -> list[Entry]:
         """Return the branches that the look-up of `position` is to lead to; they no longer count here."""
         entries = [entry for entry in self._entries.pop(position) if entry.branch not in self.taken]
         for entry in entries:
@@ -216,7 +187,7 @@ class _Choice:
             self._count(entry, -1)
         return entries
 
-    def _count(self, entry: _Entry, change: int) -> list[int]:
+    def _count(self, entry: Entry, change: int) -> list[int]:
         """Add (1) or take out (-1) a branch; return the positions whose look-up could lead to it."""
         positions = [position for position in entry.fields if _may_switch(entry, position)]
         for position in positions:

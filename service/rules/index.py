@@ -6,9 +6,10 @@ suffixes by bisection, ranges by bisection and a walk up a small tree. What has 
 that begins and ends with a star) is tried. The meaning of every condition stands in `conditions.py`.
 """
 
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from service.rules.conditions import (
     ABSENT,
@@ -39,8 +40,14 @@ Guarded = tuple[Callable[[Seen], bool] | None, Node]
 _FEW: Final = 4
 """Up to so many ranges are tried one by one."""
 
+_MAX_MERGED: Final = 4
+"""Of how many times as many entries the nodes of plain values may have with those merged in."""
+
 _TRUE: Final = object()
 _FALSE: Final = object()
+_VALUES: Final = {_TRUE: True, _FALSE: False}
+
+T = TypeVar("T")
 
 
 def equal_key(value: Any) -> Any:
@@ -50,7 +57,7 @@ def equal_key(value: Any) -> Any:
     return _FALSE if value is False else value
 
 
-def _confusable(keys: Iterable[Any]) -> bool:
+def confusable(keys: Iterable[Any]) -> bool:
     """Say whether true or false might be mistaken for one of `keys`."""
     return any(key in (0, 1) or key is _TRUE or key is _FALSE for key in keys)
 
@@ -82,7 +89,7 @@ def tester(conditions: Sequence[Condition]) -> Callable[[Any], bool]:
     plain = [key[0] for key in keys if key is not None]
     if len(plain) == len(keys):
         values = frozenset(plain)
-        if _confusable(values):
+        if confusable(values):
             return lambda value: equal_key(value) in values
         return values.__contains__
     if len(conditions) == 1:
@@ -90,8 +97,24 @@ def tester(conditions: Sequence[Condition]) -> Callable[[Any], bool]:
         if isinstance(condition, NoneOf):
             excluded = tester(condition.conditions)
             return lambda value: value is not ABSENT and not excluded(value)
-        return condition.holds
+        return _within(condition) if isinstance(condition, Within) else condition.holds
     return lambda value: any(each.holds(value) for each in conditions)
+
+
+def _within(condition: Within) -> Callable[[Any], bool]:
+    low = -math.inf if condition.low is None else condition.low
+    high = math.inf if condition.high is None else condition.high
+    low_open, high_open = condition.low_open, condition.high_open
+
+    def test(value: Any) -> bool:
+        return (
+            (value.__class__ is float or value.__class__ is int)
+            and low <= value <= high
+            and not (low_open and value == low)
+            and not (high_open and value == high)
+        )
+
+    return test
 
 
 class Affixes:
@@ -167,26 +190,51 @@ class Ranges:
             index >>= 1
 
 
-Switch = tuple[int, Callable[[Any], Node | None], Visit | None]
-"""Position of the field, the look-up of plain values, and what else is to be visited."""
+Switch = tuple[int, Callable[[Any], Node | None], Visit | None, bool]
+"""Position of the field, the look-up of plain values, what else is to be visited, and whether that is so
+for every value (else only for those that the look-up does not have)."""
 
 
-def make_switch(position: int, targets: Mapping[Condition, Node]) -> Switch:
-    """Return the switch over the values at `position` that leads to the node of each condition."""
-    exact: dict[Any, Node] = {}
-    others: dict[Condition, Node] = {}
-    for condition, node in targets.items():
-        key = plain_key(condition)
-        if key is None:
-            others[condition] = node
-        else:
-            exact[key[0]] = node
-    get: Callable[[Any], Node | None] = exact.get
-    if _confusable(exact):
+def make_switch(
+    position: int, wanted: Mapping[Condition, list[T]], build: Callable[[list[T]], Node]
+) -> Switch:
+    """Return the switch over the values at `position`, given what is to be reached by each condition.
+
+    `build` makes the node of those that are reached together. Where that does not multiply too much, the
+    node of a plain value has also those whose prefix, range, … it satisfies, so that it alone is visited.
+    """
+    exact = {key[0]: list(each) for condition, each in wanted.items() if (key := plain_key(condition))}
+    others = {condition: each for condition, each in wanted.items() if not plain_key(condition)}
+    always = bool(others) and not _merge(exact, others)
+    nodes = {key: build(each) for key, each in exact.items()}
+    get: Callable[[Any], Node | None] = nodes.get
+    if confusable(nodes):
 
         def get(value: Any) -> Node | None:
-            return exact.get(equal_key(value))
+            return nodes.get(equal_key(value))
 
+    return position, get, _visit({condition: build(each) for condition, each in others.items()}), always
+
+
+def _merge(exact: dict[Any, list[T]], others: Mapping[Condition, list[T]]) -> bool:
+    """Add to each plain value what it reaches through the other conditions, if that is not too much."""
+    visit = _visit({condition: (condition,) for condition in others})
+    room = _MAX_MERGED * sum(map(len, (*exact.values(), *others.values())))
+    more: dict[Any, list[T]] = {}
+    for key in exact:
+        met: Queue = []
+        if visit is not None and key is not ABSENT:
+            visit(_VALUES.get(key, key), met)
+        more[key] = [each for (condition,) in met for each in others[condition]]
+        room -= len(more[key])
+        if room < 0:
+            return False
+    for key, each in more.items():
+        exact[key] = list({id(one): one for one in (*exact[key], *each)}.values())
+    return True
+
+
+def _visit(others: Mapping[Condition, Node]) -> Visit | None:
     visits = [
         *_affix_visits(others),
         *_keyed_visits(others),
@@ -194,13 +242,13 @@ def make_switch(position: int, targets: Mapping[Condition, Node]) -> Switch:
         *_tried_visits(others),
     ]
     if len(visits) < 2:
-        return position, get, visits[0] if visits else None
+        return visits[0] if visits else None
 
     def visit_all(value: Any, queue: Queue) -> None:
         for visit in visits:
             visit(value, queue)
 
-    return position, get, visit_all
+    return visit_all
 
 
 def _affix(condition: Condition) -> tuple[str, bool, bool] | None:
