@@ -4,6 +4,7 @@ An include is a path or a pattern relative to the file that names it, and stays 
 symbolic links followed. Hidden files are never matched by a pattern.
 """
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -70,7 +71,7 @@ class _Gathering:
 
     def read(self, path: Path, name: str, above: tuple[Path, ...]) -> None:
         """Read one file and what it includes; `above` are the files that led here."""
-        real = path.resolve()
+        real = _real(path)
         if real in self.files:
             return
         self.files.append(real)
@@ -174,7 +175,7 @@ class _Gathering:
                 self._read_included(item, found, path, name, above)
 
     def _read_included(self, item: Node, found: Path, path: Path, name: str, above: tuple[Path, ...]) -> None:
-        real = found.resolve()
+        real = _real(found)
         if real in above:
             self._report(
                 item,
@@ -183,7 +184,7 @@ class _Gathering:
                 "remove this include",
                 found=item.value,
             )
-        elif not real.is_relative_to(path.parent.resolve()):
+        elif not real.is_relative_to(_real(path.parent)):
             self._report(
                 item,
                 "include-outside",
@@ -212,7 +213,7 @@ class _Gathering:
             )
             return []
         if not _WILD & set(pattern):
-            if (folder / pattern).is_file():
+            if _is_file(folder / pattern):
                 return [folder / pattern]
             self._missing(item, folder, parts)
             return []
@@ -223,7 +224,7 @@ class _Gathering:
                 item, "bad-include", f"this is no pattern: {error}", "for example rules/*.yaml", found=pattern
             )
             return []
-        files = [hit for hit in hits if hit.is_file() and not _hidden(hit.relative_to(folder))]
+        files = [hit for hit in hits if _is_file(hit) and not _hidden(hit.relative_to(folder))]
         if not files:
             self.problems.append(
                 Problem(
@@ -240,12 +241,25 @@ class _Gathering:
         return files
 
     def _missing(self, item: Node, folder: Path, parts: list[str]) -> None:
-        near = None
         parent = folder.joinpath(*parts[:-1])
-        if parent.is_dir():
-            near = nearest(parts[-1], [entry.name for entry in parent.iterdir() if entry.is_file()])
+        try:
+            near = nearest(parts[-1], [entry.name for entry in parent.iterdir()])
+        except OSError:
+            near = None
         meant = f"did you mean `{'/'.join((*parts[:-1], near))}`?" if near else "check the path"
         self._report(item, "include-missing", "there is no such file", meant, found=item.value)
+
+
+def _real(path: Path) -> Path:
+    """Return the path with symbolic links followed; a loop of them ends where it begins."""
+    return Path(os.path.realpath(path))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long, a folder that may not be searched
+        return False
 
 
 def _hidden(path: Path) -> bool:

@@ -141,3 +141,20 @@ def test_a_missing_main_file_is_a_problem():
     loaded = load_files(Path("/nowhere/pointsman.yaml"))
     assert codes(loaded) == ["unreadable"]
     assert loaded.marks.locate("/rules/x") == ("/nowhere/pointsman.yaml", 1, 1)
+
+
+def test_names_that_no_file_can_have_are_problems(write, folder):
+    (folder / "loop.yaml").symlink_to("loop.yaml")
+    text = f"include: [{'x' * 300}.yaml, '{'x' * 300}*.yaml', loop.yaml, 'nul\\0.yaml', '*/{'y' * 300}/*', \"a\\0b\"]\n"
+    loaded = load_files(write("main.yaml", text))
+    assert set(codes(loaded)) == {"include-missing", "include-empty", "include-outside"}
+
+
+def test_a_main_file_that_links_to_itself_is_a_problem(folder):
+    (folder / "loop.yaml").symlink_to("loop.yaml")
+    assert codes(load_files(Path("loop.yaml"))) == ["unreadable"]
+
+
+def test_an_included_file_may_say_nothing_yet(write):
+    write("a.yaml", "null\n")
+    assert codes(load_files(write("main.yaml", "include: [a.yaml]\n"))) == []

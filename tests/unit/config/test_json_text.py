@@ -36,6 +36,7 @@ def test_reads_what_the_standard_library_writes(value, indent, ascii_only):
         ("[01]", 2, "a JSON value is missing"),
         ("[NaN]", 2, "a JSON value is missing"),
         ("[1e999]", 2, "too large"),
+        ("[" + "1" * 1001 + "]", 2, "1001 digits"),
         ("{} {}", 4, "behind the end"),
         ("[true1]", 2, "a JSON value is missing"),
         ('{"a": 1, "a": 2}', 10, "`a` stands twice"),

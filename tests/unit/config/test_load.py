@@ -189,6 +189,8 @@ BOMBS = {
     "many aliases": "a: &a x\nb: [" + "*a, " * 5000 + "]\n",
     "many problems": "a: 1\n" * 100_000,
     "many errors": "a: b: c\n" * 100_000,
+    "control characters": "\x01" * 100_000,
+    "errors and problems": "a: b: c\n" + "x: 1\n" * 1000,
     "unclosed": "'" + "x\n" * 500_000,
 }
 

@@ -1,0 +1,42 @@
+"""The page on the configuration file says what the models say."""
+
+from pathlib import Path
+
+import pytest
+
+from service.config import model
+from service.config.load import read_text
+from service.config.shape import is_model, wire_fields
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "configuration.md"
+
+
+def blocks():
+    return [part.partition("```")[0] for part in PAGE.read_text("utf-8").split("```yaml\n")[1:]]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name for name, found in vars(model).items() if is_model(found) and issubclass(found, model.Closed)],
+)
+def test_every_field_is_on_the_page(name):
+    page = PAGE.read_text("utf-8")
+    for field in wire_fields(getattr(model, name)):
+        assert f"`{field}`" in page or f"{field}: " in page, f"{name}.{field}"
+
+
+def test_the_example_is_good(check, write, monkeypatch):
+    write("specs/shop.openapi.yaml", "{}")
+    write("rules/empty.yaml", "{}")
+    text = blocks()[0].replace("kind: webhook", "kind: bell").replace("scheme: github", "scheme: signed")
+    checked = check(text, GITHUB_SECRET="secret", SHOP_TOKEN="token")
+    assert checked.problems == ()
+
+
+def test_every_way_to_log_in_is_good():
+    for line in blocks()[1].splitlines():
+        parsed = read_text(line, "f")
+        assert parsed.problems == []
+        auth = parsed.root.value["auth"]
+        if "env" in str(auth) or "file" in str(auth):
+            assert set(auth) <= set(wire_fields(model.LoginConfig))
