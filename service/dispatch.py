@@ -238,15 +238,15 @@ class Dispatch:
             await self._take(item)
         more = False
         for number, count in counts.items():
-            lane = self._by_number.get(number)
-            if lane is None:
+            claimed_for = self._by_number.get(number)
+            if claimed_for is None:
                 continue
-            lane.backlog = count == wanted[number]
-            more = more or lane.backlog
-            if not lane.backlog:
-                lane.next_due = await self._store.next_due([number])
-                lane.backlog = lane.next_due is not None and lane.next_due <= self._clock_ms()
-            self._pump(lane)
+            claimed_for.backlog = count == wanted[number]
+            more = more or claimed_for.backlog
+            if not claimed_for.backlog:
+                due = claimed_for.next_due = await self._store.next_due([number])
+                claimed_for.backlog = due is not None and due <= self._clock_ms()
+            self._pump(claimed_for)
         return more and any(lane.connection.room(time.monotonic()) for lane in self._lanes.values())
 
     async def _take(self, item: Claimed) -> None:

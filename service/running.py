@@ -71,12 +71,18 @@ class Counted(Protocol):
 class Parts(Protocol):
     """What runs, as the composition root has it."""
 
-    plan: Plan | None
-    problems: Sequence[Problem]
     store: Store
     intake: Intake
     dispatch: Dispatch
     hooks: Hooks
+
+    @property
+    def plan(self) -> Plan | None:
+        """The plan in force."""
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        """The warnings of the configuration in force."""
 
     @property
     def ingest(self) -> Counted:
@@ -130,7 +136,7 @@ class Running:
         """Return how many ingest connections are open."""
         return self._service.ingest.connections
 
-    def problems(self) -> tuple[Problem, ...]:
+    def problems(self) -> Sequence[Problem]:
         """Return the warnings of the configuration in force."""
         return self._service.problems
 

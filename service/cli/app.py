@@ -5,14 +5,14 @@ Exit codes: 0 fine, 1 findings or a refusal, 2 usage, 3 nothing reachable (`DESI
 
 import sys
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, cast
 
 from cyclopts import App, CycloptsError
 
 from service import __version__
 from service.cli import calling, files, looking, serving, signing, tokens
 from service.cli.client import Unreachable
-from service.cli.output import emit_problems, err, printable
+from service.cli.output import Format, emit_problems, err, printable
 from service.errors import Invalid, ServiceError, Unavailable
 
 FINE: Final = 0
@@ -81,10 +81,10 @@ def _say(text: str) -> None:
     err().print(f"pointsman: {printable(text)}", markup=False)
 
 
-def _style(words: Sequence[str]) -> "files.Format":
+def _style(words: Sequence[str]) -> Format:
     """Return the style that was asked for, also when the command failed."""
     for word, following in zip(words, (*words[1:], ""), strict=True):
         said = following if word in ("-o", "--output") else word.removeprefix("--output=").removeprefix("-o")
         if word.startswith(("-o", "--output")) and said in ("json", "jsonl", "yaml"):
-            return said  # type: ignore[return-value]  # it is one of the three
+            return cast("Format", said)
     return "table"

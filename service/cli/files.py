@@ -73,8 +73,8 @@ def match(
     if lines:
         for line in sys.stdin.buffer:
             if line.strip():
-                sys.stdout.write(match_line(line) + "\n")
-                sys.stdout.flush()
+                sys.stdout.buffer.write(match_line(line) + b"\n")
+                sys.stdout.buffer.flush()
         return 0
     if pattern is None or message is None:
         raise Invalid(
@@ -85,7 +85,7 @@ def match(
             ]
         )
     answer = match_line(msgspec.json.encode({"pattern": _text(pattern), "message": _text(message)}))
-    sys.stdout.write(answer + "\n")
+    sys.stdout.write(answer.decode() + "\n")
     return 0 if msgspec.json.decode(answer).get("match") is True else 1
 
 

@@ -1,8 +1,7 @@
 """Verbs that look at messages and deliveries: messages, rejects, deliveries, explain."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-import msgspec
 from cyclopts import App, Parameter
 
 from service.cli.output import emit, out, printable
@@ -144,15 +143,7 @@ def retry(*delivery: str, common: Common = Common()) -> None:  # noqa: B008 - fr
 
     Example: pointsman deliveries retry dlv_000001-1-1
     """
-    done = [
-        ask(
-            common,
-            lambda client, one=one: client.post(f"/deliveries/{one}/retry"),
-            lambda desk, one=one: deliveries.retry(desk, one, by="command line"),
-        )
-        for one in delivery
-    ]
-    emit({"items": done, "next": ""}, common.output)
+    emit({"items": [_retry(one, common) for one in delivery], "next": ""}, common.output)
 
 
 @deliveries_app.command
@@ -161,15 +152,7 @@ def discard(*delivery: str, reason: str = "", common: Common = Common()) -> None
 
     Example: pointsman deliveries discard dlv_000001-1-1 --reason "the order was cancelled"
     """
-    done = [
-        ask(
-            common,
-            lambda client, one=one: client.post(f"/deliveries/{one}/discard", {"reason": reason}),
-            lambda desk, one=one: deliveries.discard(desk, one, by="command line", reason=reason),
-        )
-        for one in delivery
-    ]
-    emit({"items": done, "next": ""}, common.output)
+    emit({"items": [_discard(one, reason, common) for one in delivery], "next": ""}, common.output)
 
 
 def explain(message: str, rule: str | None = None, *, common: Common = Common()) -> None:  # noqa: B008
@@ -195,10 +178,20 @@ def explain(message: str, rule: str | None = None, *, common: Common = Common())
         if not one["matched"]:
             console.print(f"  {printable(one['why'])}", markup=False)
         for step in one.get("when", ()):
-            shown = step["error"] if "error" in step else _word(step.get("value", "not evaluated"))
-            console.print(f"  {'  ' * step['depth']}{printable(step['text'])} → {shown}", markup=False)
+            console.print(f"  {'  ' * step['depth']}{printable(step['line'])}", markup=False)
 
 
-def _word(value: object) -> str:
-    """Return a value as expressions write it."""
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+def _retry(delivery: str, common: Common) -> Any:
+    return ask(
+        common,
+        lambda client: client.post(f"/deliveries/{delivery}/retry"),
+        lambda desk: deliveries.retry(desk, delivery, by="command line"),
+    )
+
+
+def _discard(delivery: str, reason: str, common: Common) -> Any:
+    return ask(
+        common,
+        lambda client: client.post(f"/deliveries/{delivery}/discard", {"reason": reason}),
+        lambda desk: deliveries.discard(desk, delivery, by="command line", reason=reason),
+    )

@@ -30,7 +30,9 @@ def serve(
     Example: pointsman serve --config pointsman.yaml --data ./data
     """
     said = {"config": config, "data": data, "host": host, "port": port, "admin_port": admin_port}
-    settings = Settings(**{name: value for name, value in said.items() if value is not None})
+    settings = Settings().model_copy(
+        update={name: value for name, value in said.items() if value is not None}
+    )
     set_up_logs(settings.log_level, settings.log_format)
     uvloop.run(Service(settings).serve())
 

@@ -24,7 +24,7 @@ from service.demo.starter import write_starter
 from service.errors import ServiceError
 from service.observe import set_up_logs
 from service.settings import Settings
-from triggers.signatures import sign
+from triggers.presets import sign
 
 
 async def run_demo(*, once: bool, data: Path | None, port: int, admin_port: int, console: Console) -> int:

@@ -17,7 +17,7 @@ import msgspec
 from service.demo.shop import Call, Shop
 from service.usecases import deliveries, explaining
 from service.usecases.desk import Desk
-from triggers.signatures import sign
+from triggers.presets import sign
 
 PATIENCE = 15.0
 """Seconds that a step may take; everything takes far less."""

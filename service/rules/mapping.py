@@ -63,7 +63,7 @@ class View:
         token: Any = text
         walked = root
         for part in rest:
-            container = self._cache.get(walked)
+            container: Any = self._cache.get(walked)
             if container is None:
                 try:
                     container = _members(token) if isinstance(part, str) else _elements(token)

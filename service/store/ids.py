@@ -46,7 +46,7 @@ def parse_delivery_id(text: str) -> RunKey | None:
 
 
 def _base32(number: int) -> str:
-    signs = []
+    signs: list[str] = []
     while number or not signs:
         number, digit = divmod(number, 32)
         signs.append(_ALPHABET[digit])

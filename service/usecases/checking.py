@@ -75,7 +75,7 @@ async def _descriptions(checked: CheckedConfiguration) -> Any:
 
 async def _check_sources(checked: CheckedConfiguration) -> list[Problem]:
     """Ask every source what it thinks of its configuration; try its expressions."""
-    problems = []
+    problems: list[Problem] = []
     configuration = checked.configuration
     for name, config in configuration.sources.items() if configuration is not None else ():
         source: Source[Any] = resolve_name(SOURCES[config.kind])(name, config)

@@ -17,7 +17,9 @@ from service.store.ids import parse_delivery_id, parse_id
 class Live(Protocol):
     """The running parts of an instance, as use cases need them."""
 
-    plan: Plan | None
+    @property
+    def plan(self) -> Plan | None:
+        """The plan in force."""
 
     def connections(self) -> list[Connection]:
         """Return the connections in use."""

@@ -1,10 +1,12 @@
 """Why a rule did or did not match a message: the stored ruleset is run again, nothing was kept for it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from service.errors import NotFound, nearest
-from service.rules.cel import Budget, EvaluationError
+from service.rules.cel import ABSENT, Budget, EvaluationError, TraceStep, to_json
 from service.rules.explain import explain_pattern
 from service.rules.model import Rule, Ruleset
 from service.usecases.desk import Desk
@@ -56,9 +58,10 @@ def explain_rule(rule: Rule, source: str, event: Mapping[str, Any]) -> dict[str,
         }
     if rule.pattern is not None:
         explanation = explain_pattern(rule.pattern, event)
-        shown["match"] = explanation.to_json()
+        shown["match"] = msgspec.to_builtins(explanation)
         if not explanation.matched:
-            return {**shown, "why": explanation.text()}
+            change = f"; it would match with {explanation.change}" if explanation.change else ""
+            return {**shown, "why": explanation.reason + change}
     if rule.when is not None:
         holds, shown["when"], why = _explain_when(rule, event)
         if not holds:
@@ -73,35 +76,33 @@ def _explain_when(rule: Rule, event: Mapping[str, Any]) -> tuple[bool, list[dict
     if rule.when is None:
         return True, [], ""
     variables = {"event": event, "data": event.get("data"), "meta": event.get("meta", {}), "steps": {}}
-    steps = [step.to_json() for step in rule.when.trace(variables, Budget(EXPLAIN_BUDGET))]
+    steps = rule.when.trace(variables, Budget(EXPLAIN_BUDGET))
+    shown = [_shown(step) for step in steps]
     try:
         value = rule.when.evaluate(variables, Budget(EXPLAIN_BUDGET))
     except EvaluationError as error:
-        return False, steps, f"`when` failed: {error}"
+        return False, shown, f"`when` failed: {error}"
     if value is True:
-        return True, steps, ""
+        return True, shown, ""
     decisive = _decisive(steps)
-    return (
-        False,
-        steps,
-        f"`when` is {value!r}".replace("False", "false") + (f": {decisive}" if decisive else ""),
-    )
+    return False, shown, f"`when` is not true: {decisive}"
 
 
-def _decisive(steps: list[dict[str, Any]]) -> str:
-    """Return the smallest false sub-expression with the values around it, in words."""
-    failing = [step for step in steps if step.get("value") is False]
-    if not failing:
-        return ""
-    smallest = min(failing, key=lambda step: len(step["text"]))
-    inside = [
-        step
-        for step in steps
-        if step is not smallest
-        and step["start"] >= smallest["start"]
-        and step["end"] <= smallest["end"]
-        and "value" in step
-        and step["text"] != str(step["value"])
-    ]
-    values = ", ".join(f"{step['text']} is {step['value']!r}" for step in inside[:4])
-    return f"{smallest['text']} is false" + (f" ({values})" if values else "")
+def _shown(step: TraceStep) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "text": step.text, "start": step.start, "end": step.end, "depth": step.depth, "line": str(step)
+    }  # fmt: skip
+    if not step.evaluated:
+        return {**shown, "evaluated": False}
+    if step.error:
+        return {**shown, "error": step.error}
+    try:
+        return {**shown, "value": None if step.value is ABSENT else to_json(step.value)}
+    except EvaluationError:
+        return {**shown, "value": str(step.value)}
+
+
+def _decisive(steps: Sequence[TraceStep]) -> str:
+    """Return the smallest sub-expression that is false, with the values it compared."""
+    failing = [step for step in steps if step.evaluated and not step.error and step.value is False]
+    return str(min(failing, key=lambda step: step.end - step.start)) if failing else str(steps[0])
