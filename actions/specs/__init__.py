@@ -83,6 +83,8 @@ def _unknown(document: Document) -> Finding:
         seen = ", ".join(repr(key)[:40] for key in list(value)[:5]) or "nothing"
         return _error("no-description", f"not an API description: it holds {seen}", document.name)
     kind = _KINDS.get(type(value), "a number")
+    if isinstance(value, str) and value.startswith("<"):
+        kind = "HTML or XML"
     return _error("no-description", f"not an API description: it is {kind}, not an object", document.name)
 
 

@@ -6,6 +6,7 @@ text becomes the same events in `load`. Nothing here recurses or builds values.
 
 import json
 import re
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple, Protocol
@@ -20,7 +21,8 @@ Place = tuple[int, int]
 
 NOWHERE: Final[Place] = (0, 0)
 
-_GAP: Final = re.compile(r"(?:[\s\ufeff]+|//[^\n]*|#[^\n]*|/\*.*?\*/)*", re.DOTALL)
+_GAP: Final = re.compile(r"(?:[\s\ufeff]++|//[^\n]*+|#[^\n]*+|/\*.*?\*/)*+", re.DOTALL)
+_GAP_BEGINS: Final = frozenset(" \t\r\n\f\v\xa0\ufeff/#")
 _WORD: Final = re.compile(r"[A-Za-z0-9+\-.]+")
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 _NEARLY: Final = re.compile(r"True|False|None|NaN|-?Infinity|[-+]?[0-9]*\.?[0-9]*(?:[eE][-+]?[0-9]+)?")
@@ -68,6 +70,10 @@ class Report:
         self.findings: list[Finding] = []
         self._counts: Counter[str] = Counter()
 
+    def full(self, code: str) -> bool:
+        """Say whether there are enough findings of this code; then their places need not be looked for."""
+        return self._counts[code] >= MAX_SAME
+
     def add(self, code: str, message: str, place: Place, *, pointer: str = "", error: bool = False) -> None:
         """Add a finding, unless there are enough of this code."""
         self._counts[code] += 1
@@ -101,10 +107,14 @@ class JSONText:
         self._report = report
         self._string_at = json.JSONDecoder(strict=False).raw_decode
         self._open: list[str] = []
+        self._line_ends: list[int] | None = None
 
     def place(self, mark: Any) -> Place:
         """Return where an event stands; marks are offsets."""
-        return offset_place(self._text, mark)
+        if self._line_ends is None:
+            self._line_ends = [match.start() for match in re.finditer("\n", self._text)]
+        line = bisect_left(self._line_ends, mark)
+        return line + 1, mark - (self._line_ends[line - 1] if line else -1)
 
     def events(self) -> Iterator[Event]:
         """Read the text from its beginning."""
@@ -143,7 +153,8 @@ class JSONText:
             raise Broken("not JSON: the text ends too early", self.place(len(text)))
 
     def _lenient(self, message: str, offset: int) -> None:
-        self._report.add("not-strict-json", f"not strict JSON: {message}", self.place(offset))
+        if not self._report.full("not-strict-json"):
+            self._report.add("not-strict-json", f"not strict JSON: {message}", self.place(offset))
 
     def _check_close(self, char: str, want: str, at: int) -> None:
         if not self._open or char != ("}" if self._open[-1] == "{" else "]"):
@@ -152,6 +163,8 @@ class JSONText:
             self._lenient("a comma before the end", at)
 
     def _skip(self, at: int) -> int:
+        if self._text[at : at + 1] not in _GAP_BEGINS:
+            return at
         match = _GAP.match(self._text, at)
         end = match.end() if match else at
         gap = self._text[at:end]
@@ -192,7 +205,7 @@ class JSONText:
         match = _WORD.match(self._text, at)
         word = match.group() if match else ""
         if word and word not in {"true", "false", "null"} and not _NUMBER.fullmatch(word):
-            if not _NEARLY.fullmatch(word):
+            if len(word) > 400 or not _NEARLY.fullmatch(word):
                 word = ""
             else:
                 self._lenient(f"{word} instead of a JSON value", at)

@@ -44,7 +44,7 @@ _UNPRINTABLE: Final = re.compile(
 )
 _TABS: Final = re.compile(r"^ *\t[ \t]*", re.MULTILINE)
 _BLANK: Final = re.compile(r"^[ \t]+$", re.MULTILINE)
-_JSON_AHEAD: Final = re.compile(r"(?:\s+|//[^\n]*|/\*.*?\*/)*[{\[]", re.DOTALL)
+_JSON_AHEAD: Final = re.compile(r"(?:\s++|//[^\n]*+|/\*.*?\*/)*+[{\[]", re.DOTALL)
 _RESOLVED_TAGS: Final = frozenset(f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float"))
 _KNOWN_TAGS: Final = _RESOLVED_TAGS | {
     "!",

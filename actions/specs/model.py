@@ -24,6 +24,24 @@ MediaKind = Literal["json", "form", "multipart", "text", "xml", "binary"]
 PREFERENCE: Final[tuple[MediaKind, ...]] = ("json", "form", "multipart", "text", "xml", "binary")
 """Which body is sent when a description allows several."""
 
+NEVER_SET: Final = frozenset(
+    [
+        "host",
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "keep-alive",
+        "te",
+        "trailer",
+        "upgrade",
+        "expect",
+        "proxy-authorization",
+        "proxy-connection",
+        "authorization",
+    ]
+)
+"""Headers that belong to the transport or to the login: no parameter can set them, whatever it declares."""
+
 Schema = Mapping[str, Any] | bool
 
 

@@ -334,9 +334,10 @@ class _OpenAPI:
             self._triggers.append((made, text(value.get("operationId")).strip()))
 
     def _named_triggers(self) -> dict[str, Trigger]:
-        wanted = [
-            (one.name, "" if one.method == "POST" else one.method, one.pointer) for one, _ in self._triggers
-        ]
+        wanted = []
+        for one, _ in self._triggers:
+            method = "" if one.method == "POST" else one.method
+            wanted.append((one.name, method, f"{one.operation} {one.name}".strip()))
         triggers = {}
         for (one, original), id_ in zip(self._triggers, assign_ids(wanted), strict=True):
             aliases = tuple(alias for alias in dict.fromkeys((original, one.name)) if alias and alias != id_)

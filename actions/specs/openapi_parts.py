@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from actions.specs.events import escape
-from actions.specs.model import Body, Location, Media, Parameter, Response, Schema, Style
+from actions.specs.model import NEVER_SET, Body, Location, Media, Parameter, Response, Schema, Style
 from actions.specs.reading import TOKEN, Reading, extras, preferred, text
 from actions.specs.references import Unresolved
 
@@ -21,6 +21,7 @@ _STYLES: Final[dict[Location, tuple[Style, ...]]] = {
     "header": ("simple",),
     "cookie": ("form",),
 }
+_MEDIA_TYPE: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 _OWN_HEADERS: Final = frozenset({"authorization", "content-type", "accept"})
 """Header parameters of these names shall be ignored (OpenAPI 3, Parameter Object)."""
 
@@ -101,7 +102,7 @@ class Draft:
             if value.get("required") is True:
                 self.refuse(f"the required parameter {name!r} in {location!r} cannot be sent")
             return None
-        if location == "header" and name.lower() in _OWN_HEADERS:
+        if location == "header" and name.lower() in _OWN_HEADERS | NEVER_SET:
             return None
         if location in {"header", "cookie"} and not TOKEN.fullmatch(name):
             self.refuse(f"the {location} name {name[:80]!r} cannot be sent")
@@ -153,6 +154,9 @@ class Draft:
     def _content(self, value: Any, pointer: str) -> list[Media]:
         content = []
         for name, entry in self.reading.mapping(value, pointer).items():
+            if not _MEDIA_TYPE.fullmatch(name.strip()):
+                self.degrade("content", f"{name[:80]!r} is no media type; left out", pointer)
+                continue
             try:
                 found = self.reading.registry.follow(entry)
             except Unresolved as reason:

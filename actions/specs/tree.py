@@ -96,7 +96,8 @@ class Builder:
         return values[0] if isinstance(values, list) and values else None
 
     def _warn(self, code: str, message: str, event: Event) -> None:
-        self._report.add(code, message, self._source.place(event.mark), pointer=self._pointer())
+        if not self._report.full(code):
+            self._report.add(code, message, self._source.place(event.mark), pointer=self._pointer())
 
     def _pointer(self) -> str:
         tokens = []
@@ -161,7 +162,7 @@ class Builder:
             if frame.key is _MERGE:
                 frame.merges.append(value)
             elif frame.key is not _DROP:
-                if frame.key in frame.value:
+                if frame.key in frame.value and not self._report.full("duplicate-key"):
                     message = f"the key {frame.key[:80]!r} stands here twice; the last one counts"
                     place = self._source.place(frame.mark)
                     self._report.add("duplicate-key", message, place, pointer=self._pointer())

@@ -1,0 +1,135 @@
+"""What every reader of a format keeps to. A new reader adds one class with its kind and one good document."""
+
+import pkgutil
+from typing import Any, ClassVar
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actions.errors import Refused
+from actions.serialize import compile_operation
+from actions.specs import READERS, read_spec
+from actions.specs.load import Bundle, load
+from actions.specs.model import Spec
+from actions.specs.reading import MAX_ID, Reader
+
+ODD: tuple[Any, ...] = (
+    None, True, 7, -1.5, "", "x", "\r\n", "{}", [], {}, [[]], [None], {"": None}, {"$ref": 5}, {"$ref": "#"}, {"$ref": "#/nope"},
+    {"$ref": "http://127.0.0.1:9/x"}, {"$ref": "/etc/passwd"}, {"type": {"type": []}},
+)  # fmt: skip
+
+
+def containers(value: Any) -> list[Any]:
+    found, stack = [], [value]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, dict | list) and node:
+            found.append(node)
+            stack.extend(node.values() if isinstance(node, dict) else node)
+    return found
+
+
+def exercise(spec: Spec) -> None:
+    for one in spec.operations.values():
+        spec.standalone(spec.input_schema(one))
+        msgspec.json.encode([spec.output_schemas(one), spec.degradations(one)])
+        try:
+            compile_operation(one, spec, "https://api.example")({"id": "1", "body": {}})
+        except Refused as refused:
+            assert str(refused)  # noqa: PT017  # either outcome is right
+
+
+class ReaderContract:
+    kind: ClassVar[str]
+    document: ClassVar[dict[str, Any]]
+
+    @pytest.fixture
+    def reader(self) -> Reader:
+        found: type[Reader] = pkgutil.resolve_name(READERS[self.kind])
+        assert found.kind == self.kind
+        return found()
+
+    def test_knows_its_own_format_and_no_other(self, reader: Reader) -> None:
+        assert reader.sniff(Bundle(root=load("a.json", msgspec.json.encode(self.document))))
+        for value in (*ODD, {"info": {}}, {"paths": {}}):
+            assert not reader.sniff(Bundle(root=load("a.json", msgspec.json.encode(value))))
+
+    def test_reads_a_good_document_without_a_finding(self) -> None:
+        spec = read_spec({"a.json": msgspec.json.encode(self.document)})
+        assert spec.findings == ()
+        assert spec.operations or spec.triggers
+        exercise(spec)
+
+    def test_reads_the_same_twice(self) -> None:
+        data = {"a.json": msgspec.json.encode(self.document)}
+        first, second = read_spec(data), read_spec(data)
+        assert (first.operations, first.triggers, first.aliases) == (
+            second.operations,
+            second.triggers,
+            second.aliases,
+        )
+
+    def test_ids_and_aliases_lead_to_their_operations(self) -> None:
+        spec = read_spec({"a.json": msgspec.json.encode(self.document)})
+        for id_, one in spec.operations.items():
+            assert id_ == one.id
+            assert len(id_) <= MAX_ID
+            assert all(spec.find(name) is one for name in (id_, *one.aliases))
+
+    @settings(max_examples=150, deadline=None)
+    @given(data=st.data())
+    def test_never_raises_whatever_is_broken_in_a_document(self, data: st.DataObject) -> None:
+        document = msgspec.json.decode(msgspec.json.encode(self.document))
+        for _ in range(data.draw(st.integers(1, 3))):
+            node = data.draw(st.sampled_from(containers(document)))
+            key = data.draw(st.sampled_from(sorted(node) if isinstance(node, dict) else range(len(node))))
+            if data.draw(st.booleans()):
+                node[key] = data.draw(st.sampled_from(ODD))
+            else:
+                del node[key]
+            if not document:
+                return
+        spec = read_spec({"a.json": msgspec.json.encode(document)})
+        assert all(one.line and one.message for one in spec.findings)
+        exercise(spec)
+
+
+class TestOpenAPI(ReaderContract):
+    kind = "openapi"
+    document: ClassVar[dict[str, Any]] = {
+        "openapi": "3.1.0",
+        "info": {"title": "t", "version": "1"},
+        "servers": [{"url": "https://{a}.x", "variables": {"a": {"default": "b", "enum": ["b"]}}}],
+        "security": [{"k": []}],
+        "paths": {
+            "/o/{id}": {
+                "parameters": [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}],
+                "get": {
+                    "operationId": "getIt",
+                    "tags": ["a"],
+                    "parameters": [{"$ref": "#/components/parameters/P"}],
+                    "responses": {"200": {"description": "", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/S"}}}}},
+                },
+                "put": {
+                    "requestBody": {"required": True, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/S"}, "example": 1}}},
+                    "callbacks": {"c": {"{$request.body#/u}": {"post": {"requestBody": {"content": {"text/plain": {}}}}}}},
+                    "responses": {"default": {"description": "", "headers": {"H": {"schema": {"type": "string"}}}}},
+                    "security": [{}, {"k": ["s"]}],
+                },
+            },
+            "/p": {"$ref": "#/components/pathItems/I"},
+        },
+        "webhooks": {"w": {"post": {"requestBody": {"content": {"application/json": {}}}}}},
+        "components": {
+            "parameters": {"P": {"name": "q", "in": "query", "style": "form", "schema": {"type": ["integer", "null"], "default": 1}, "required": True}},
+            "schemas": {"S": {"type": "object", "required": ["d", "s"], "properties": {"d": {"default": 1}, "s": {"$ref": "#/components/schemas/S"}}}},
+            "pathItems": {"I": {"summary": "i", "post": {"requestBody": {"content": {"application/x-www-form-urlencoded": {"encoding": {"a": {"style": "deepObject"}}}}}, "responses": {}}}},
+            "securitySchemes": {"k": {"type": "apiKey", "in": "header", "name": "K"}},
+        },
+    }  # fmt: skip
+
+
+def test_every_registered_reader_keeps_the_contract() -> None:
+    assert {one.kind for one in ReaderContract.__subclasses__()} == set(READERS)

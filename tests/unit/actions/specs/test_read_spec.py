@@ -1,0 +1,73 @@
+"""The door to all formats: which reader reads, and what is said when none does."""
+
+import json
+
+import pytest
+
+from actions.specs import read_spec
+
+OPENAPI = b"openapi: 3.0.3\ninfo: {title: t, version: '1'}\npaths: {/a: {get: {responses: {}}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "words"),
+    [
+        ({"swagger": "2.0", "paths": {}}, "format-not-yet", "Swagger 2.0 is not read yet"),
+        ({"openapi": "3.2.0"}, "format-not-yet", "OpenAPI 3.2.0 is not read yet"),
+        ({"openapi": "4.0"}, "format-not-yet", "OpenAPI 4.0 is not read yet"),
+        ({"asyncapi": "2.6.0"}, "format-not-yet", "AsyncAPI 2.6.0 is not read yet"),
+        (
+            {"info": {"schema": "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"}},
+            "format-not-yet",
+            "Postman v2 is not read yet",
+        ),
+        ({"requests": [], "order": []}, "format-not-yet", "Postman v1 is not read yet"),
+        ({"properties": {"connectionParameters": {}}}, "format-not-yet", "Power Platform"),
+        ({"a": 1}, "no-description", "not an API description: it holds 'a'"),
+        ({}, "no-description", "it holds nothing"),
+        ([], "no-description", "it is a list"),
+        (None, "no-description", "it is null"),
+        (7, "no-description", "it is a number"),
+        ("x", "no-description", "it is text"),
+        ("<html>", "no-description", "it is HTML or XML"),
+    ],
+)
+def test_says_what_it_does_not_read(value: object, code: str, words: str) -> None:
+    spec = read_spec({"a.json": json.dumps(value).encode()})
+    assert not spec.readable
+    assert spec.findings[-1].code == code
+    assert words in spec.findings[-1].message
+    assert (spec.findings[-1].file, spec.findings[-1].line) == ("a.json", 1)
+
+
+@pytest.mark.parametrize("version", ["3.0", "3.0.0", "3.0.3", "3.1.0", "3.1.1", 3.0, 3.1])
+def test_reads_every_spelling_of_3_0_and_3_1(version: object) -> None:
+    spec = read_spec({"a.json": json.dumps({"openapi": version, "paths": {}}).encode()})
+    assert spec.readable
+    assert spec.dialect == f"openapi{str(version)[:3]}"
+
+
+def test_finds_the_root_among_several_files() -> None:
+    spec = read_spec({"b/other.yaml": b"a: 1", "README": b"hello", "z.yaml": OPENAPI})
+    assert spec.readable
+    assert list(spec.operations) == ["get_a"]
+
+
+def test_a_named_root_is_the_only_one_tried() -> None:
+    spec = read_spec({"a.yaml": OPENAPI, "b.yaml": b"a: 1"}, "b.yaml")
+    assert [one.code for one in spec.findings] == ["no-description"]
+    assert read_spec({"a.yaml": OPENAPI}, "c.yaml").findings[0].code == "no-such-file"
+
+
+def test_no_file_is_no_description() -> None:
+    assert not read_spec({}).readable
+
+
+def test_an_unreadable_file_says_line_and_column() -> None:
+    finding = read_spec({"a.yaml": b"openapi: 3.0.3\npaths: [\n"}).findings[0]
+    assert (finding.severity, finding.file, finding.line > 0, finding.column > 0) == (
+        "error",
+        "a.yaml",
+        True,
+        True,
+    )
