@@ -1,0 +1,155 @@
+"""Makes a message of a request that is no CloudEvent: where its id, type and subject come from.
+
+A configured expression wins, then what is known of the provider, then what every message has. An id that the
+outside does not give is random. Pure but for the randomness, which is handed in.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from triggers.base import Expression
+from triggers.bodies import MAX_DEPTH, check_charset, format_of, is_json, media_type, read_body
+from triggers.credentials import is_credential
+from triggers.errors import BadEvent
+from triggers.message import DataFormat, TriggerMessage, document
+from triggers.presets import FALLBACK_TYPE, Preset
+from triggers.signatures import form_pairs, octets
+from triggers.templates import MAX_TEXT, compile_templates
+
+ID_BYTES: Final = 16
+
+
+class Wrapper:
+    """Wraps requests of one source. `form` fixes how the body is read; None: its Content-Type says it."""
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        preset: Preset,
+        form: DataFormat | None,
+        expressions: Mapping[str, Expression],
+        random: Callable[[int], bytes],
+    ) -> None:
+        self._source = source
+        self._form = form
+        self._id = compile_templates(preset.id)
+        self._type = compile_templates(preset.type)
+        self._subject = compile_templates(preset.subject)
+        self._time = compile_templates(preset.time)
+        self._expressions = dict(expressions)
+        self._random = random
+
+    def wrap(self, headers: Mapping[str, str], body: bytes, meta: dict[str, Any]) -> TriggerMessage:
+        """Return the message. Raise BadEvent when the body or an expression does not allow one."""
+        content_type = headers.get("content-type")
+        form = self._format(content_type, body)
+        if content_type and form in ("json", "form", "text"):
+            check_charset(content_type)
+        data = read_body(body, form, max_depth=MAX_DEPTH)
+        message = TriggerMessage(
+            id=self._id(headers, data) or self._random(ID_BYTES).hex(),
+            source=self._source,
+            type=self._type(headers, data) or FALLBACK_TYPE,
+            subject=self._subject(headers, data),
+            time=self._time(headers, data),
+            datacontenttype=_stated(content_type, form),
+            format=form,
+            data=None if form == "none" else body,
+            meta=meta,
+        )
+        return self._expressed(message) if self._expressions else message
+
+    def _format(self, content_type: str | None, body: bytes) -> DataFormat:
+        if not body and not content_type:
+            return "none"
+        if self._form is not None:
+            return self._form
+        form = format_of(content_type) if content_type else "binary"
+        # An empty text or form says nothing; empty JSON is not JSON.
+        return form if body or form == "json" else "none"
+
+    def _expressed(self, message: TriggerMessage) -> TriggerMessage:
+        """Return the message with the attributes that are configured as expressions."""
+        seen = document(message)
+        found: dict[str, Any] = {}
+        for name, expression in self._expressions.items():
+            text, problem = _evaluate(expression, seen)
+            if text is None and name != "subject":
+                raise BadEvent(f"no-{name}", f"the expression `{name}:` gives no text: {problem}")
+            found[name] = text
+        return msgspec.structs.replace(message, **found)
+
+
+def describe(
+    method: str,
+    headers: Mapping[str, str],
+    query: str,
+    *,
+    drop_headers: frozenset[str],
+    drop_query: frozenset[str],
+) -> dict[str, Any]:
+    """Return the `meta` of a request, without credentials: consumed ones, and what the deny list names."""
+    return {
+        "kind": "webhook",
+        "method": method,
+        "query": _query(query, drop_query) if query else {},
+        "headers": {
+            name: value
+            for name, value in headers.items()
+            if name not in drop_headers and not is_credential(name)
+        },
+    }
+
+
+def joined(fields: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return headers by name; what stands several times is joined with commas (RFC 9110, 5.3)."""
+    headers = dict(fields)
+    if len(headers) == len(fields):
+        return headers
+    headers = {}
+    for name, value in fields:
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
+def _query(query: str, drop: frozenset[str]) -> dict[str, str | list[str]]:
+    fields: dict[str, str | list[str]] = {}
+    for raw_name, raw_value in form_pairs(octets(query)):
+        name = raw_name.decode("utf-8", "replace")
+        if name in drop or is_credential(name.lower()):
+            continue
+        value, known = raw_value.decode("utf-8", "replace"), fields.get(name)
+        if known is None:
+            fields[name] = value
+        elif isinstance(known, list):
+            known.append(value)
+        else:
+            fields[name] = [known, value]
+    return fields
+
+
+def _stated(content_type: str | None, form: DataFormat) -> str | None:
+    """Return `datacontenttype`: what the sender said, unless a fixed format says it better."""
+    if form == "none":
+        return None
+    if form == "json" and not (content_type and is_json(media_type(content_type))):
+        return "application/json"
+    return content_type
+
+
+def _evaluate(expression: Expression, seen: Mapping[str, Any]) -> tuple[str | None, str]:
+    """Return the text that an expression gives, or None and why it gives none."""
+    try:
+        value = expression(seen)
+    except ValueError as error:
+        return None, str(error)[:200]
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        return None, f"it gives {'null' if value is None else type(value).__name__}"
+    if not value or len(value) > MAX_TEXT or not value.isprintable():
+        return None, f"it is empty, longer than {MAX_TEXT} characters, or not printable"
+    return value, ""
