@@ -16,10 +16,10 @@ from pydantic import BaseModel, ValidationError
 
 from service.config import words
 from service.config.include import SECTIONS, load_files
-from service.config.marks import Marks, join_pointer
+from service.config.marks import Marks, join_pointer, show_key, split_pointer
 from service.config.model import OWN_SOURCE, Configuration, ConnectionConfig, ConnectorConfig, RuleConfig
 from service.config.references import check_references
-from service.config.secrets import Vault, put_secrets
+from service.config.secrets import MASK, Vault, put_secrets
 from service.config.values import NAME_PATTERN, PATTERN_WORDS, is_name
 from service.config.words import NOTHING
 from service.errors import Problem, nearest
@@ -66,14 +66,14 @@ def load_configuration(path: Path, *, resolve: bool, env: Mapping[str, str]) -> 
     vault = Vault(env=env, required=resolve, folder=lambda pointer: folder_of(loaded.marks, pointer))
     shapes = _Shapes(loaded.document, vault)
     shapes.check()
-    found = [*shapes.problems, *vault.problems]
+    found = [*(_masked(problem, vault) for problem in shapes.problems), *vault.problems]
     found += check_references(
         loaded.document, lambda pointer: folder_of(loaded.marks, pointer), complete=not loaded.broken
     )
     # What the loader refused is nothing to the models: that is no second problem.
     broken_lines = {(one.file, one.line) for one in loaded.problems if one.severity == "error"}
     placed = [
-        _masked(problem, vault)
+        _without_secret_key(problem)
         for problem in problems_at(found, loaded.marks)
         if problem.found != NOTHING or (problem.file, problem.line) not in broken_lines
     ]
@@ -203,7 +203,7 @@ class _Shapes:
 
     def _build(self, model: type[BaseModel], value: Any, pointer: str) -> BaseModel | None:
         """Return the resource, or None and problems."""
-        filled = put_secrets(model, value, pointer, self._vault.resolve)
+        filled = put_secrets(model, value, pointer, self._vault)
         try:
             return model.model_validate(filled)
         except ValidationError as error:
@@ -230,12 +230,22 @@ class _Shapes:
 
 
 def _masked(problem: Problem, vault: Vault) -> Problem:
+    """Return a problem without any secret: adapters may repeat what they were given."""
+    found = MASK if problem.found and problem.pointer in vault.suspects else problem.found
     return msgspec.structs.replace(
         problem,
-        message=vault.mask(problem.message),
-        found=vault.mask(problem.found),
-        fix=vault.mask(problem.fix),
+        message=vault.mask(problem.message, problem.pointer),
+        found=vault.mask(found, problem.pointer),
+        fix=vault.mask(problem.fix, problem.pointer),
     )
+
+
+def _without_secret_key(problem: Problem) -> Problem:
+    """Return a placed problem whose pointer shows no secret: an unknown key may be `bearer:s3cret`."""
+    if problem.code != "unknown-field":
+        return problem
+    *above, key = split_pointer(problem.pointer)
+    return msgspec.structs.replace(problem, pointer=join_pointer(*above, show_key(key)))
 
 
 def _order(problem: Problem) -> tuple[str, int, int, str]:

@@ -64,7 +64,7 @@ def read_bytes(data: bytes, name: str, *, json: bool = False) -> Parsed:
     """Read a file's bytes. UTF-8, with or without a byte order mark."""
     for mark, encoding in _BOMS:
         if data.startswith(mark):
-            return _unreadable(name, f"the file is {encoding}", "save it as UTF-8", code="encoding", line=1)
+            return _unreadable(name, f"the file is {encoding}", "save it as UTF-8", code="encoding")
     try:
         content = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
     except UnicodeDecodeError as error:
@@ -94,8 +94,8 @@ def read_text(content: str, name: str, *, json: bool = False) -> Parsed:
     return Parsed(builder.root, builder.problems)
 
 
-def _unreadable(name: str, message: str, fix: str, *, code: str = "unreadable", line: int = 0) -> Parsed:
-    problem = Problem(message=message, code=code, fix=fix, file=name, line=line, column=line)
+def _unreadable(name: str, message: str, fix: str, *, code: str = "unreadable") -> Parsed:
+    problem = Problem(message=message, code=code, fix=fix, file=name, line=1, column=1)
     return Parsed(None, [problem])
 
 

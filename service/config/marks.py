@@ -136,6 +136,12 @@ class Marks:
         return node, key
 
 
+def show_key(key: str) -> str:
+    """Return a key for people: of `bearer:s3cret`, where a space is missing, not what follows the colon."""
+    head, colon, _ = key[:80].partition(":")
+    return f"{head}:…" if colon else head
+
+
 def split_pointer(pointer: str) -> list[str]:
     """Return the tokens of a JSON pointer (RFC 6901)."""
     return [token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:]]

@@ -4,6 +4,7 @@ The schema is made from the models, so it says what they say: only references be
 expressions are beyond it.
 """
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -56,10 +57,11 @@ def configuration_schema() -> dict[str, Any]:
     root = definitions.pop(refs[(Configuration, "validation")]["$ref"].removeprefix("#/$defs/"))
     for section in SECTIONS:
         _close_section(root["properties"][section], kinds if section == "sources" else None)
-    definitions.pop("SourceConfig", None)
-    definitions["SecretReference"] = _SECRET
     schema = {"$schema": DIALECT, **root, "title": "Pointsman configuration", "$defs": definitions}
     _tighten(schema)
+    definitions["SecretReference"] = _SECRET
+    used = set(_references(schema))
+    schema["$defs"] = {name: part for name, part in definitions.items() if name in used}
     return schema
 
 
@@ -86,3 +88,12 @@ def _tighten(part: Any) -> None:
             part[key] = {**_REFERENCE, **described}
         else:
             _tighten(value)
+
+
+def _references(part: Any) -> Iterator[str]:
+    """Yield the names of all definitions that are referred to."""
+    for key, value in part.items() if isinstance(part, dict) else enumerate(part):
+        if key == "$ref":
+            yield value.removeprefix("#/$defs/")
+        elif isinstance(value, (dict, list)):
+            yield from _references(value)

@@ -9,12 +9,12 @@ import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 from pydantic import SecretStr
 
-from service.config.marks import join_pointer
-from service.config.shape import SECRETS, child, holds_secrets, is_reference, settle
+from service.config.marks import join_pointer, split_pointer
+from service.config.shape import SECRETS, child, holds_secrets, is_list, is_reference, settle
 from service.errors import Problem
 
 MAX_SECRET_BYTES: Final = 64 * 1024
@@ -24,14 +24,25 @@ PLACEHOLDER: Final = "dW5yZXNvbHZlZC11bnJlc29sdmVkLXVu"
 Base64 of 24 bytes, the form of which the most schemes take it for one of theirs.
 """
 
+MASK: Final = "***"
+SHORTEST: Final = 4
+"""Characters. A shorter text is no secret, and masking it would only garble what is said."""
+
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _REFER: Final = "write {env: NAME} or {file: path}"
 
-Resolve = Callable[[Any, str], SecretStr]
-"""Takes what stands where a secret is wanted and its pointer; returns the secret or a placeholder."""
+
+class Keeper(Protocol):
+    """What `put_secrets` hands its finds to."""
+
+    def resolve(self, value: Any, pointer: str) -> SecretStr:
+        """Return the secret for what stands where one is wanted, or a placeholder."""
+
+    def suspect(self, pointer: str) -> None:
+        """Take note of a text that stands where something with secrets in it is wanted: it may be one."""
 
 
-def put_secrets(kind: Any, value: Any, pointer: str, resolve: Resolve) -> Any:
+def put_secrets(kind: Any, value: Any, pointer: str, keeper: Keeper) -> Any:
     """Return a copy of `value` with a SecretStr wherever the type `kind` wants one.
 
     What does not fit the type is left as it is: that is for validation to say.
@@ -40,19 +51,19 @@ def put_secrets(kind: Any, value: Any, pointer: str, resolve: Resolve) -> Any:
         return value
     kind = settle(kind, value)
     if kind in SECRETS:
-        return resolve(value, pointer)
-    if isinstance(value, dict):
+        return keeper.resolve(value, pointer)
+    if isinstance(value, str) and holds_secrets(kind):
+        keeper.suspect(pointer)
+    if isinstance(value, dict) and not is_list(kind):
         return {
-            key: put_secrets(child(kind, key), item, pointer + join_pointer(key), resolve)
+            key: put_secrets(child(kind, key), item, pointer + join_pointer(key), keeper)
             for key, item in value.items()
         }
-    if isinstance(value, list):
+    if isinstance(value, list) and is_list(kind):
         return [
-            put_secrets(child(kind, index), item, f"{pointer}/{index}", resolve)
+            put_secrets(child(kind, index), item, f"{pointer}/{index}", keeper)
             for index, item in enumerate(value)
         ]
-    if isinstance(value, str) and holds_secrets(kind):
-        resolve(value, pointer)  # text in place of a structure that holds secrets may be one
     return value
 
 
@@ -77,7 +88,8 @@ class Vault:
     folder: Callable[[str], Path]
     problems: list[Problem] = field(default_factory=list)
     unresolved: set[str] = field(default_factory=set)
-    _values: set[str] = field(default_factory=set, repr=False)
+    suspects: set[str] = field(default_factory=set)
+    _values: dict[str, set[str]] = field(default_factory=dict, repr=False)
 
     def resolve(self, value: Any, pointer: str) -> SecretStr:
         """Return the secret that a reference stands for, or a placeholder and record why."""
@@ -93,15 +105,22 @@ class Vault:
         if text is None:
             self.unresolved.add(pointer)
             return SecretStr(PLACEHOLDER)
-        self._values.add(text)
+        self._know(text, pointer)
         return SecretStr(text)
 
-    def mask(self, text: str) -> str:
-        """Return a text without any secret that was seen."""
-        for value in sorted(self._values, key=len, reverse=True):
-            if len(value) > 2:
-                text = text.replace(value, "***")
+    def suspect(self, pointer: str) -> None:
+        """Take note of a text that must not be shown."""
+        self.suspects.add(pointer)
+
+    def mask(self, text: str, pointer: str) -> str:
+        """Return what is said about a resource, or a part of it, without any secret of that resource."""
+        for value in sorted(self._values.get(_resource(pointer), ()), key=len, reverse=True):
+            if len(value) >= SHORTEST:
+                text = text.replace(value, MASK)
         return text
+
+    def _know(self, value: str, pointer: str) -> None:
+        self._values.setdefault(_resource(pointer), set()).add(value)
 
     def _report(
         self, pointer: str, code: str, message: str, fix: str, *, found: str = "", warning: bool = False
@@ -117,14 +136,14 @@ class Vault:
             self._report(pointer, "secret-reference", message, _REFER)
             return
         if isinstance(value, (str, int, float)) and not isinstance(value, bool):
-            self._values.add(str(value))
+            self._know(str(value), pointer)
         self._report(
-            pointer, "secret-plain", "secrets are references, never plain", "write {env: NAME}", found="***"
+            pointer, "secret-plain", "secrets are references, never plain", "write {env: NAME}", found=MASK
         )
 
     def _from_variable(self, name: Any, pointer: str) -> str | None:
         if not isinstance(name, str) or not _VARIABLE.fullmatch(name):
-            self._values.add(str(name))
+            self._know(str(name), pointer)
             message = "not the name of an environment variable"
             self._report(
                 pointer, "secret-reference", message, "write {env: NAME}, the name and not the secret"
@@ -166,6 +185,10 @@ class Vault:
         elif others & stat.S_IROTH:
             message = f"everybody on this machine may read the secret file (mode {others:04o})"
             self._report(pointer, "secret-open", message, f"chmod 600 {name}", found=name[:80], warning=True)
+
+
+def _resource(pointer: str) -> str:
+    return join_pointer(*split_pointer(pointer)[:2])
 
 
 def _read(path: Path) -> tuple[str, int]:

@@ -77,6 +77,11 @@ def is_model(kind: Any) -> bool:
     return isinstance(kind, type) and not get_args(kind) and issubclass(kind, BaseModel)
 
 
+def is_list(kind: Any) -> bool:
+    """Say whether a settled type is a list of some kind."""
+    return kind in _LISTS or get_origin(kind) in _LISTS
+
+
 def is_reference(value: Any) -> bool:
     """Say whether a value looks like a reference to a secret."""
     return isinstance(value, dict) and len(value) == 1 and next(iter(value)) in REFERENCES

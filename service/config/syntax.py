@@ -27,8 +27,9 @@ class Words(NamedTuple):
 
 
 _EXPLANATIONS: Final = (
+    Words("tab character", "a tab stands where YAML wants spaces", "indent with spaces"),
     Words(
-        "mapping values are not allowed",
+        "mapping (values|keys) are not allowed",
         "a second `: ` in one line, or a line indented too far",
         f"{QUOTE}; a key needs a space behind its `:`",
     ),

@@ -7,7 +7,7 @@ size. Knows neither YAML's nor JSON's grammar: `load` and `json_text` drive it.
 import re
 from typing import Any, Final
 
-from service.config.marks import Node, Text
+from service.config.marks import Node, Text, show_key
 from service.config.scalars import BadScalar, loses_zeros, resolve, unbalanced
 from service.errors import Problem
 
@@ -200,7 +200,7 @@ class TreeBuilder:
             self.report(
                 start,
                 "duplicate-key",
-                f"`{text[:80]}` stands twice in this mapping; the first is in line {earlier.place.line}",
+                f"`{show_key(text)}` stands twice in this mapping; the first is in line {earlier.place.line}",
                 "remove or rename one of them",
             )
         self._push_key(Node(self.text, start, end, style, text))

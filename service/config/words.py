@@ -10,7 +10,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from service.config.marks import join_pointer
+from service.config.marks import join_pointer, show_key
 from service.config.shape import SECRETS, member_value, model_at, settle, wire_fields
 from service.config.values import PATTERN_WORDS
 from service.errors import Problem, nearest
@@ -90,9 +90,14 @@ def show(value: Any) -> str:
 
 def unknown_field(name: str, known: list[str], pointer: str) -> Problem:
     """Return the problem of a field that nobody knows."""
-    near = nearest(name, known)
+    head, colon, _ = name.partition(":")
+    near = nearest(head, known)
     fix = f"did you mean `{near}`?" if near else f"known here: {', '.join(known)}"
-    return Problem(message=f"unknown field `{name[:SHOWN]}`", code="unknown-field", pointer=pointer, fix=fix)
+    if colon and head in known:
+        fix = f"write `{head}: …`, with a space behind the colon"
+    return Problem(
+        message=f"unknown field `{show_key(name)}`", code="unknown-field", pointer=pointer, fix=fix
+    )
 
 
 def _explain(error: ErrorDetails, value: Any, base: str, model: type[BaseModel]) -> Problem:
@@ -152,7 +157,7 @@ def _write(kind: str, found: Any) -> str:
         return f'quote it: "{show(found)}"'
     if wanted == "true or false" and isinstance(found, str) and found.lower() in ("yes", "on", "no", "off"):
         return f"write {'true' if found.lower() in ('yes', 'on') else 'false'}"
-    if wanted == "a list" and isinstance(found, str):
+    if wanted == "a list":
         return "write [ … ], or one entry a line after a dash"
     if wanted == "a mapping":
         return "write {name: value, …}, or name: value on lines of their own, indented"

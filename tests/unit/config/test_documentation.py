@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import jsonschema_rs
 import pytest
 
 from service.config import model
 from service.config.load import read_text
+from service.config.schema import configuration_schema
 from service.config.shape import is_model, wire_fields
+from triggers import SOURCES
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "configuration.md"
 
@@ -26,11 +29,13 @@ def test_every_field_is_on_the_page(name):
 
 
 def test_the_example_is_good(check, write, monkeypatch):
+    monkeypatch.setitem(SOURCES, "webhook", "triggers.webhook:WebhookSource")
     write("specs/shop.openapi.yaml", "{}")
     write("rules/empty.yaml", "{}")
-    text = blocks()[0].replace("kind: webhook", "kind: bell").replace("scheme: github", "scheme: signed")
-    checked = check(text, GITHUB_SECRET="secret", SHOP_TOKEN="token")
+    checked = check(blocks()[0], GITHUB_SECRET="secret", SHOP_TOKEN="token")
     assert checked.problems == ()
+    validator = jsonschema_rs.validator_for(configuration_schema())
+    assert list(validator.iter_errors(read_text(blocks()[0], "f").root.value)) == []
 
 
 def test_every_way_to_log_in_is_good():

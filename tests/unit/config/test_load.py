@@ -15,6 +15,8 @@ BROKEN = [
     ("a: 1\n  b: 2\n", "yaml-syntax", 2, 4, "indented too far"),
     ("a:b\nc: d\n", "yaml-syntax", 2, 2, "space behind its `:`"),
     ("a:\n\tb: 1\n", "yaml-syntax", 2, 1, "a tab stands where YAML wants spaces"),
+    ("a:\n  b: 1\n\t  c: 2\n", "yaml-syntax", 3, 1, "tab"),
+    ("a: ? b\n", "yaml-syntax", 1, 4, "a second `: ` in one line"),
     ("a: 'x\nb: 3\n", "yaml-syntax", 1, 4, "never closed"),
     ('a: "x\nb: 3\n', "yaml-syntax", 1, 4, "never closed"),
     ("a: [1, 2\nb: 3\n", "yaml-syntax", 1, 4, "`,` or `]` is missing"),

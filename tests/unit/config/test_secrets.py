@@ -81,6 +81,7 @@ def test_plain_text_stays_where_plain_text_is_welcome(check):
         ("{bearer: {file: wide}}", "secret-open", 49, "others may write"),
         ("canary-7f3a91", "wrong-type", 33, "must be a mapping"),
         ("{bearr: canary-7f3a91, bearer: {env: GOOD}}", "unknown-field", 34, "did you mean `bearer`?"),
+        ("{bearer:canary-7f3a91}", "unknown-field", 34, "with a space behind the colon"),
         ("{basic: canary-7f3a91}", "wrong-type", 41, "must be a mapping"),
         ("{bearer: {env: GOOD}, api_key: {env: GOOD}}", "wrong-value", 33, "2 are given"),
         ("{api_key: {env: GOOD}, in: header}", "wrong-value", 33, "go together"),
@@ -137,6 +138,19 @@ def test_what_an_adapter_says_about_a_secret_is_masked(check):
     assert "abcd" not in repr(problem)
 
 
+def test_masking_one_resource_does_not_garble_what_is_said_about_another(check):
+    text = "sources: {door: {kind: bell, loose: {env: WORD}}, hall: {kind: bel, volume: 5}}\n"
+    (problem,) = check(text, WORD="bell").problems
+    assert problem.fix == "did you mean `bell`?"
+
+
+def test_one_reference_where_a_list_of_them_is_wanted_is_told_so(check):
+    text = "sources: {door: {kind: bell, verify: {scheme: signed, secrets: {env: NAME}}}}\n"
+    (problem,) = check(text, NAME="value").problems
+    assert (problem.code, problem.found, problem.column) == ("wrong-type", "a mapping", 64)
+    assert "`secrets` must be a list" in problem.message
+
+
 def test_what_an_adapter_says_about_a_placeholder_is_left_out(check, monkeypatch):
     monkeypatch.setattr("service.config.secrets.PLACEHOLDER", "x")
     text = "sources: {door: {kind: bell, verify: {scheme: signed, secrets: [{env: GONE}]}}}\n"
@@ -152,18 +166,25 @@ class Nested(BaseModel):
 def test_secrets_are_found_wherever_a_type_puts_them():
     seen = {}
 
-    def resolve(value, pointer):
-        seen[pointer] = value
-        return SecretStr("x")
+    class Notes:
+        def resolve(self, value, pointer):
+            seen[pointer] = value
+            return SecretStr("x")
+
+        def suspect(self, pointer):
+            seen[pointer] = "suspect"
 
     value = {
         "child": {"child": {"pairs": ["a", {"env": "B"}]}},
         "many": [{"k/l": {"env": "C"}}],
         "other": {"env": "D"},
     }
-    filled = put_secrets(Nested, value, "", resolve)
+    filled = put_secrets(Nested, value, "", Notes())
     assert seen == {"/child/child/pairs/1": {"env": "B"}, "/many/0/k~1l": {"env": "C"}}
     assert isinstance(filled["child"]["child"]["pairs"][1], SecretStr)
     assert value["many"][0]["k/l"] == {"env": "C"}
+    seen.clear()
+    put_secrets(Nested, {"pairs": "text", "many": {"env": "A"}, "child": {"many": ["text", 5]}}, "", Notes())
+    assert seen == {"/pairs": "suspect", "/child/many/0": "suspect"}
     assert holds_secrets(BellConfig)
     assert not holds_secrets(dict[str, str])
