@@ -19,6 +19,9 @@ from service.rules.projection import Projection, decode_whole
 from service.rules.selection import values_at
 
 _MAX_DEPTH: Final = 16
+_MIN_GAIN: Final = 2
+"""Branches that a look-up must spare to be made."""
+
 _MAX_COPIES: Final = 64
 """Places in the tree where one branch may stand because its fields list several values."""
 
@@ -171,6 +174,7 @@ class _Choice:
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._entries: dict[int, list[Entry]] = {}
         self._counts: dict[int, Counter[Condition]] = {}
+        self._sizes: Counter[int] = Counter()
         self._totals: Counter[int] = Counter()
         self._squares: Counter[int] = Counter()
         self._loose: Counter[int] = Counter()
@@ -192,6 +196,7 @@ class _Choice:
         positions = [position for position in entry.fields if _may_switch(entry, position)]
         for position in positions:
             counts = self._counts.setdefault(position, Counter())
+            self._sizes[position] += change
             for condition in entry.fields[position]:
                 if is_keyed(condition):
                     before = counts[condition]
@@ -203,13 +208,13 @@ class _Choice:
         return positions
 
     def best(self) -> int | None:
-        """Return the position whose look-up spares most branches, or None when none has one."""
-        best, most = None, 0.0
+        """Return the position whose look-up spares most branches, or None when none spares many."""
+        best, most = None, float(_MIN_GAIN)
         for position in self._entries:
-            total = self._totals[position]
-            # If messages have the values that rules ask for, as often as they ask, so many are spared; of
-            # ranges and the like about every third.
-            gain = total - self._squares[position] / (total + 1) + self._loose[position] / 3
+            # If messages have the values that rules ask for, as often as they ask, so many are met; of ranges
+            # and the like two of three.
+            keyed = self._squares[position] / (self._totals[position] + 1)
+            gain = self._sizes[position] - keyed - self._loose[position] * 2 / 3
             if gain > most:
                 best, most = position, gain
         return best

@@ -7,6 +7,7 @@ objects where a value is tested, keys with dots, numbers beyond binary64) it say
 way is taken. Which way a message goes must never change a verdict.
 """
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -31,9 +32,23 @@ class _Nothing:
 _decode_any: Final = msgspec.json.Decoder(float_hook=float).decode
 
 
+def _integer(digits: str) -> float:
+    try:
+        return int(digits)
+    except ValueError:  # more digits than Python converts
+        return float(digits)
+
+
 def decode_whole(data: bytes) -> Any:
-    """Decode JSON as the general way sees it; of keys that stand twice the last one counts."""
-    return _decode_any(data)
+    """Decode JSON as the general way sees it; of keys that stand twice the last one counts.
+
+    Raises msgspec.DecodeError when `data` is not JSON, RecursionError when it is nested too deep.
+    """
+    try:
+        return _decode_any(data)
+    except msgspec.ValidationError:
+        # It is JSON, with an integer of thousands of digits.
+        return json.loads(data.decode("utf-8"), parse_int=_integer)
 
 
 Head = Mapping[str, Any]

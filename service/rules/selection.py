@@ -163,10 +163,14 @@ def values_at(event: Mapping[str, Any], root: PathNode, count: int) -> "tuple[li
                 found = [(value[key], node.children[key]) for key in value if key in node.children]
             else:
                 found = [(value[key], child) for key, child in node.children.items() if key in value]
-            todo += [(each, child, arrays, within) for each, child in found]
+            # Last in, first out: turned round, values come in the order of the message.
+            todo += [(each, child, arrays, within) for each, child in reversed(found)]
         elif isinstance(value, list):
             if arrays:
-                todo += [(each, node, arrays - 1, within or isinstance(each, dict | list)) for each in value]
+                todo += [
+                    (each, node, arrays - 1, within or isinstance(each, dict | list))
+                    for each in reversed(value)
+                ]
         elif node.slot >= 0:
             values[node.slot].append(value)
             if within:

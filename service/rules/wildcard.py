@@ -6,7 +6,7 @@ again. Pure text in, pieces or a verdict out.
 
 from typing import Final
 
-_MAX_SETS: Final = 2_000
+_MAX_SETS: Final = 20_000
 """Of sets of prefixes looked at; a pattern that has more is too complex by any measure."""
 
 
@@ -71,13 +71,16 @@ def overlap(pieces: tuple[str, ...], limit: int) -> int:
     This is event-ruler's measure of complexity for a single wildcard: `*:*:` has the beginnings `*`, `*:`,
     `*:*` and `*:*:`, and the text `::` matches all four.
     """
-    # tokens[i] is a literal, or None for a star; bit i of a set says that tokens[:i] matches the text so far.
-    tokens: list[str | None] = list(pieces[0])
+    if len(pieces) == 1:
+        return 1
+    # Before the first star only one beginning is possible. From there on, tokens[i] is a literal or "" for a
+    # star, and bit i of a set says that the text so far matches all tokens before tokens[i].
+    tokens: list[str] = []
     for piece in pieces[1:]:
-        tokens += [None, *piece]
-    stars = [index for index, token in enumerate(tokens) if token is None]
-    start = _through_stars(1, stars)
-    known, queue, most = {start}, [start], start.bit_count()
+        tokens += ["", *piece]
+    stars = sum(1 << index for index, token in enumerate(tokens) if not token)
+    start = 0b11  # a star may stand for nothing
+    known, queue, most = {start}, [start], 2
     for now in queue:
         for after in _followers(now, tokens, stars) - known:
             known.add(after)
@@ -88,19 +91,15 @@ def overlap(pieces: tuple[str, ...], limit: int) -> int:
     return most
 
 
-def _through_stars(now: int, stars: list[int]) -> int:
-    """Add the beginnings that end with a star: it may stand for nothing."""
-    for star in stars:
-        if now >> star & 1:
-            now |= 1 << star + 1
-    return now
-
-
-def _followers(now: int, tokens: list[str | None], stars: list[int]) -> set[int]:
+def _followers(now: int, tokens: list[str], stars: int) -> set[int]:
     """Return the sets of beginnings that one more character can lead to."""
-    stay = sum(1 << star + 1 for star in stars if now >> star + 1 & 1)
+    stay = now & stars << 1  # a star takes any character
     steps = {"": 0}  # a character that the wildcard does not have at any of these places
-    for index, token in enumerate(tokens):
-        if token is not None and now >> index & 1:
-            steps[token] = steps.get(token, 0) | 1 << index + 1
-    return {_through_stars(step | stay, stars) for step in steps.values()}
+    while now:
+        bit = now & -now
+        now ^= bit
+        token = tokens[bit.bit_length() - 1] if bit.bit_length() <= len(tokens) else ""
+        if token:
+            steps[token] = steps.get(token, 0) | bit << 1
+    reached = [step | stay for step in steps.values()]
+    return {each | (each & stars) << 1 for each in reached}
