@@ -32,7 +32,7 @@ _ABSOLUTE: Final = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE)
 _JSON: Final = (("content-type", "application/json"),)
 _encode: Final = msgspec.json.Encoder().encode
 
-Report = Callable[[str, Exception], None]
+Report = Callable[[str, BaseException], None]
 """Told of the name of a source and what it raised, once for each class of exception."""
 
 
@@ -75,7 +75,7 @@ class Desk:
         self._hooks = hooks
         self._after = limits.retry_after.total_seconds()
         self._report = report
-        self._reported: set[tuple[str, type[Exception]]] = set()
+        self._reported: set[tuple[str, type[BaseException]]] = set()
 
     def admit(self, head: Head) -> Admitted:
         """Find the source, or raise the Refusal, before a byte of the body is read."""
@@ -126,15 +126,13 @@ class Desk:
             return storing.batch.reply or _stored(future.result())
         if isinstance(error, Unavailable):
             return self.unavailable(error.after)
-        if isinstance(error, Exception):
-            return self._failed(storing.name, error)
-        raise error
+        return self._failed(storing.name, error)
 
     def unavailable(self, after: float | None = None) -> Reply:
         """Return a 503 that says to come again `after` seconds, or what is usual."""
         return unavailable(self._after if after is None else after)
 
-    def _failed(self, name: str, error: Exception) -> Reply:
+    def _failed(self, name: str, error: BaseException) -> Reply:
         """Report an exception the first time that a source's requests meet one of its class."""
         known = (name, type(error))
         if known not in self._reported:

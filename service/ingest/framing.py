@@ -47,7 +47,7 @@ _FLAWS: Final = (
     (re.compile(rb"\r\n[ \t]"), "A header field is folded over two lines."),
     (re.compile(rb"\r\n[^:\r\n]*[ \t]:"), "White space stands before the colon of a header field."),
     (re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"), "There is a control character in the head."),
-    (re.compile(rb"\r\n(?!\r\n)(?!" + TOKEN + rb"+:)"), "A line is no header field."),
+    (re.compile(rb"\r\n(?!\r\n|\Z)(?!" + TOKEN + rb"+:)"), "A line is no header field."),
 )
 
 

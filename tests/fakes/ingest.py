@@ -230,7 +230,7 @@ class House:
     proxies: tuple[str, ...] = ()
     descriptors: int = 20_000
     now: float = 1_000.0
-    reported: list[tuple[str, Exception]] = field(default_factory=list)
+    reported: list[tuple[str, BaseException]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.census = Census(self.limits, self.descriptors, lambda: self.now)

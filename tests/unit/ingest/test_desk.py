@@ -176,6 +176,15 @@ async def test_storing_that_was_cancelled_is_503(house: House) -> None:
     assert (await settle(house, None)).answer.status == 503
 
 
+async def test_what_ends_the_process_is_not_an_answer(house: House) -> None:
+    class Ends(BaseException):
+        pass
+
+    house.hooks.error = Ends()
+    with pytest.raises(Ends):
+        house.client().send(request())
+
+
 async def test_storing_that_breaks_is_500_and_reported(house: House) -> None:
     error = RuntimeError("secret inside")
     answer = (await settle(house, error)).answer

@@ -1,5 +1,7 @@
 """What is a sound head, and what is not. Expected results are written down, not computed."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -107,6 +109,24 @@ def test_refuses_every_doubtful_framing_of_the_body(head: bytes) -> None:
 )
 def test_refuses_a_head_that_breaks_the_grammar(head: bytes) -> None:
     assert refusal(head) == 400
+
+
+@pytest.mark.parametrize(
+    ("head", "detail"),
+    [
+        (b"POST / HTTP/1.1\nHost: a\r\n\r\n", "A CR or LF stands alone; lines end in CRLF."),
+        (LINE + HOST + b"X: a\r\n b\r\n\r\n", "A header field is folded over two lines."),
+        (LINE + HOST + b"X : a\r\n\r\n", "White space stands before the colon of a header field."),
+        (LINE + HOST + b"X: a\x00b\r\n\r\n", "There is a control character in the head."),
+        (LINE + HOST + b"X\r\n\r\n", "A line is no header field."),
+        (b"POST  / HTTP/1.1\r\nHost: a\r\n\r\n", "The request line is not METHOD target HTTP/1.1."),
+        (LINE + b"X: y\r\n\r\n", "The header field host is missing."),
+    ],
+)
+def test_says_what_is_wrong_with_a_head(head: bytes, detail: str) -> None:
+    with pytest.raises(Refusal) as caught:
+        read(head)
+    assert json.loads(caught.value.reply.body)["detail"] == detail
 
 
 @pytest.mark.parametrize("version", [b"2.0", b"0.9", b"1.2", b"3.0"])
