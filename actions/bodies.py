@@ -4,19 +4,14 @@ Pure. JSON tokens (`msgspec.Raw`) are copied as they came, so that `1.10` and in
 arrive unchanged. Required properties that have a default are always sent.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
 from urllib.parse import quote_plus
 
-import msgspec
-
 from actions.parameters import ABSENT, Problems
 from actions.specs.model import Body, Media, MediaKind
 from actions.specs.references import Registry
-from actions.styles import Unfit, leaf, opened, writer
-
-_encode: Final = msgspec.json.Encoder().encode
+from actions.styles import Unfit, as_json, leaf, opened, writer
 
 
 class BodyWriter:
@@ -65,25 +60,7 @@ def _concrete(media: Media) -> str:
 
 
 def _json(value: Any, _: Media) -> bytes:
-    try:
-        text = _encode(value)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise Unfit(f"cannot be written as JSON: {error}") from error
-    if b"null" in text:
-        _refuse_nan(value)  # msgspec writes NaN and the infinities as null
-    return text
-
-
-def _refuse_nan(value: Any) -> None:
-    stack = [value]
-    while stack:
-        one = stack.pop()
-        if isinstance(one, float) and not math.isfinite(one):
-            raise Unfit(f"has the number {one}, which JSON does not have")
-        if isinstance(one, dict):
-            stack.extend(one.values())
-        elif isinstance(one, list | tuple):
-            stack.extend(one)
+    return as_json(value)
 
 
 def _form(value: Any, media: Media) -> bytes:
@@ -102,14 +79,14 @@ def _form(value: Any, media: Media) -> bytes:
 
 def _field(name: str, value: Any, encoding: Mapping[str, Any]) -> str:
     style = encoding.get("style")
-    if style in {"form", "spaceDelimited", "pipeDelimited", "deepObject"}:
+    if style in ("form", "spaceDelimited", "pipeDelimited", "deepObject"):  # a tuple: it may be a list
         explode = encoding.get("explode", style == "form") is True
         return writer("query", cast(Any, style), explode=explode, name=name, encode=_plus)(value)
     nested = isinstance(value, dict) or "json" in str(encoding.get("contentType", ""))
     if isinstance(value, list | tuple):
         nested = nested or any(isinstance(opened(one), dict | list | tuple) for one in value)
     if nested:  # the default of OpenAPI for what is no scalar
-        return f"{_plus(name)}={_plus(_json(value, _JSON).decode())}"
+        return f"{_plus(name)}={_plus(as_json(value).decode())}"
     return writer("query", "form", explode=True, name=name, encode=_plus)(value)
 
 
@@ -136,7 +113,6 @@ def _multipart(_: Any, media: Media) -> bytes:
     raise Unfit(f"cannot be sent: {media.type} is not written yet")
 
 
-_JSON: Final = Media(type="application/json")
 _WRITERS: Final[dict[MediaKind, Callable[[Any, Media], bytes]]] = {
     "json": _json,
     "form": _form,

@@ -8,11 +8,9 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, unquote
 
-import msgspec
-
 from actions.specs.model import Parameter
 from actions.specs.references import Registry
-from actions.styles import Token, Unfit, Write, leaf, opened, writer
+from actions.styles import Token, Unfit, Write, as_json, leaf, opened, writer
 
 ABSENT: Final = object()
 """Stands for an argument that was not given; null is something else."""
@@ -145,15 +143,12 @@ def _writer(one: Parameter) -> Write:
 
 
 def _as_json(value: Any) -> str:
-    try:
-        return msgspec.json.encode(value).decode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise Unfit(f"cannot be written as JSON: {error}") from error
+    return as_json(value).decode()
 
 
-def _encode(text: str) -> str:
+def _encode(text: str, safe: str = "") -> str:
     try:
-        return quote(text, safe="")
+        return quote(text, safe=safe)
     except UnicodeEncodeError as error:
         raise Unfit("has half a surrogate pair") from error
 
@@ -164,10 +159,7 @@ def _encode_twice(text: str) -> str:
 
 def _encode_reserved(text: str) -> str:
     # Without what would end the value or the query: & # + and the brackets are encoded all the same.
-    try:
-        return quote(text, safe=":/?@!$'()*,;=")
-    except UnicodeEncodeError as error:
-        raise Unfit("has half a surrogate pair") from error
+    return _encode(text, ":/?@!$'()*,;=")
 
 
 def _encode_name(text: str) -> str:

@@ -5,6 +5,7 @@ Pure text. Nothing here knows where the text goes; whoever uses it says how char
 """
 
 import json
+import math
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
@@ -14,6 +15,9 @@ from actions.specs.model import Style
 
 Encode = Callable[[str], str]
 Write = Callable[[Any], str]
+
+
+_encode_json: Final = msgspec.json.Encoder().encode
 
 
 class Unfit(ValueError):
@@ -81,6 +85,29 @@ def leaf(value: Any) -> str | None:
     if isinstance(value, list | tuple | dict):
         raise Unfit("has a list or an object inside, which this style cannot carry")
     raise Unfit(f"is of a kind that JSON does not have ({type(value).__name__})")
+
+
+def as_json(value: Any) -> bytes:
+    """Return a value as JSON, tokens as they came. Raises Unfit for what JSON cannot say."""
+    try:
+        text = _encode_json(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Unfit(f"cannot be written as JSON: {error}") from error
+    if b"null" in text:
+        _refuse_nan(value)  # msgspec writes NaN and the infinities as null
+    return text
+
+
+def _refuse_nan(value: Any) -> None:
+    stack = [value]
+    while stack:
+        one = stack.pop()
+        if isinstance(one, float) and not math.isfinite(one):
+            raise Unfit(f"has the number {one}, which JSON does not have")
+        if isinstance(one, dict):
+            stack.extend(one.values())
+        elif isinstance(one, list | tuple):
+            stack.extend(one)
 
 
 def writer(location: str, style: Style, *, explode: bool, name: str, encode: Encode) -> Write:

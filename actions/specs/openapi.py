@@ -187,7 +187,7 @@ class _OpenAPI:
         for key in ("paths", "x-ms-paths"):
             for path, entry in self._reading.mapping(self._root.get(key), f"/{key}").items():
                 pointer = f"/{key}/{escape(path)}"
-                if path.startswith("x-") and not path.startswith("x-ms-paths"):
+                if path.startswith("x-"):
                     continue
                 for name, operation in self._path_item(path, entry, pointer):
                     drafts.append(operation)

@@ -10,7 +10,17 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from actions.specs.events import escape
-from actions.specs.model import NEVER_SET, Body, Location, Media, Parameter, Response, Schema, Style
+from actions.specs.model import (
+    LOCATIONS,
+    NEVER_SET,
+    Body,
+    Location,
+    Media,
+    Parameter,
+    Response,
+    Schema,
+    Style,
+)
 from actions.specs.reading import TOKEN, Reading, extras, preferred, text
 from actions.specs.references import Unresolved
 
@@ -95,12 +105,13 @@ class Draft:
         value = self.follow(entry, "a parameter")
         if value is None:
             return None
-        name, location = text(value.get("name")), value.get("in")
-        if not name or location not in _STYLES:
-            message = f"the parameter {name!r} in {location!r} is no parameter of OpenAPI 3; left out"
+        name, place = text(value.get("name")), text(value.get("in"))
+        location = next((one for one in LOCATIONS if one == place), None)
+        if not name or location is None:
+            message = f"the parameter {name[:80]!r} in {place[:40]!r} is no parameter of OpenAPI 3; left out"
             self.degrade("parameter", message, pointer)
             if value.get("required") is True:
-                self.refuse(f"the required parameter {name!r} in {location!r} cannot be sent")
+                self.refuse(f"the required parameter {name[:80]!r} in {place[:40]!r} cannot be sent")
             return None
         if location == "header" and name.lower() in _OWN_HEADERS | NEVER_SET:
             return None
@@ -194,10 +205,7 @@ class Draft:
             headers = self.reading.mapping(response.get("headers"), f"{at}/headers")
             responses[status] = Response(
                 media=preferred(self._content(response.get("content"), f"{at}/content")),
-                headers={
-                    name: _schema(self.reading.registry.schema(header).get("schema"))
-                    for name, header in headers.items()
-                },
+                headers={name: self._header(header) for name, header in headers.items()},
                 description=text(response.get("description")),
                 extras=extras(response),
             )

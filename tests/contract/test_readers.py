@@ -1,5 +1,6 @@
 """What every reader of a format keeps to. A new reader adds one class with its kind and one good document."""
 
+import copy
 import pkgutil
 from typing import Any, ClassVar
 
@@ -86,7 +87,7 @@ class ReaderContract:
             node = data.draw(st.sampled_from(containers(document)))
             key = data.draw(st.sampled_from(sorted(node) if isinstance(node, dict) else range(len(node))))
             if data.draw(st.booleans()):
-                node[key] = data.draw(st.sampled_from(ODD))
+                node[key] = copy.deepcopy(data.draw(st.sampled_from(ODD)))
             else:
                 del node[key]
             if not document:

@@ -319,3 +319,22 @@ def test_a_server_variable_is_expanded_once() -> None:
     looping = Server(url="https://{a}.x", variables={"a": Variable(default="{a}")})
     with pytest.raises(Refused):
         compile_operation(*described({}), expand_server(looping, {}))
+
+
+@pytest.mark.parametrize(
+    "operation", [parameter("query"), parameter("query", allowReserved=True), parameter("cookie")]
+)
+def test_half_a_surrogate_pair_is_refused(operation: dict[str, Any]) -> None:
+    assert refusals(operation, {"p": "\ud800"}) == {"/p": "p has half a surrogate pair"}
+
+
+def test_json_parameters_refuse_what_json_cannot_say() -> None:
+    operation = parameter("query", content={"application/json": {}})
+    assert "nan" in refusals(operation, {"p": [None, float("nan")]})["/p"]
+    assert "cannot be written as JSON" in refusals(operation, {"p": object()})["/p"]
+
+
+def test_a_list_of_dots_is_no_way_out_of_the_path() -> None:
+    operation = parameter("path", schema={"type": "array"})
+    assert refusals(operation, {"p": ["../..", "x/.."]}, "/o/{p}")
+    assert refusals(operation, {"p": ["\x01"]}, "/o/{p}")

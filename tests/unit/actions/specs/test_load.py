@@ -253,3 +253,30 @@ def test_reads_every_json_value_as_the_standard_library_does(value: object) -> N
 def test_never_raises(data: bytes) -> None:
     document = load("a", data)
     json.dumps(document.value)
+
+
+def test_odd_merges_keys_and_anchors() -> None:
+    document = yaml("&k a: 1\n*k : 2\nb: {<<: 7, x: 1}\n? {c: [1]}\n: y\n")
+    assert document.value == {"a": 2, "b": {"x": 1}}
+    assert set(codes(document)) == {"duplicate-key", "yaml-merge", "yaml-key"}
+
+
+def test_findings_about_depth_and_json_are_bounded() -> None:
+    deep = "[" * 300 + "]" * 300
+    assert codes(yaml("[" + ",".join([deep] * 60) + "]")).count("too-deep") == 50
+    assert len(load("a.json", b"[" + b"," * 500 + b"]").findings) == 50
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": 1' + "1" * 500 + "x}", '{"a": "\\q"}', '{"a": <b>}', '{"a" 1}', "[1}", "]"]
+)
+def test_json_that_makes_no_sense_is_refused_or_read_as_yaml(text: str) -> None:
+    document = load("a.json", text.encode())
+    assert codes(document)[0] in {"unreadable", "not-strict-json"}
+    assert document.findings[0].line == 1
+
+
+def test_locating_walks_past_odd_keys() -> None:
+    document = yaml("? [1, {x: 2}]\n: {y: 3}\n*nope : 1\na:\n  b: 1\n")
+    assert document.locate("/a/b") == (5, 3)
+    assert document.places([]) == {}

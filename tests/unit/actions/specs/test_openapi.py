@@ -285,3 +285,42 @@ def test_findings_know_their_place() -> None:
     places = {one.code: (one.file, one.line, one.column) for one in spec.findings}
     assert places["path-parameter"] == ("a.yaml", 4, 5)
     assert places["path-refused"] == ("a.yaml", 6, 3)
+
+
+def test_broken_parts_of_answers_callbacks_and_webhooks_are_said() -> None:
+    media = {"content": {"application/json": {"$ref": "#/nope"}}}
+    operation = {
+        "responses": {"200": media, "x-y": 1, "201": {"content": {"text/plain": {"example": "hi"}}}},
+        "callbacks": {"gone": {"$ref": "#/nope"}, "kept": {"x-y": 1, "{$url}": {"x-z": 1, "post": 7}}},
+    }
+    hook = {"post": {"security": [{"k": []}], "requestBody": {"$ref": "#/nope"}}}
+    spec = read({"x-paths": 1, "/a": {"get": operation}}, webhooks={"w": hook})
+    found = spec.operations["get_a"]
+    assert found.problem == ""
+    assert len(found.degraded) == 2
+    assert found.responses["201"].media[0].examples == {"example": {"value": "hi"}}
+    assert spec.triggers["kept"].problem == "the operation is not an object"
+    assert spec.triggers["w"].problem.startswith("the request body refers to #/nope")
+    assert spec.triggers["w"].security == ((Need(scheme="k"),),)
+    assert "trigger-refused" in codes(spec)
+
+
+def test_a_security_scheme_behind_a_broken_reference_has_a_problem() -> None:
+    schemes = {"a": {"$ref": "#/nope"}, "b": {"type": "magic"}}
+    found = read({}, components={"securitySchemes": schemes}).security_schemes
+    assert "#/nope" in found["a"].problem
+    assert "'magic' is not known" in found["b"].problem
+
+
+def test_findings_of_one_code_are_bounded_but_every_refused_operation_is_named() -> None:
+    spec = read(
+        {
+            f"/p{index}": {"get": [], "tags": 1, "parameters": [{"name": "x", "in": "y"}]}
+            for index in range(99)
+        }
+    )
+    named = [one for one in spec.findings if one.code == "operation-refused"]
+    others = [one for one in spec.findings if one.code == "parameter"]
+    assert len(named) == 99
+    assert len(others) == 50
+    assert "more of these" in others[-1].message
