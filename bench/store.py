@@ -1,0 +1,370 @@
+"""Measures the embedded store: layouts of a group, the whole cycle of accept and settle, its latency at rest.
+
+`python -m bench.store [--seconds S] [--json FILE]`. A layout is judged beside a busy event loop: each
+message costs the loop 100 µs of other work, as in the service. What the layout adds to that, in CPU of all
+threads, and how long the loop stood still for it, is what counts. Nothing here fails by time.
+"""
+
+import argparse
+import asyncio
+import json
+import queue
+import shutil
+import sqlite3
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from service.delivery import Event, State
+from service.store.base import Attempt, Entry, NewRun, RunKey, Settlement, Stored
+from service.store.migrate import read
+from service.store.sqlite import SQLiteStore
+from service.store.sqlite.connect import connect_writer, statements
+
+RECORD = b"r" * 700
+WORK_US = 100
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=1.5, help="how long each figure is measured")
+    parser.add_argument("--json", type=Path, help="where to write the figures too")
+    options = parser.parse_args()
+    figures = {
+        "layouts": list(layouts(options.seconds)),
+        "cycle": [uvloop.run(cycle(many, options.seconds)) for many in (1, 10, 50, 200, 1000)],
+        "rest": uvloop.run(rest(options.seconds)),
+    }
+    show("layouts of a group, beside a busy loop", figures["layouts"])
+    show("accept and settle through SQLiteStore, so many messages under way", figures["cycle"])
+    show("accept at 200 messages a second", [figures["rest"]])
+    print(json.dumps(figures))
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+def show(title: str, rows: list[dict[str, Any]]) -> None:
+    print(f"\n{title}")
+    names = list(rows[0])
+    texts = [names, *([str(row[name]) for name in names] for row in rows)]
+    widths = [max(len(text[column]) for text in texts) for column in range(len(names))]
+    for text in texts:
+        print("  " + "  ".join(value.rjust(width) for value, width in zip(text, widths, strict=True)))
+
+
+# -- layouts
+
+TABLES = {
+    "messages": "INSERT INTO messages VALUES (?,?,?,?,?,?)",
+    "identities": "INSERT INTO identities VALUES (?,?,?,?)",
+    "runs": "INSERT INTO runs (message,rule,run,state,lane,epoch,number,started_at,changed_at) VALUES (?,?,?,?,?,?,?,?,?)",
+    "attempts": "INSERT INTO attempts VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+}
+Rows = dict[str, list[tuple[Any, ...]]]
+
+
+def layouts(seconds: float) -> Iterator[dict[str, Any]]:
+    for interval in (0.005, 0.0005):
+        for name, layout in LAYOUTS.items():
+            for size in (1, 20, 200):
+                yield {
+                    "layout": name,
+                    "switch ms": interval * 1000,
+                    "group": size,
+                    **_measure(layout, size, seconds, interval),
+                }
+
+
+def _measure(layout: "Layout", size: int, seconds: float, interval: float) -> dict[str, Any]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(interval)
+    try:
+        with _database() as connection, _thread() as inbox:
+            return _beside_work(layout, connection, inbox, size, seconds)
+    finally:
+        sys.setswitchinterval(before)
+
+
+def _beside_work(
+    layout: "Layout",
+    connection: sqlite3.Connection,
+    inbox: "queue.SimpleQueue[Any]",
+    size: int,
+    seconds: float,
+) -> dict[str, Any]:
+    committed = threading.Event()
+    latencies, stalls, number, groups = [], [], 0, 0
+    rounds = _calibrate()
+    alone = _alone(rounds)
+    cpu, start = time.process_time(), time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        rows = _rows(number, size)
+        number += size
+        groups += 1
+        committed.clear()
+        began = time.perf_counter()
+        layout(connection, rows, inbox, committed)
+        stalls.append(time.perf_counter() - began)
+        seen = 0.0
+        for _ in range(size):
+            _work(rounds)
+            if not seen and committed.is_set():
+                seen = time.perf_counter()
+        committed.wait()
+        latencies.append((seen or time.perf_counter()) - began)
+    wall, cpu = time.perf_counter() - start, time.process_time() - cpu
+    return {
+        "messages/s": round(number / wall),
+        "cpu us": round((cpu / number - alone) * 1e6, 1),
+        "stall ms": round(statistics.median(stalls) * 1e3, 2),
+        "commit p50 ms": round(statistics.median(latencies) * 1e3, 2),
+    }
+
+
+Layout = Callable[[sqlite3.Connection, Rows, "queue.SimpleQueue[Any]", threading.Event], None]
+
+
+def _many(connection: sqlite3.Connection, rows: Rows) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    for table, sql in TABLES.items():
+        connection.executemany(sql, rows[table])
+
+
+def _wide(connection: sqlite3.Connection, rows: Rows) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    for table, sql in TABLES.items():
+        head, values = sql.split(" VALUES ")
+        for start in range(0, len(rows[table]), 100):
+            some = rows[table][start : start + 100]
+            connection.execute(
+                f"{head} VALUES " + ",".join([values] * len(some)), [v for row in some for v in row]
+            )
+
+
+def everything_in_thread(connection, rows, inbox, committed) -> None:  # type: ignore[no-untyped-def]
+    inbox.put(lambda: (_many(connection, rows), connection.execute("COMMIT"), committed.set()))
+
+
+def wide_in_thread(connection, rows, inbox, committed) -> None:  # type: ignore[no-untyped-def]
+    inbox.put(lambda: (_wide(connection, rows), connection.execute("COMMIT"), committed.set()))
+
+
+def commit_in_thread(connection, rows, inbox, committed) -> None:  # type: ignore[no-untyped-def]
+    _many(connection, rows)
+    inbox.put(lambda: (connection.execute("COMMIT"), committed.set()))
+
+
+def everything_on_loop(connection, rows, _inbox, committed) -> None:  # type: ignore[no-untyped-def]
+    _many(connection, rows)
+    connection.execute("COMMIT")
+    committed.set()
+
+
+LAYOUTS: dict[str, Layout] = {
+    "a: all in the thread": everything_in_thread,
+    "b: wide, in the thread": wide_in_thread,
+    "c: commit in the thread": commit_in_thread,
+    "d: all on the loop": everything_on_loop,
+}
+
+
+def _rows(first: int, size: int) -> Rows:
+    numbers = range(first + 1, first + size + 1)
+    return {
+        "messages": [(n, 1, n, "com.example.order.paid", 1, RECORD) for n in numbers],
+        "identities": [(n, _hash(n), b"b" * 16, n) for n in numbers],
+        "runs": [(n, 1, 1, 2, 1, 1, 1, n, n) for n in numbers],
+        "attempts": [(n, 1, 1, 1, 0, n, n, "ok", 200, "", b"d" * 32, b"a" * 64) for n in numbers],
+    }
+
+
+def _hash(number: int) -> bytes:
+    return (number * 0x9E3779B97F4A7C15F39CC0605CEDC835 & (1 << 128) - 1).to_bytes(16, "big")
+
+
+def _work(rounds: int) -> None:
+    total = 0
+    for place in range(rounds):
+        total += place
+
+
+def _calibrate() -> int:
+    began = time.perf_counter()
+    _work(1_000_000)
+    return int(1_000_000 * WORK_US * 1e-6 / (time.perf_counter() - began))
+
+
+def _alone(rounds: int) -> float:
+    began = time.process_time()
+    for _ in range(1000):
+        _work(rounds)
+    return (time.process_time() - began) / 1000
+
+
+@contextmanager
+def _database() -> Iterator[sqlite3.Connection]:
+    directory = Path(tempfile.mkdtemp(prefix="bench-store-"))
+    connection = connect_writer(directory / "bench.db")
+    for statement in statements(read("sqlite")[0].text):
+        connection.execute(statement)
+    try:
+        yield connection
+    finally:
+        connection.close()
+        shutil.rmtree(directory)
+
+
+@contextmanager
+def _thread() -> Iterator["queue.SimpleQueue[Any]"]:
+    inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def work() -> None:
+        while (task := inbox.get()) is not None:
+            task()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield inbox
+    finally:
+        inbox.put(None)
+        thread.join()
+
+
+# -- the store itself
+
+
+class Cycle:
+    """Keeps so many messages between accept and the end of settle."""
+
+    def __init__(self, store: SQLiteStore) -> None:
+        self.store = store
+        self.number = 0
+        self.finished = 0
+        self.running = True
+        self.idle = asyncio.Event()
+        self.under_way = 0
+
+    def begin(self) -> None:
+        self.number += 1
+        self.under_way += 1
+        self.store.accept(entry(self.number), self.accepted)
+
+    def accepted(self, stored: Stored | Exception) -> None:
+        if isinstance(stored, Exception):
+            raise stored
+        settlement = Settlement(
+            key=RunKey(stored.number, 1, 1),
+            number=1,
+            event=Event.SUCCEED,
+            attempt=Attempt(
+                number=1,
+                step=0,
+                started_at=1,
+                ended_at=2,
+                outcome="ok",
+                status=200,
+                digest=b"d" * 32,
+                answer=b"a" * 64,
+            ),
+        )
+        self.store.settle(settlement, self.settled)
+
+    def settled(self, applied: bool) -> None:
+        assert applied
+        self.finished += 1
+        self.under_way -= 1
+        if self.running:
+            self.begin()
+        elif not self.under_way:
+            self.idle.set()
+
+
+def entry(number: int) -> Entry:
+    return Entry(
+        source=1,
+        received_at=int(time.time() * 1000),
+        type="com.example.order.paid",
+        record=RECORD,
+        ruleset=1,
+        identity=_hash(number),
+        body=b"b" * 16,
+        runs=(NewRun(rule=1, lane=1, state=State.RUNNING),),
+    )
+
+
+@contextmanager
+def _directory() -> Iterator[Path]:
+    directory = Path(tempfile.mkdtemp(prefix="bench-store-"))
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory)
+
+
+def _store(directory: Path) -> SQLiteStore:
+    def fatal(error: BaseException) -> None:
+        raise error
+
+    return SQLiteStore(
+        directory, reached=lambda _point: None, clock_ms=lambda: int(time.time() * 1000), on_fatal=fatal
+    )
+
+
+async def cycle(many: int, seconds: float) -> dict[str, Any]:
+    with _directory() as directory:
+        store = _store(directory)
+        await store.open()
+        load = Cycle(store)
+        cpu, start, health = time.process_time(), time.perf_counter(), store.health()
+        for _ in range(many):
+            load.begin()
+        await asyncio.sleep(seconds)
+        load.running = False
+        await load.idle.wait()
+        cpu, wall = time.process_time() - cpu, time.perf_counter() - start
+        after = store.health()
+        await store.close()
+    fsyncs = after.fsyncs - health.fsyncs
+    return {
+        "under way": many,
+        "messages/s": round(load.finished / wall),
+        "cpu us": round(cpu / load.finished * 1e6, 1),
+        "messages/fsync": round(load.finished / fsyncs, 1),
+    }
+
+
+async def rest(seconds: float) -> dict[str, Any]:
+    with _directory() as directory:
+        store = _store(directory)
+        await store.open()
+        latencies: list[float] = []
+        cpu = time.process_time()
+        count = max(200, int(200 * seconds))
+        for number in range(1, count + 1):
+            began = time.perf_counter()
+            store.accept(
+                entry(number), lambda _stored, began=began: latencies.append(time.perf_counter() - began)
+            )
+            await asyncio.sleep(0.005)
+        cpu = time.process_time() - cpu
+        await store.close()
+    ordered = sorted(latencies)
+    return {
+        "messages": count,
+        "p50 ms": round(ordered[len(ordered) // 2] * 1e3, 2),
+        "p99 ms": round(ordered[int(len(ordered) * 0.99)] * 1e3, 2),
+        "cpu us": round(cpu / count * 1e6, 1),
+    }
+
+
+if __name__ == "__main__":
+    main()
