@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from service.config.model import Configuration
+from service.errors import NotFound
 from service.plan import Plan, build
 from service.rules.model import Ruleset
 from service.store.base import Store
@@ -32,7 +33,8 @@ class Rulesets:
     async def keep(self, configuration: Configuration, document: bytes, files: Mapping[str, bytes]) -> Plan:
         """Store a checked configuration and return its plan, with the numbers that the store gave.
 
-        Building it again after the first check is cheap: descriptions are cached by their hash.
+        `document` is the canonical JSON of what stands in the files, secrets as references; `files`
+        the descriptions by connector. Building again is cheap: descriptions are cached by their hash.
         """
         for name in (*configuration.sources, "pointsman"):
             self._sources[await self._store.number("source", name)] = name
@@ -75,8 +77,14 @@ class Rulesets:
         return (await self.plan(number)).ruleset
 
     def source_name(self, number: int) -> str:
-        """Return the name of a source by its number in the store."""
-        return self._sources.get(number, f"source-{number}")
+        """Return the name of a source by its number in the store.
+
+        Idempotency keys are made of it, so there is no stand-in for an unknown one: raise NotFound.
+        """
+        name = self._sources.get(number)
+        if name is None:
+            raise NotFound(f"there is no source with the number {number}")
+        return name
 
     async def load_names(self) -> None:
         """Read the names of all sources that ever were; call once after the store has opened."""

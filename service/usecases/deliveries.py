@@ -8,7 +8,7 @@ from service.connections import Connection
 from service.delivery import Event, State
 from service.errors import Conflict, Invalid, Problem, nearest
 from service.job import Failed, Job, decode_kept, prepare
-from service.store.base import Claimed
+from service.store.base import Claimed, RunKey
 from service.store.ids import delivery_id, message_id
 from service.usecases.desk import Desk, message_number, run_key
 from service.usecases.messages import instant
@@ -58,7 +58,7 @@ async def retry(desk: Desk, public_id: str, *, by: str) -> dict[str, Any]:
     """
     key = run_key(public_id)
     row = await desk.store.delivery(key)
-    state, now = State[row["state"].upper()], desk.now()
+    state, now = row["state"], desk.now()
     if state is State.DELIVERED:
         raise Conflict(f"{public_id} was delivered; a retry would be a replay")
     if state in (State.WAITING, State.HELD):
@@ -69,7 +69,7 @@ async def retry(desk: Desk, public_id: str, *, by: str) -> dict[str, Any]:
     elif state.ended:
         made = await desk.store.next_run(key, generation=None, now=now, by=by)
     else:
-        raise Conflict(f"{public_id} is {row['state']}: it is under way already")
+        raise Conflict(f"{public_id} is {state.name.lower()}: it is under way already")
     if desk.live is not None:
         desk.live.nudge()
     return {"id": delivery_id(made), "of": public_id}
@@ -108,9 +108,9 @@ def _states(text: str | None) -> tuple[State, ...]:
 
 
 def _row(desk: Desk, row: dict[str, Any], rules: dict[int, str], lanes: dict[int, str]) -> dict[str, Any]:
-    key = row["key"]
+    key = _key(row)
     connection = lanes.get(row["lane"], str(row["lane"]))
-    state, reason = row["state"], row["reason"]
+    state, reason = row["state"].name.lower(), row["reason"]
     held = _held_by(desk, connection) if state in ("pending", "waiting") else None
     if held is not None:
         state = "held"
@@ -126,10 +126,14 @@ def _row(desk: Desk, row: dict[str, Any], rules: dict[int, str], lanes: dict[int
         "reason": reason,
         "connection": connection,
         "step": row["step"],
-        "attempts": row["number"],
+        "attempts": row["attempts"],
         "due_at": instant(row["due_at"]),
-        "ended_at": instant(row["ended_at"]),
+        "changed_at": instant(row["changed_at"]),
     }
+
+
+def _key(row: dict[str, Any]) -> RunKey:
+    return RunKey(row["message"], row["rule"], row["run"])
 
 
 def _held_by(desk: Desk, name: str) -> Connection | None:
@@ -149,8 +153,8 @@ def _attempt(attempt: dict[str, Any]) -> dict[str, Any]:
         "step": attempt["step"],
         "started_at": instant(attempt["started_at"]),
         "ended_at": instant(attempt["ended_at"]),
-        "took_ms": attempt["ended_at"] - attempt["started_at"],
-        "outcome": attempt["outcome"],
+        "took_ms": attempt["ended_at"] - attempt["started_at"] if attempt["ended_at"] else None,
+        "outcome": attempt["outcome"] or "under way",
         "status": attempt["status"] or None,
         "detail": attempt["detail"],
     }
@@ -167,9 +171,9 @@ async def _request(desk: Desk, row: dict[str, Any]) -> dict[str, Any]:
     """Return the request of the present step, rendered again, secrets masked; or why it cannot be."""
     if desk.live is None:
         return {"problem": "the instance is stopped: requests are rendered by a running one"}
-    message = await desk.store.message(row["key"].message)
+    message = await desk.store.message(row["message"])
     claimed = Claimed(
-        key=row["key"],
+        key=_key(row),
         number=row["number"],
         step=row["step"],
         lane=row["lane"],

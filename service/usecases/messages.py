@@ -59,7 +59,7 @@ async def show_message(desk: Desk, public_id: str) -> dict[str, Any]:
             {
                 "id": delivery_id(RunKey(row["number"], run["rule"], run["run"])),
                 "rule": rules.get(run["rule"], str(run["rule"])),
-                "state": run["state"],
+                "state": run["state"].name.lower(),
                 "reason": run["reason"],
             }
             for run in row["runs"]

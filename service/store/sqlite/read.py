@@ -190,7 +190,10 @@ def delivery(connection: sqlite3.Connection, key: RunKey) -> dict[str, Any]:
                 "ended_at": None, "outcome": "", "status": 0, "detail": "", "digest": b"", "answer": b"",
             }
         )  # fmt: skip
-    return {**run, "attempts": attempts}
+    answers = connection.execute(
+        "SELECT data FROM answers WHERE message = ? AND rule = ? AND run = ?", key
+    ).fetchone()
+    return {**run, "attempts": attempts, "number": run["attempts"], "answers": answers[0] if answers else b""}
 
 
 def counts(connection: sqlite3.Connection) -> dict[str, int]:
