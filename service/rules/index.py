@@ -19,7 +19,6 @@ from service.rules.conditions import (
     Equals,
     IgnoringCase,
     InNetwork,
-    NoneOf,
     Present,
     SameAddress,
     Seen,
@@ -85,20 +84,10 @@ def is_indexed(condition: Condition) -> bool:
 
 def tester(conditions: Sequence[Condition]) -> Callable[[Any], bool]:
     """Return a quick test that says whether one of `conditions` holds."""
-    keys = [plain_key(each) for each in conditions]
-    plain = [key[0] for key in keys if key is not None]
-    if len(plain) == len(keys):
-        values = frozenset(plain)
-        if confusable(values):
-            return lambda value: equal_key(value) in values
-        return values.__contains__
-    if len(conditions) == 1:
-        condition = conditions[0]
-        if isinstance(condition, NoneOf):
-            excluded = tester(condition.conditions)
-            return lambda value: value is not ABSENT and not excluded(value)
-        return _within(condition) if isinstance(condition, Within) else condition.holds
-    return lambda value: any(each.holds(value) for each in conditions)
+    tests = [_within(each) if isinstance(each, Within) else each.holds for each in conditions]
+    if len(tests) == 1:
+        return tests[0]
+    return lambda value: any(test(value) for test in tests)
 
 
 def _within(condition: Within) -> Callable[[Any], bool]:

@@ -16,9 +16,9 @@ from service.rules.paths import PathNode
 MAX_ARRAYS: Final = 64
 """Arrays inside arrays deeper than this on one path are not looked into: their values count as absent."""
 
-_MAX_CHOICES: Final = 256
-"""Incomparable choices kept at once. More than two arise only where a message supplies one path twice
-(`{"a.b": […], "a": {"b": […]}}`), and then fewer than this unless it was built to be slow."""
+_MAX_CHOICES: Final = 32
+"""Incomparable choices kept at once. More than two arise only where a message supplies one path twice,
+through arrays (`{"a.b": […], "a": {"b": […]}}`), and more than these only when it was built to be slow."""
 
 Choice = tuple[int, int]
 """What one way of choosing elements gives: bits of the fields that hold, bits of the fields present."""

@@ -48,6 +48,12 @@ def test_compiled_agrees_with_plain_on_over_200_000_random_pairs() -> None:
     assert 0.1 <= matched / pairs <= 0.9
 
 
+def test_compiled_agrees_with_plain_in_a_large_ruleset() -> None:
+    maker = Maker(random.Random(-1))
+    events = make_events(maker, 30)
+    assert judge([parse_pattern(maker.pattern()) for _ in range(1_500)], events) > 4_000
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.randoms(use_true_random=False), st.integers(1, 12))
 def test_compiled_agrees_with_plain_on_small_sets(source: random.Random, size: int) -> None:

@@ -74,6 +74,20 @@ def test_says_when_fields_hold_only_in_different_elements() -> None:
     assert explanation.tested[0].seen == ("a", "b")
 
 
+def test_says_so_when_only_all_fields_together_fail() -> None:
+    # Any two of the three hold together, in different elements.
+    pairs = ({"a": 1, "b": 1}, {"b": 1, "c": 1}, {"a": 1, "c": 1})
+    explanation = explain({"i": {"a": [1], "b": [1], "c": [1]}}, {"i": list(pairs)})
+    assert explanation.reason == "i.a and i.b and i.c hold, but not in the same element of one array"
+
+
+def test_arrays_that_are_too_deep_show_nothing() -> None:
+    deep: Any = "x"
+    for _ in range(70):
+        deep = [deep]
+    assert explain({"a": ["x"]}, {"a": deep}).tested[0].seen == ()
+
+
 def test_chooses_the_nearest_alternative() -> None:
     pattern = {"z": [1], "$or": [{"a": [1], "b": [1]}, {"c": [1]}]}
     explanation = explain(pattern, {"z": 1, "a": 2, "b": 2, "c": 3})

@@ -1,5 +1,6 @@
 """What patterns mean and what is refused, construct by construct."""
 
+import itertools
 import json
 import time
 from typing import Any
@@ -207,6 +208,7 @@ def test_keys_have_no_special_meaning(key: str) -> None:
             "/a/0/suffix/equals-ignore-case",
         ),
         ({"a": [{"equals-ignore-case": ["x"]}]}, "pattern-operand-not-string", "/a/0/equals-ignore-case"),
+        ({"a": [{"wildcard": 5}]}, "pattern-operand-not-string", "/a/0/wildcard"),
         ({"a": [{"wildcard": "a**b"}]}, "pattern-wildcard", "/a/0/wildcard"),
         ({"a": [{"wildcard": r"a\b"}]}, "pattern-wildcard", "/a/0/wildcard"),
         ({"a": [{"wildcard": "a\\"}]}, "pattern-wildcard", "/a/0/wildcard"),
@@ -313,6 +315,12 @@ def test_values_are_capped() -> None:
     assert codes({"a": [1, 2], "b": [3]}, values=2) == ["pattern-too-many-values"]
 
 
+def test_every_cap_is_reported_once() -> None:
+    assert codes({"a": [1, 2], "b": [3], "c": [4]}, values=1) == ["pattern-too-many-values"]
+    two = {"$or": [{"x": [1]}, {"y": [1]}]}
+    assert codes({"a": two, "b": two, "c": two}, combinations=1).count("pattern-too-many-combinations") == 1
+
+
 def test_fields_are_the_tested_paths() -> None:
     pattern = parse_pattern({"b": [1], "$or": [{"a.c": [1]}, {"a": {"d": [2]}}]})
     assert pattern.fields == ("a.c", "a.d", "b")
@@ -340,14 +348,22 @@ def test_wildcards_take_linear_time() -> None:
 
 def test_the_same_element_rule_takes_linear_time() -> None:
     pattern = parse_pattern({"i": {name: [1] for name in "abcdefgh"}})
-    items = [
-        {name: int((index >> at) & 1) for at, name in enumerate("abcdefgh")} for index in range(255)
-    ] * 40
+    items = [{name: int((index >> at) & 1) for at, name in enumerate("abcdefgh")} for index in range(255)] * 8
     start = time.process_time()
     assert not pattern.matches({"i": items})
     assert not pattern.matches({"i": [items, items]})
     assert pattern.matches({"i": [*items, dict.fromkeys("abcdefgh", 1)]})
     assert time.process_time() - start < 2
+
+
+def test_a_message_that_supplies_paths_twice_through_arrays_takes_bounded_time() -> None:
+    names = "abcdefghijkl"
+    pattern = parse_pattern({"p": {"q": {name: [1] for name in names}}})
+    halves = [dict.fromkeys(half, 1) for half in itertools.combinations(names, 6)]
+    start = time.process_time()
+    assert not pattern.matches({"p.q": halves[:400], "p": {"q": halves[:400]}})
+    assert time.process_time() - start < 2
+    assert pattern.matches({"p.q": [halves[0], halves[5]], "p": {"q": [halves[7], halves[-1]]}})
 
 
 def test_arrays_in_arrays_are_looked_into_64_deep() -> None:
