@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
+from math import inf
 from typing import Final, Protocol
 
 from service.ingest.limits import Limits
@@ -49,12 +50,17 @@ class Member(Protocol):
     since: float
 
     def patience(self) -> int | None:
-        """Return how early it may be closed to make room (0 first), or None: it may not."""
+        """Return how early it may be closed to make room, or None: it may not.
+
+        0 owes us a head, 1 is idle, 2 brings a body.
+        """
 
     def evict(self) -> None:
         """Close at once."""
 
 
+_LOOK_SECONDS: Final = 0.05
+"""How soon we look for slow connections again when those of the last look are used up."""
 _MEMORY: Final = ""
 """Stands for a peer's key where room is made in memory."""
 
@@ -66,11 +72,12 @@ class Census:
         self._most = min(limits.connections, max(1, descriptors // 2))
         self._most_of_peer = limits.connections_per_peer
         self._most_held = limits.held_bytes
-        self._patience = limits.evict_after.total_seconds()
+        after = limits.evict_after.total_seconds()
+        self._slow_after = (after, after, limits.evict_body_after.total_seconds())
         self._monotonic = monotonic
         self._members: set[Member] = set()
         self._of_peer: dict[str, int] = {}
-        self._victims: dict[str | None, deque[Member]] = {}
+        self._victims: dict[str | None, tuple[float, deque[Member]]] = {}
         self.held = 0
         self.counters = Counters()
         self.emptied: Callable[[], None] = lambda: None
@@ -135,11 +142,12 @@ class Census:
 
     def _make_room(self, key: str | None) -> bool:
         """Close the slowest connection (of one peer; of those that hold memory). False: there is none."""
-        if key not in self._victims:
-            # One look at all of them a tick, however many knock.
-            self._victims[key] = deque(self._slow(key))
         now = self._monotonic()
-        victims = self._victims[key]
+        looked_at, victims = self._victims.get(key, (-inf, deque[Member]()))
+        # However many knock, we look at all connections only so often.
+        if not victims and now - looked_at >= _LOOK_SECONDS:
+            victims = deque(self._slow(key))
+            self._victims[key] = (now, victims)
         while victims:
             victim = victims.popleft()
             if victim in self._members and self._is_slow(victim, now):
@@ -160,7 +168,8 @@ class Census:
         return found
 
     def _is_slow(self, member: Member, now: float) -> bool:
-        return member.patience() is not None and now - member.since >= self._patience
+        patience = member.patience()
+        return patience is not None and now - member.since >= self._slow_after[patience]
 
 
 def peer_key(address: IPv4Address | IPv6Address) -> str:

@@ -47,7 +47,9 @@ class Limits:
     """How long a client may leave its answers unread."""
     linger_time: timedelta = timedelta(seconds=2)
     """How long input is thrown away after a refusal, so that the client can read the answer."""
-    evict_after: timedelta = timedelta(seconds=1)
-    """A connection that keeps others out is closed only when it has been slow for this long."""
+    evict_after: timedelta = timedelta(milliseconds=100)
+    """How long a connection that keeps others out may owe its head or be idle before it is closed."""
+    evict_body_after: timedelta = timedelta(seconds=1)
+    """How long the body of one that keeps others out may take before it is closed."""
     retry_after: timedelta = timedelta(seconds=5)
     """What a 503 or 429 says in Retry-After unless something better is known."""

@@ -412,7 +412,7 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     def patience(self) -> int | None:
-        """Return how early it may be closed to make room (0 first), or None: it may not."""
+        """Return how early it may be closed to make room, as the census wants to know it."""
         if self._work:
             return None
         if self._phase is BODY:

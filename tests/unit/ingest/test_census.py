@@ -36,7 +36,7 @@ def census(limits: Limits = LIMITS, descriptors: int = 1_000) -> Census:
 
 def test_closes_the_slowest_when_all_places_are_taken() -> None:
     hall = census()
-    idle, young, slow = (Guest(hall, since=1, rank=1), Guest(hall, since=99.5), Guest(hall, since=50))
+    idle, young, slow = (Guest(hall, since=1, rank=1), Guest(hall, since=99.95), Guest(hall, since=50))
     for guest in (idle, young, slow):
         assert hall.admit(guest) is None
     assert hall.admit(Guest(hall, since=100)) is None
@@ -49,7 +49,11 @@ def test_closes_the_slowest_when_all_places_are_taken() -> None:
 
 def test_refuses_when_nobody_is_slow_or_may_go() -> None:
     hall = census()
-    for guest in (Guest(hall, since=0, rank=None), Guest(hall, since=99.9), Guest(hall, since=99.9, rank=1)):
+    for guest in (
+        Guest(hall, since=0, rank=None),
+        Guest(hall, since=99.95),
+        Guest(hall, since=99.95, rank=1),
+    ):
         hall.admit(guest)
     assert hall.admit(Guest(hall)) is Full.SERVER
     assert len(hall) == 3
@@ -72,13 +76,39 @@ def test_spares_one_that_has_become_useful_since_it_was_chosen() -> None:
     assert second.evicted
 
 
+def test_looks_for_slow_ones_again_only_after_a_while() -> None:
+    now = [100.0]
+    hall = Census(Limits(connections=1), 1_000, lambda: now[0])
+    first = Guest(hall, since=99.955)
+    hall.admit(first)
+    assert hall.admit(Guest(hall)) is Full.SERVER
+    now[0] = 100.049
+    first.since = 0
+    assert hall.admit(Guest(hall)) is Full.SERVER
+    now[0] = 100.051
+    assert hall.admit(Guest(hall)) is None
+    assert first.evicted
+
+
+def test_a_body_is_given_more_time_than_a_head() -> None:
+    hall = census()
+    body, head = Guest(hall, since=99.1, rank=2), Guest(hall, since=99.85)
+    hall.admit(body)
+    hall.admit(head)
+    hall.admit(Guest(hall, rank=None))
+    assert hall.admit(Guest(hall, rank=None)) is None
+    assert head.evicted
+    assert hall.admit(Guest(hall)) is Full.SERVER
+    assert not body.evicted
+
+
 def test_one_peer_takes_only_its_share_and_pays_for_it_itself() -> None:
     hall = census(Limits(connections=10, connections_per_peer=2))
     other = Guest(hall, key="b", since=0)
-    mine = [Guest(hall, key="a", since=99.9), Guest(hall, key="a", since=50)]
+    mine = [Guest(hall, key="a", since=99.95), Guest(hall, key="a", since=50)]
     for guest in (other, *mine):
         hall.admit(guest)
-    assert hall.admit(Guest(hall, key="a", since=99.9)) is None
+    assert hall.admit(Guest(hall, key="a", since=99.95)) is None
     assert mine[1].evicted
     assert hall.admit(Guest(hall, key="a")) is Full.PEER
     assert not other.evicted
@@ -99,7 +129,7 @@ def test_half_of_the_descriptors_is_never_exceeded() -> None:
 
 def test_memory_is_freed_by_those_that_hold_it_longest() -> None:
     hall = census()
-    empty, old, new = (Guest(hall, since=0), Guest(hall, since=50, rank=2), Guest(hall, since=99.9, rank=2))
+    empty, old, new = (Guest(hall, since=0), Guest(hall, since=50, rank=2), Guest(hall, since=99.95, rank=2))
     for guest in (empty, old, new):
         hall.admit(guest)
     assert hall.hold(old, 60)

@@ -129,6 +129,11 @@ async def test_input_that_is_no_http_is_refused_at_once(house: House) -> None:
         assert client.over
 
 
+async def test_a_line_end_that_is_cut_in_two_is_still_seen(house: House) -> None:
+    assert house.client().send(b"POST / HTTP/1.1\r").send(b"X").answer.status == 400
+    assert house.client().send(b"POST / HTTP/1.1\r").send(b"\nX: y").wire.written == b""
+
+
 async def test_smuggling_is_refused_and_nothing_behind_it_is_read(house: House) -> None:
     hidden = request(b"hidden")
     attacks = (
@@ -312,6 +317,8 @@ async def test_invites_the_body_when_the_head_is_fine(house: House) -> None:
 async def test_does_not_invite_a_body_that_is_there_or_refused(house: House) -> None:
     expect = "Expect: 100-continue"
     assert house.client().send(request(b"abc", expect)).answer.status == 202
+    begun = house.client().send(request(b"abc", expect)[:-1])
+    assert begun.wire.written == b""
     assert house.client().send(request(b"", expect, "Content-Length: 100001")).answer.status == 413
     assert house.client().send(request(b"abc", expect, target="/no")[:-3]).answer.status == 404
     assert house.client().send(request(b"abc", "Expect: more")[:-3]).answer.status == 417
