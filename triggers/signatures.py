@@ -295,7 +295,7 @@ class Verifier:
                 except BadSecret as error:
                     errors.append(error)
             if len(errors) == len(schemes):
-                raise errors[0]
+                raise BadSecret("; ".join(str(error) for error in errors))
         self._pairs = [(scheme, tuple(own)) for scheme, own in zip(schemes, keys, strict=True) if own]
         if not self._pairs:
             raise BadSecret("there is no secret")
