@@ -1,8 +1,8 @@
 """CEL, the Common Expression Language, as rules use it: compiled once, evaluated for many messages.
 
-Ours, because nothing else was right, bounded and explainable at once. Pure: no I/O, no clock, no host language
-behind it. An expression is checked when `compile_expression` makes a Program of it, bounded by a Budget when
-it is evaluated, and can tell the value of each of its parts.
+Ours, because nothing else was right, bounded and explainable at once. Pure: no I/O, no clock, and no other
+language behind it. An expression is checked when `compile_expression` makes a Program of it, bounded by a
+Budget when it is evaluated, and can tell the value of each of its parts.
 """
 
 from service.rules.cel.budget import DEFAULT_STEPS, Budget

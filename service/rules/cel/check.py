@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from service.rules.cel.budget import Budget
-from service.rules.cel.errors import Fault
+from service.rules.cel.errors import BudgetExceeded, Fault
 from service.rules.cel.functions import DYN, Function
 from service.rules.cel.library import GLOBALS, METHODS
 from service.rules.cel.library.regex import compile_pattern
@@ -30,6 +30,7 @@ from service.rules.cel.tree import (
     Logic,
     Loop,
     MapLiteral,
+    Matches,
     Name,
     Node,
     OptionalMap,
@@ -38,6 +39,9 @@ from service.rules.cel.tree import (
     Unary,
 )
 from service.rules.cel.values import WORDS, OptionalValue, Uint
+
+_CONSTANT_STEPS: Final = 500_000
+"""For all the regular expressions and times of one expression."""
 
 _FOLDED: Final = ("timestamp", "duration")
 """Functions that are called at once when their argument is a literal: a bad one is found while compiling."""
@@ -48,6 +52,7 @@ class Checker:
 
     def __init__(self, names: Names) -> None:
         self._names = names
+        self._budget = Budget(_CONSTANT_STEPS)
         self._checks: dict[type[Node], Callable[[Any], Checked]] = {
             Literal: self._literal,
             Name: self._path,
@@ -227,24 +232,29 @@ class Checker:
             message = function.mismatch(kinds)
             self._names.issue("function" if not fitting else "type", message, node.name_start, len(node.name))
             return broken(node, message)
+        if isinstance(arguments[-1] if arguments else None, Literal):
+            found = self._known(node, function, arguments)
+            if found is not None:
+                return found
         results = {one.result for one in fitting}
-        self._check_pattern(function, arguments)
-        if function.name in _FOLDED and isinstance(arguments[0], Literal):
-            try:
-                value = fitting[0].run(Budget(), arguments[0].value)
-                return Literal(node.start, node.end, 1, value), type(value)
-            except Fault as fault:
-                self._names.at(arguments[0], "constant", str(fault))
         made = Apply(node.start, node.end, node.depth, function, arguments)
         return made, results.pop() if len(results) == 1 else DYN
 
-    def _check_pattern(self, function: Function, arguments: tuple[Node, ...]) -> None:
-        pattern = arguments[-1] if function.name == "matches" else None
-        if isinstance(pattern, Literal) and isinstance(pattern.value, str):
-            try:
-                compile_pattern(pattern.value)
-            except Fault as fault:
-                self._names.at(pattern, "constant", str(fault))
+    def _known(self, node: Call, function: Function, arguments: tuple[Node, ...]) -> Checked | None:
+        """Do at once what depends on a literal alone, so that a bad literal is found now."""
+        literal = arguments[-1]
+        value = literal.value if isinstance(literal, Literal) else None
+        try:
+            if function.name == "matches" and isinstance(value, str):
+                pattern = compile_pattern(self._budget, value)
+                return Matches(node.start, node.end, node.depth, arguments[0], pattern), bool
+            if function.name in _FOLDED:
+                made = function.table[(type(value),)](self._budget, value)
+                return Literal(node.start, node.end, 1, made), type(made)
+        except (Fault, BudgetExceeded) as error:
+            self._names.at(literal, "constant", str(error))
+            return broken(node, str(error))
+        return None
 
     def _wrong_form(self, node: Call, forms: str) -> Checked:
         message = f"`{node.name}` is written {forms}"

@@ -13,7 +13,7 @@ from service.rules.cel.comparisons import compile_comparison
 from service.rules.cel.errors import EvaluationError, Fault
 from service.rules.cel.frame import Frame, Run, not_bool, place
 from service.rules.cel.functions import Function
-from service.rules.cel.library.regex import compile_pattern, search
+from service.rules.cel.library.regex import search
 from service.rules.cel.logic import compile_logic
 from service.rules.cel.loops import compile_list, compile_loop, compile_map
 from service.rules.cel.operators import Mismatch, mismatch, negate, operation
@@ -31,6 +31,7 @@ from service.rules.cel.tree import (
     Logic,
     Loop,
     MapLiteral,
+    Matches,
     Node,
     OptionalMap,
     OrElse,
@@ -58,6 +59,7 @@ class Compiler:
             Unary: self._unary,
             Conditional: self._conditional,
             Apply: self._apply,
+            Matches: self._matches,
             Loop: self._loop,
             ListLiteral: self._list,
             MapLiteral: self._map,
@@ -182,15 +184,13 @@ class Compiler:
     def _apply(self, node: Apply) -> Run:
         function = node.function
         at = place(node)
-        if function.name == "matches" and isinstance(node.arguments[1], Literal):
-            pattern = node.arguments[1].value
-            if isinstance(pattern, str):
-                return self._matches(node, pattern)
         arguments = [self.compile(part) for part in node.arguments]
         code = function.dynamic.get(len(arguments)) or (
             function.overloads[0].run if function.variadic else None
         )
         table = function.table
+        if code is None and len(arguments) == 2:
+            return self._apply_two(node, arguments[0], arguments[1])
 
         def run(frame: Frame) -> Any:
             values = [argument(frame) for argument in arguments]
@@ -204,19 +204,33 @@ class Compiler:
 
         return run
 
-    def _matches(self, node: Apply, text: str) -> Run:
-        """Search for a pattern that is known now: it is compiled once."""
-        subject = self.compile(node.arguments[0])
+    def _apply_two(self, node: Apply, first: Run, second: Run) -> Run:
+        """Call a function of two arguments, as most methods are."""
+        function = node.function
+        table = function.table
         at = place(node)
-        try:
-            pattern = compile_pattern(text)
-        except Fault as fault:
-            return _failing(str(fault), node)
+
+        def run(frame: Frame) -> Any:
+            one, other = first(frame), second(frame)
+            chosen = table.get((type(one), type(other)))
+            if chosen is None:
+                raise EvaluationError(_no_overload(function, [one, other]), *at)
+            try:
+                return chosen(frame[1], one, other)
+            except Fault as fault:
+                raise EvaluationError(str(fault), *at) from None
+
+        return run
+
+    def _matches(self, node: Matches) -> Run:
+        subject = self.compile(node.subject)
+        pattern = node.pattern
+        at = place(node)
 
         def run(frame: Frame) -> bool:
             value = subject(frame)
             if type(value) is not str:
-                raise EvaluationError(_no_overload(node.function, [value, text]), *at)
+                raise EvaluationError(f"no such overload: matches() of {word(value)}", *at)
             try:
                 return search(frame[1], value, pattern)
             except Fault as fault:

@@ -20,7 +20,7 @@ from service.rules.cel.values import (
     word,
 )
 
-JSON_STEPS: Final = 250_000
+JSON_STEPS: Final = 200_000
 """Values and dozens of characters in one result. Lists that share their elements grow only here."""
 
 

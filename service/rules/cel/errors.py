@@ -4,7 +4,7 @@ Nothing here knows the language; a place is an offset and a length in the expres
 """
 
 from collections.abc import Collection, Sequence
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 from typing_extensions import override
@@ -13,6 +13,9 @@ from service.errors import nearest
 
 Code = Literal["syntax", "name", "function", "type", "constant"]
 """What kind of problem: the text does not parse, or a name, a call, an operand or a literal is wrong."""
+
+MAX_ISSUES: Final = 100
+"""Of one expression; what comes after so many is not worth reading."""
 
 _NEAREST_OF = 200  # keys looked at for "did you mean"
 

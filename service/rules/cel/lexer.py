@@ -6,7 +6,7 @@ The patterns are linear in the text; nothing here knows grammar.
 import re
 from typing import Any, Final, Literal, NamedTuple
 
-from service.rules.cel.errors import Issue
+from service.rules.cel.errors import MAX_ISSUES, Issue
 from service.rules.cel.values import UINT_MAX, Uint
 
 Kind = Literal["number", "string", "name", "quoted", "sign", "end"]
@@ -79,7 +79,7 @@ def tokens(text: str) -> tuple[list[Token], list[Issue]]:
     found: list[Token] = []
     issues: list[Issue] = []
     at = 0
-    while at < len(text):
+    while at < len(text) and len(issues) < MAX_ISSUES:
         match = _TOKEN.match(text, at)
         if match is None:
             issues.append(_stray(text, at))
@@ -189,6 +189,7 @@ def _unescape(body: str, start: int, issues: list[Issue], *, binary: bool) -> st
         else:
             pieces.append(chr(code).encode())
     pieces.append(body[at:].encode())
+    del issues[MAX_ISSUES:]
     whole = b"".join(pieces)
     return whole if binary else whole.decode()
 

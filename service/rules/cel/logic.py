@@ -48,6 +48,7 @@ def _chain(parts: list[Run], decisive: bool, what: str, places: list[Place]) -> 
 
 def _pair(one: Run, other: Run, decisive: bool, what: str, places: list[Place]) -> Run:
     """Return the code for two operands, by far the most frequent number."""
+    otherwise = not decisive
 
     def run(frame: Frame) -> Any:
         failed: EvaluationError | None = None
@@ -68,8 +69,8 @@ def _pair(one: Run, other: Run, decisive: bool, what: str, places: list[Place]) 
             return decisive
         if failed is not None:
             raise failed
-        if verdict is True or verdict is False:
-            return verdict
+        if verdict is otherwise:
+            return otherwise
         raise not_bool(verdict, places[1], what)
 
     return run

@@ -78,9 +78,11 @@ def _guard(loop: Loop, condition: Run | None) -> Run | None:
     what = f"{loop.kind}() asks a condition"
 
     def run(frame: Frame) -> bool:
-        verdict: bool = condition(frame)
-        if verdict is True or verdict is False:
-            return verdict
+        verdict = condition(frame)
+        if verdict is True:
+            return True
+        if verdict is False:
+            return False
         raise not_bool(verdict, at, what)
 
     return run
@@ -90,7 +92,7 @@ def _decide(turns: Turns, body: Run, at: Place, *, decisive: bool) -> Run:
     what = f"{turns.name}() asks a condition"
     otherwise = not decisive
 
-    def run(frame: Frame) -> bool:
+    def run(frame: Frame) -> Any:
         failed: EvaluationError | None = None
         for element in turns.elements(frame):
             turns.turn(frame, element)

@@ -3,11 +3,13 @@
 Everything is whole nanoseconds; no clock is read. Zone names come from the system's time zone database.
 """
 
+import functools
 import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from service.rules.cel.budget import Budget
 from service.rules.cel.errors import Fault
 from service.rules.cel.values import INT_MAX, INT_MIN, Duration, Timestamp
 
@@ -32,6 +34,7 @@ _UNITS: Final = {
     "ns": 1,
 }
 _OFFSET: Final = re.compile(r"([+-]?)([0-9]{2}):([0-9]{2})")
+_UNKNOWN_ZONE: Final = 500  # steps; the system is asked for files
 _ZONE_NAME: Final = re.compile(r"[A-Za-z0-9_+\-]{1,40}(?:/[A-Za-z0-9_+\-]{1,40}){0,2}")
 
 
@@ -107,11 +110,12 @@ def truncated(value: int, unit: int) -> int:
     return value // unit if value >= 0 else -(-value // unit)
 
 
-def local(value: Timestamp, zone: str) -> datetime:
+def local(value: Timestamp, zone: str, budget: Budget) -> datetime:
     """Return the date and time of an instant in a zone: "UTC", "Europe/Paris" or "+02:00"."""
+    budget.spend(10)
     seconds = value.nanos // SECOND
     try:
-        return (_EPOCH + timedelta(seconds=seconds)).astimezone(_zone(zone))
+        return (_EPOCH + timedelta(seconds=seconds)).astimezone(_zone(zone, budget))
     except OverflowError:
         raise Fault("a timestamp lies between the years 1 and 9999") from None
 
@@ -122,7 +126,7 @@ def milliseconds(nanos: int) -> int:
     return -part if nanos < 0 else part
 
 
-def _zone(name: str) -> tzinfo:
+def _zone(name: str, budget: Budget) -> tzinfo:
     if name in ("UTC", "Z", ""):
         return UTC
     fixed = _OFFSET.fullmatch(name)
@@ -135,9 +139,16 @@ def _zone(name: str) -> tzinfo:
     if _ZONE_NAME.fullmatch(name) is None:
         raise Fault(f"{_cut(name)} is no time zone, as Europe/Paris or +02:00")
     try:
-        return ZoneInfo(name)
+        return _named(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
+        budget.spend(_UNKNOWN_ZONE)
         raise Fault(f"the time zone {_cut(name)} is not known here") from None
+
+
+# Holds every zone there is, so that each is read once.
+@functools.lru_cache(maxsize=1024)
+def _named(name: str) -> ZoneInfo:
+    return ZoneInfo(name)
 
 
 def _nanos(span: timedelta) -> int:

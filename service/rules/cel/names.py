@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from service.errors import nearest
-from service.rules.cel.errors import Code, Issue
+from service.rules.cel.errors import MAX_ISSUES, Code, Issue
 from service.rules.cel.functions import DYN
 from service.rules.cel.library import GLOBALS, METHODS
 from service.rules.cel.macros import MACRO_METHODS, function_fix, method_fix
@@ -47,7 +47,8 @@ class Names:
 
     def issue(self, code: Code, message: str, offset: int, length: int, fix: str = "") -> None:
         """Report a problem at a place."""
-        self.issues.append(Issue(message=message, offset=offset, length=length, fix=fix, code=code))
+        if len(self.issues) < MAX_ISSUES:
+            self.issues.append(Issue(message=message, offset=offset, length=length, fix=fix, code=code))
 
     def at(self, node: Node, code: Code, message: str, fix: str = "") -> None:
         """Report a problem of a whole node."""
@@ -91,6 +92,9 @@ class Names:
 
     def unknown(self, node: Name) -> Checked:
         """Report a name without meaning."""
+        message = f"unknown name `{cut(node.name)}`"
+        if len(self.issues) >= MAX_ISSUES:
+            return broken(node, message)
         known = [*sorted(self.variables), *(name for name, _ in self._scope)]
         if node.name in _ATTRIBUTES and "event" in self.variables:
             fix = f"write event.{node.name}"
@@ -99,7 +103,6 @@ class Names:
         else:
             fix = _did_you_mean(node.name, [*known, "true", "false", "null"])
             fix = fix or (f"there is {', '.join(known)}" if known else "")
-        message = f"unknown name `{cut(node.name)}`"
         self.at(node, "name", message, fix)
         return broken(node, message)
 
@@ -107,8 +110,9 @@ class Names:
         """Report a function or method that does not exist; `space` is the dotted name before it."""
         name = f"{space}.{node.name}" if space else node.name
         message = f"unknown function `{cut(name)}`"
-        fix = _function_fix(node, name, space)
-        self.issue("function", message, node.name_start, len(node.name), fix)
+        if len(self.issues) < MAX_ISSUES:
+            fix = _function_fix(node, name, space)
+            self.issue("function", message, node.name_start, len(node.name), fix)
         return broken(node, message)
 
     def _local(self, name: str) -> int | None:

@@ -6,6 +6,7 @@ stack. Names get their meaning in `check`, not here.
 
 from dataclasses import replace
 from typing import Final
+from typing import Literal as Choice
 
 from service.rules.cel.errors import Issue
 from service.rules.cel.lexer import KEYWORDS, RESERVED, Token, tokens
@@ -179,20 +180,21 @@ class _Parser:
             if power < lowest:
                 self._level -= 1
                 return left
+            if token.text in ("&&", "||"):
+                left = self._logic(left, token, power)
+                continue
             self._take()
             right = self._binary(power + 1)
-            left = self._join(token, left, right)
-
-    def _join(self, token: Token, left: Node, right: Node) -> Node:
-        operator = token.text
-        if operator not in ("&&", "||"):
             depth = self._depth(token, left, right)
-            return Binary(left.start, right.end, depth, operator, token.start, left, right)
-        # A chain is one node, however long. A bracketed one is closed: it ends behind its last part.
-        same = isinstance(left, Logic) and left.operator == operator and left.end == left.parts[-1].end
-        parts = (*left.parts, right) if same and isinstance(left, Logic) else (left, right)
-        depth = self._depth(token, *parts)
-        return Logic(left.start, right.end, depth, "&&" if operator == "&&" else "||", parts)
+            left = Binary(left.start, right.end, depth, token.text, token.start, left, right)
+
+    def _logic(self, first: Node, token: Token, power: int) -> Node:
+        """Take a chain of one logical operator; it is one node, however long."""
+        operator: Choice["&&", "||"] = "&&" if token.text == "&&" else "||"
+        parts = [first]
+        while self._accept(operator):
+            parts.append(self._binary(power + 1))
+        return Logic(first.start, parts[-1].end, self._depth(token, *parts), operator, tuple(parts))
 
     def _unary(self) -> Node:
         token = self._next

@@ -16,8 +16,8 @@ from service.rules.cel.errors import EvaluationError
 from service.rules.cel.frame import Frame, Run
 from service.rules.cel.paths import compile_path
 from service.rules.cel.show import show
-from service.rules.cel.tree import Loop, Node
-from service.rules.cel.values import ABSENT
+from service.rules.cel.tree import Loop, Node, Variable
+from service.rules.cel.values import ABSENT, OptionalValue
 
 TURNS: Final = 3
 """Of a loop the first turns are shown, and always the last, which decided."""
@@ -70,7 +70,7 @@ class _Recorder:
 
     def around(self, node: Node, run: Run) -> Run:
         def traced(frame: Frame) -> Any:
-            if self._muted:
+            if self._muted or (self._stack and isinstance(node, Variable)):
                 return run(frame)
             record = _Record(node)
             self._enter(record)
@@ -117,6 +117,8 @@ def trace(
         value = ABSENT
     if recorder.root is None:
         return [_step(text, tree, 0, value=value)]
+    while type(recorder.root.value) is OptionalValue:  # as the result of an evaluation
+        recorder.root.value = recorder.root.value.value
     steps: list[TraceStep] = []
     _flatten(text, recorder.root, 0, steps)
     return steps
@@ -138,10 +140,12 @@ def _flatten(text: str, record: _Record, depth: int, steps: list[TraceStep]) -> 
 
 
 def _inside(node: Node) -> Sequence[Node]:
-    """Return the parts that are shown by themselves: not literals, and nothing inside a path."""
+    """Return the parts that are shown by themselves: no literal, no bare variable, nothing inside a path."""
     if compile_path(node) is not None:
         return ()
-    return [child for child in node.children() if constant(child) is ABSENT]
+    return [
+        child for child in node.children() if constant(child) is ABSENT and not isinstance(child, Variable)
+    ]
 
 
 def _seen(text: str, record: _Record) -> str:

@@ -11,6 +11,7 @@ from typing import Literal as Choice
 from typing_extensions import override
 
 from service.rules.cel.functions import Function
+from service.rules.cel.library.regex import Pattern
 
 LoopKind = Choice[
     "all", "exists", "exists_one", "filter", "map", "transformList", "transformMap", "transformMapEntry"
@@ -214,6 +215,18 @@ class Apply(Node):
     @override
     def children(self) -> "tuple[Node, ...]":
         return self.arguments
+
+
+@dataclass(frozen=True, slots=True)
+class Matches(Node):
+    """`subject.matches("…")` with a pattern that is known, hence compiled."""
+
+    subject: Node
+    pattern: Pattern
+
+    @override
+    def children(self) -> "tuple[Node, ...]":
+        return (self.subject,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,13 +46,13 @@ def format_string(budget: Budget, template: str, values: list[Any]) -> str:
             pieces.append(template[at:])
             break
         pieces.append(template[at:found])
+        budget.spend(4)
         precision, clause, at = _clause(template, found + 1)
         if clause == "%":
             pieces.append("%")
             continue
         if used >= len(values):
             raise Fault(f"format() has more clauses than values: there is no value {used}")
-        budget.spend(4)
         pieces.append(_formatted(budget, clause, precision, values[used]))
         used += 1
     size = sum(map(len, pieces))
@@ -84,6 +84,7 @@ def _formatted(budget: Budget, clause: str, precision: int | None, value: Any) -
     if kind not in _TAKEN[clause]:
         raise Fault(f"format() cannot write {word(value)} by `%{clause}`")
     if clause in "fe":
+        budget.spend(200 if precision else 20)
         return _decimal(value, clause, 6 if precision is None else precision)
     if kind is float:
         return show_double(value)

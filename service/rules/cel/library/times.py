@@ -16,8 +16,7 @@ def _part(name: str, part: Part, whole: Callable[[int], int] | None = None) -> F
     """Return a method: `part` of a timestamp's date and time, `whole` of a duration's nanoseconds."""
 
     def in_zone(budget: Budget, value: Timestamp, zone: str) -> int:
-        budget.spend(10)
-        return part(local(value, zone))
+        return part(local(value, zone, budget))
 
     overloads = [
         Overload((Timestamp,), int, lambda budget, value: in_zone(budget, value, "UTC")),
@@ -31,8 +30,8 @@ def _part(name: str, part: Part, whole: Callable[[int], int] | None = None) -> F
 def _milliseconds() -> Function:
     """Return `getMilliseconds`; the zone changes nothing, but is checked."""
 
-    def in_zone(_budget: Budget, value: Timestamp, zone: str) -> int:
-        local(value, zone)
+    def in_zone(budget: Budget, value: Timestamp, zone: str) -> int:
+        local(value, zone, budget)
         return value.nanos % SECOND // 1_000_000
 
     return Function(
