@@ -21,15 +21,13 @@ from typing import Any, Final
 
 import msgspec
 import structlog
-from pydantic import SecretStr
 
-from actions import CONNECTORS
 from actions.base import Connector
-from actions.specs.model import Spec
 from service import crashpoints
 from service.api import AdminServer
 from service.clock import SteadyClock
 from service.connections import BreakerPolicy, Connection, Limits
+from service.connectors import PEM, make_connector, revealed
 from service.dispatch import Dispatch
 from service.errors import Invalid, Problem
 from service.ingest import IngestServer
@@ -210,7 +208,7 @@ class Service:
             sources = await self._open_sources(wanted)
             plan = await self.rulesets.keep(wanted.configuration, candidate.checked.document, candidate.files)
             crashpoints.reached("reload.stored")
-            connections = await self._connections(plan)
+            connections = await self._connections(plan, candidate.pems)
             numbers = {name: await self.store.number("source", name) for name in (*sources, OWN_SOURCE)}
             await self._swap(plan, sources, numbers, connections)
             crashpoints.reached("reload.swapped")
@@ -254,20 +252,20 @@ class Service:
 
     # -- connections
 
-    async def _connections(self, plan: Plan) -> list[Connection]:
-        return [await self._connection(planned) for planned in plan.connections.values()]
+    async def _connections(self, plan: Plan, pems: Mapping[str, PEM]) -> list[Connection]:
+        return [await self._connection(planned, pems[name]) for name, planned in plan.connections.items()]
 
-    async def _connection(self, planned: PlannedConnection) -> Connection:
+    async def _connection(self, planned: PlannedConnection, pem: PEM) -> Connection:
         """Make a connection; what was held stays held while nothing about it has changed."""
         config = planned.config
-        digest = _config_digest(planned)
+        digest = _config_digest(planned, pem)
         pin = Pin(planned.spec_digest, planned.spec)
 
         def connector_for(wanted: Pin) -> Connector:
             key = (planned.name, digest, wanted.digest)
             connector = self._connectors.get(key)
             if connector is None:
-                connector = self._connectors[key] = make_connector(planned, wanted.spec)
+                connector = self._connectors[key] = make_connector(planned, wanted.spec, pem)
             return connector
 
         await connector_for(pin).open()
@@ -324,23 +322,15 @@ class Service:
             task.add_done_callback(self._writes.discard)
 
 
-def _config_digest(planned: PlannedConnection) -> str:
+def _config_digest(planned: PlannedConnection, pem: PEM) -> str:
     """Return a hash over all that could make a held connection work again, secrets included."""
     shown = planned.config.model_dump(mode="python")
     return hashlib.blake2b(
-        repr((planned.server, _revealed(shown))).encode(), digest_size=16, key=b"connection"
+        repr((planned.server, revealed(shown), pem)).encode(), digest_size=16, key=b"connection"
     ).hexdigest()
 
 
-def _revealed(value: Any) -> Any:
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
-    if isinstance(value, dict):
-        return {key: _revealed(item) for key, item in value.items()}
-    return value
-
-
-def _report(what: str, error: Exception) -> None:
+def _report(what: str, error: BaseException) -> None:
     """Log an exception that should not have happened while a request was answered."""
     log.error("a request failed in an unforeseen way", what=what, exc_info=error)
 
@@ -358,12 +348,6 @@ def make_store(settings: Settings, clock: Callable[[], int]) -> Store:
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     make: Callable[..., Store] = resolve_name(STORES["sqlite"])
     return make(settings.data, reached=crashpoints.reached, clock_ms=clock, on_fatal=_die)
-
-
-def make_connector(planned: PlannedConnection, spec: Spec) -> Connector:
-    """Make the connector of a connection for a description: the one it has now, or an older one."""
-    make: Callable[..., Connector] = resolve_name(CONNECTORS["http"])
-    return make(planned.name, spec, server=planned.server, config=planned.config)
 
 
 @contextlib.asynccontextmanager

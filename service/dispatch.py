@@ -49,11 +49,12 @@ class Troubles(Protocol):
 class Lane:
     """What waits for one connection in memory, and whether the store may hold more of it."""
 
-    __slots__ = ("backlog", "connection", "next_due", "queue", "spawned", "timer")
+    __slots__ = ("backlog", "connection", "next_due", "queue", "reserved", "spawned", "timer")
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.queue: deque[Job] = deque()
+        self.reserved = 0  # slots of deliveries that are being accepted
         self.spawned = 0  # workers alive
         self.backlog = True  # the store may hold due runs of this lane
         self.next_due: int | None = None
@@ -133,7 +134,7 @@ class Dispatch:
     def reserve(self, connection: str) -> tuple[int, bool]:
         """Return a connection's lane number, and whether a slot was reserved in memory for one delivery.
 
-        A reserved slot is given back by `hand_over` of a job that ends, or by `cancel`.
+        A reserved slot ends with `hand_over` or `cancel`.
         """
         lane = self._lanes[connection]
         room = lane.connection.limits.in_flight
@@ -141,23 +142,29 @@ class Dispatch:
             self._stopping
             or lane.backlog
             or self._in_memory >= self._max_in_memory
-            or len(lane.queue) > room * 4
+            or lane.reserved + len(lane.queue) >= room * 4
             or lane.connection.state != "ok"
         ):
             lane.backlog = True
             return lane.connection.lane, False
         self._in_memory += 1
+        lane.reserved += 1
         return lane.connection.lane, True
 
-    def cancel(self) -> None:
+    def cancel(self, connection: str) -> None:
         """Give a reserved slot back: the delivery was not born running."""
+        lane = self._lanes.get(connection)
+        if lane is not None:
+            lane.reserved -= 1
         self._release_slot()
 
     def hand_over(self, connection: str, job: Job) -> None:
         """Take a delivery that was born running, straight from the commit's callback."""
         self._reached("dispatch.handed_over")
         lane = self._lanes.get(connection)
-        if lane is None or self._stopping:
+        if lane is not None:
+            lane.reserved -= 1
+        if lane is None or self._stopping or lane.connection.state != "ok":
             self._settle_back(job)
             return
         lane.queue.append(job)

@@ -48,7 +48,7 @@ class Lanes(Protocol):
     def reserve(self, connection: str) -> tuple[int, bool]:
         """Return the lane number, and whether a slot in memory was reserved."""
 
-    def cancel(self) -> None:
+    def cancel(self, connection: str) -> None:
         """Give a reserved slot back."""
 
     def hand_over(self, connection: str, job: Job) -> None:
@@ -183,7 +183,7 @@ class Intake:
 
         def done(stored: Stored | Exception) -> None:
             if isinstance(stored, Exception):
-                self._cancel(reserved)
+                self._cancel(hits, reserved)
                 self.accepted["refused"] += 1
                 gathering.failed(stored)
                 return
@@ -193,7 +193,7 @@ class Intake:
         try:
             self._store.accept(self._entry(source, item, now, runs), done)
         except Unavailable:
-            self._cancel(reserved)
+            self._cancel(hits, reserved)
             raise
 
     def match(
@@ -256,7 +256,7 @@ class Intake:
             rule = hit.rule
             lane, slot = self._lanes.reserve(rule.steps[0].connection)
             if hit.problem and slot:
-                self._lanes.cancel()
+                self._lanes.cancel(rule.steps[0].connection)
                 slot = False
             state = State.DEAD if hit.problem else State.RUNNING if slot else State.PENDING
             run_key = None
@@ -304,10 +304,10 @@ class Intake:
 
         return done
 
-    def _cancel(self, reserved: Sequence[bool]) -> None:
-        for slot in reserved:
+    def _cancel(self, hits: Sequence[Hit], reserved: Sequence[bool]) -> None:
+        for hit, slot in zip(hits, reserved, strict=True):
             if slot:
-                self._lanes.cancel()
+                self._lanes.cancel(hit.rule.steps[0].connection)
 
     def _stored(self, taken: "_Taken", stored: Stored) -> None:
         """Hand over what was born running; give the other slots back. Called in the commit's callback."""
@@ -317,7 +317,7 @@ class Intake:
             state = stored.states[place] if fresh else None
             connection = hit.rule.steps[0].connection
             if run.state is State.RUNNING and state is not State.RUNNING:
-                self._lanes.cancel()
+                self._lanes.cancel(connection)
             if state is State.RUNNING:
                 job = Job(
                     RunKey(stored.number, hit.rule.number, 1),
@@ -354,9 +354,9 @@ class Intake:
             data=msgspec.json.encode(data),
             meta={"kind": "pointsman"},
         )
-        hits, _seen = self.match(OWN_SOURCE, message, now)
+        hits, _ = self.match(OWN_SOURCE, message, now)
         runs, reserved = self._runs(hits)
-        self._cancel(reserved)
+        self._cancel(hits, reserved)
         pending = tuple(
             msgspec.structs.replace(run, state=State.PENDING) if run.state is State.RUNNING else run
             for run in runs

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import msgspec
 from cyclopts import App, Parameter
 
-from service.app import make_connector
 from service.cli.output import emit
 from service.cli.place import Common, ask
+from service.connectors import make_connector
 from service.errors import Invalid, NotFound, Problem, nearest
 from service.plan import Plan
 from service.usecases import connecting
@@ -73,13 +73,14 @@ def _arguments(text: str) -> dict[str, Any]:
 async def _call(
     config: Path, connection: str, name: str, arguments: dict[str, Any], *, dry_run: bool
 ) -> dict[str, Any]:
-    plan = await _plan(config, resolve=not dry_run)
+    candidate = await check_configuration(config, resolve=not dry_run, env=os.environ)
+    plan = candidate.wanted()
     planned = plan.connections.get(connection)
     if planned is None:
         near = nearest(connection, list(plan.connections))
         raise NotFound(f"there is no connection {connection}" + (f"; did you mean {near}?" if near else ""))
     operation = connecting.find_operation(planned.spec, name)
-    connector = make_connector(planned, planned.spec)
+    connector = make_connector(planned, planned.spec, candidate.pems[connection])
     await connector.open()
     try:
         timeout = planned.config.limits.timeout.total_seconds()

@@ -66,7 +66,7 @@ def verify(
 ) -> int:
     """Say whether a captured webhook is genuine, and if not, why. Exit code 0: it is; 1: it is not.
 
-    Example: pointsman signature verify gitlab --secret @secrets/gitlab -H "X-Gitlab-Token: …" --body @push.json
+    Example: pointsman signature verify gitlab --secret @secrets/gitlab -H "X-Gitlab-Token: …" --body @p.json
     """
     _known(scheme)
     try:

@@ -5,14 +5,19 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
+from typing_extensions import override
+
+from actions.egress import Resolver
+from actions.errors import Refused, RetryLater
 from service.config.check import CheckedConfiguration, load_configuration, problems_at
 from service.config.marks import join_pointer
+from service.connectors import PEM, make_connector
 from service.errors import Invalid, Problem
 from service.plan import Plan, build
 from service.rules.cel import Budget, CELError, EvaluationError, compile_expression, to_json
@@ -31,6 +36,7 @@ class Candidate:
     checked: CheckedConfiguration
     plan: Plan | None
     files: Mapping[str, bytes]
+    pems: Mapping[str, PEM]
     problems: tuple[Problem, ...]
 
     @property
@@ -52,12 +58,15 @@ async def check_configuration(path: Path, *, resolve: bool, env: Mapping[str, st
     """
     checked = await asyncio.to_thread(load_configuration, path, resolve=resolve, env=env)
     if checked.configuration is None:
-        return Candidate(checked=checked, plan=None, files={}, problems=checked.problems)
+        return Candidate(checked=checked, plan=None, files={}, pems={}, problems=checked.problems)
     files = {name: content async for name, content in _descriptions(checked)}
     plan = await asyncio.to_thread(build, checked.configuration, files)
-    found = [*plan.problems, *await _check_sources(checked)]
+    pems, found = _certificates(checked)
+    found += [*plan.problems, *await _check_sources(checked), *await _check_connections(plan, pems)]
     problems = (*checked.problems, *problems_at(found, checked.marks))
-    return Candidate(checked=checked, plan=plan, files=files, problems=tuple(sorted(problems, key=_place)))
+    return Candidate(
+        checked=checked, plan=plan, files=files, pems=pems, problems=tuple(sorted(problems, key=_place))
+    )
 
 
 def _place(problem: Problem) -> tuple[str, int, int, str]:
@@ -71,6 +80,68 @@ async def _descriptions(checked: CheckedConfiguration) -> Any:
         path = checked.path(join_pointer("connectors", name, "spec"))
         if path.is_file():
             yield name, await asyncio.to_thread(path.read_bytes)
+
+
+def _certificates(checked: CheckedConfiguration) -> tuple[dict[str, PEM], list[Problem]]:
+    """Read the certificate files of every connection."""
+    pems: dict[str, PEM] = {}
+    problems: list[Problem] = []
+    configuration = checked.configuration
+    for name, config in configuration.connections.items() if configuration is not None else ():
+        read = {}
+        said = config.tls.model_dump(exclude_none=True) if config.tls is not None else {}
+        for field in said:
+            pointer = join_pointer("connections", name, "tls", field)
+            try:
+                read[field] = checked.path(pointer).read_bytes()
+            except OSError as error:
+                problems.append(
+                    Problem(
+                        message=f"the file cannot be read: {error.strerror}",
+                        code="no-file",
+                        pointer=pointer,
+                        found=said[field],
+                    )
+                )
+        pems[name] = PEM(**read)
+    return pems, problems
+
+
+class _Offline(Resolver):
+    """Resolves nothing: checking asks no name server."""
+
+    @override
+    async def resolve(self, host: str, port: int) -> Sequence[str]:
+        raise RetryLater("names are not looked up while checking")
+
+    @override
+    def close(self) -> None:
+        return None
+
+
+async def _check_connections(plan: Plan, pems: Mapping[str, PEM]) -> list[Problem]:
+    """Make every connector and ask it what it thinks of its connection."""
+    problems: list[Problem] = []
+    for name, planned in plan.connections.items():
+        pointer = join_pointer("connections", name)
+        try:
+            connector = make_connector(planned, planned.spec, pems.get(name, PEM()), resolver=_Offline())
+        except Refused as error:
+            problems.append(Problem(message=str(error), code="connection-refused", pointer=pointer))
+            continue
+        problems.extend(
+            Problem(
+                message=finding.message,
+                code=finding.code,
+                severity="error" if finding.severity == "error" else "warning",
+                pointer=pointer,
+                fix=finding.fix,
+            )
+            for finding in await connector.check()
+            if finding.severity != "info" and finding.code != "server-not-found"
+        )
+        await connector.close()
+    return problems
 
 
 async def _check_sources(checked: CheckedConfiguration) -> list[Problem]:

@@ -60,8 +60,7 @@ def explain_rule(rule: Rule, source: str, event: Mapping[str, Any]) -> dict[str,
         explanation = explain_pattern(rule.pattern, event)
         shown["match"] = msgspec.to_builtins(explanation)
         if not explanation.matched:
-            change = f"; it would match with {explanation.change}" if explanation.change else ""
-            return {**shown, "why": explanation.reason + change}
+            return {**shown, "why": explanation.reason}
     if rule.when is not None:
         holds, shown["when"], why = _explain_when(rule, event)
         if not holds:

@@ -43,6 +43,8 @@ class Room:
         self.connectors: dict[str, ScriptedConnector] = {}
         self.held: list[str] = []
         self.points: list[str] = []
+        self.task: asyncio.Task[None] | None = None
+        self.killed = False
         self.rulesets = Rulesets(store)
         self.dispatch = Dispatch(
             store,
@@ -136,6 +138,14 @@ class Room:
                     return
                 await asyncio.sleep(0.005)
 
+    async def kill(self) -> None:
+        """End the dispatcher at once, as a crash does: nothing is settled."""
+        assert self.task is not None
+        self.killed = True
+        self.connectors = {}
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+
     async def ended(self, count: int, state: State = State.DELIVERED) -> list[dict[str, Any]]:
         """Wait until so many runs have ended in a state, and return them."""
 
@@ -164,7 +174,7 @@ async def engine_room(
         if not working:
             yield room
             return
-        task = asyncio.create_task(room.dispatch.run())
+        task = room.task = asyncio.create_task(room.dispatch.run())
         try:
             yield room
         finally:
@@ -172,6 +182,6 @@ async def engine_room(
                 if connector.gate is not None:
                     connector.gate.set()
             await room.dispatch.stop(5.0)
-            await task
+            await asyncio.gather(task, return_exceptions=room.killed)
     finally:
         await store.close()

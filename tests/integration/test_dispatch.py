@@ -385,10 +385,8 @@ async def test_a_restart_finds_what_waited_and_what_was_interrupted(tmp_path) ->
         shop.gate = asyncio.Event()
         await asyncio.gather(*(room.send({"id": n}) for n in range(10)))
         await room.until(lambda: shop.in_flight == 2)
-        room.connectors = {}
-        await room.dispatch.stop(0.0)
+        await room.kill()
         keys = {call.key for call in shop.calls}
-        shop.gate.set()
     async with engine_room(tmp_path) as room:
         await room.use({"r": rule()})
         await room.ended(10)
