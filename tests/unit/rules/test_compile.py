@@ -186,7 +186,20 @@ def test_true_is_not_one_in_large_rulesets() -> None:
         (lambda n: f"10.{n // 256}.{n % 256}.1", "10.0.9.1", {9}),
         (lambda n: n, 77.0, {77}),
     ],
-    ids=str,
+    ids=[
+        "numeric range",
+        "numeric bound",
+        "prefix",
+        "suffix",
+        "prefix ignoring case",
+        "suffix ignoring case",
+        "ignoring case",
+        "wildcard prefix",
+        "wildcard suffix",
+        "cidr",
+        "address",
+        "number",
+    ],
 )
 def test_thousands_of_rules_with_one_operator_are_looked_up(
     make: Any, value: Any, expected: set[int]
