@@ -10,6 +10,7 @@ import binascii
 import hashlib
 import hmac
 import re
+from abc import ABCMeta, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -59,13 +60,17 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     url: str = ""
 
 
-class Scheme(msgspec.Struct, frozen=True, kw_only=True):
+class _Abstract(msgspec.StructMeta, ABCMeta):
+    """The metaclass of structs with abstract methods."""
+
+
+class Scheme(msgspec.Struct, frozen=True, kw_only=True, metaclass=_Abstract):
     """One way to tell that a request is genuine: a declaration, and what follows from it."""
 
     @property
+    @abstractmethod
     def reads_headers(self) -> frozenset[str]:
         """The headers that carry credentials or are part of the proof: they never enter a message."""
-        return frozenset()
 
     @property
     def reads_query(self) -> frozenset[str]:
@@ -76,13 +81,13 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True):
         """Return the key that a secret stands for. Raise BadSecret when it is none."""
         return shared_key(secret)
 
+    @abstractmethod
     def refusal(self, received: Received, keys: Sequence[Any]) -> Refusal | None:
         """Return why the request is not genuine under any of the keys, or None when it is. Never raises."""
-        raise NotImplementedError
 
+    @abstractmethod
     def sign(self, outgoing: Outgoing, secret: str) -> dict[str, str]:
-        """Return the headers that make a request genuine."""
-        raise NotImplementedError
+        """Return the headers that make a request genuine. Raise BadSecret."""
 
 
 class Signature(Scheme, frozen=True, kw_only=True):

@@ -215,8 +215,7 @@ class BearerVerify(Verify):
 
     @override
     def check(self) -> list[Finding]:
-        doubt = _warning("token-in-query", "tokens in addresses end up in logs", "use the header", "query")
-        return super().check() + ([doubt] if self.query else [])
+        return super().check() + ([_in_query()] if self.query else [])
 
 
 class ApiKeyVerify(Verify):
@@ -235,6 +234,10 @@ class ApiKeyVerify(Verify):
     @override
     def schemes(self) -> tuple[Scheme, ...]:
         return (ApiKey(header=(self.header or "").lower(), query=self.query or ""),)
+
+    @override
+    def check(self) -> list[Finding]:
+        return super().check() + ([_in_query()] if self.query else [])
 
 
 class NoVerify(BaseModel):
@@ -269,6 +272,10 @@ class NoVerify(BaseModel):
 def _warning(code: str, message: str, fix: str, option: str) -> Finding:
     field = f"verify.{option}" if option else "verify"
     return Finding(severity="warning", code=code, message=message, fix=fix, field=field)
+
+
+def _in_query() -> Finding:
+    return _warning("token-in-query", "tokens in addresses end up in logs", "use a header", "query")
 
 
 def _check_tolerance(tolerance: timedelta) -> list[Finding]:

@@ -124,6 +124,11 @@ def test_binary_mode_without_a_body_has_no_data() -> None:
     assert (event.data, event.format) == (None, "none")
 
 
+def test_binary_mode_without_a_type_has_bytes() -> None:
+    (event,) = decode(_HEADERS, b"\xff", "binary")
+    assert (event.data, event.format, event.datacontenttype) == (b"\xff", "binary", None)
+
+
 def test_structured_mode_keeps_the_exact_bytes_of_data() -> None:
     event = _structured(
         b'{"specversion":"1.0","id":"1","source":"/s","type":"t","data" : {"a":  1.10, "a": 2} }'

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key as generate_rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,6 +33,12 @@ _VERIFYING = base64.b64encode(
     _PRIVATE.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 ).decode()
 _PEM = _PRIVATE.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+_KEY = generate_rsa(public_exponent=65537, key_size=1024)
+_RSA = base64.b64encode(_KEY.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())).decode()
+_RSA_PUBLIC = base64.b64encode(
+    _KEY.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+).decode()
 
 _OWN = {
     "hmac-sha512-base64url": (Signature(header="x-sig", algorithm="sha512", encoding="base64url"),),
@@ -77,6 +84,15 @@ def test_what_is_signed_verifies(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in _ALL if name != "gitlab"])
 def test_another_body_does_not(name: str) -> None:
     assert _refusal(name, _signed(name), body=_body(name) + b"0") == "bad-signature"
+
+
+@pytest.mark.parametrize("name", [name for name in _ALL if name not in ("gitlab", "twilio")])
+def test_each_bit_of_the_body_counts(name: str) -> None:
+    body, headers = _body(name), _signed(name)
+    for place in range(len(body) * 8):
+        flipped = bytearray(body)
+        flipped[place // 8] ^= 1 << place % 8
+        assert _refusal(name, headers, body=bytes(flipped)) == "bad-signature"
 
 
 @pytest.mark.parametrize("name", _ALL)
@@ -264,6 +280,54 @@ def test_nothing_that_is_sent_raises_or_verifies(name: str, body: bytes, data: s
     headers = data.draw(st.dictionaries(st.sampled_from(names), text))
     url = data.draw(st.one_of(st.just(URL), st.text(max_size=60), st.just("https://[x/?bodySHA256=é")))
     assert _refusal(name, headers, body=body, url=url) is not None
+
+
+def test_twilio_signs_the_url_alone_when_there_is_none_to_take_apart() -> None:
+    url = "https://[x/y"
+    assert _refusal("twilio", sign("twilio", SECRET, b"", now=NOW, url=url), body=b"", url=url) is None
+
+
+@pytest.mark.parametrize(
+    ("scheme", "secret"),
+    [
+        ("standard-webhooks", "whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="),
+        ("standard-webhooks", "whsk_QUJD"),
+        ("sendgrid", _VERIFYING),
+        ("sendgrid", _RSA),
+    ],
+)
+def test_only_the_private_key_signs(scheme: str, secret: str) -> None:
+    with pytest.raises(BadSecret):
+        sign(scheme, secret, b"", now=NOW, id="x")
+
+
+def test_a_key_of_another_kind_does_not_verify() -> None:
+    with pytest.raises(BadSecret, match="P-256"):
+        Verifier(PRESETS["sendgrid"].schemes, (_RSA_PUBLIC,))
+
+
+def test_the_most_telling_refusal_is_told() -> None:
+    private = "whsk_" + base64.b64encode(bytes(range(32))).decode()
+    verifier = Verifier(PRESETS["standard-webhooks"].schemes, (SECRET, private))
+    headers = sign("standard-webhooks", SECRET, b"{}", now=NOW, id="msg_1")
+    assert verifier.refusal(Received(headers=headers, body=b"[]", now=NOW)) == "bad-signature"
+
+
+def test_nothing_is_signed_without_a_scheme() -> None:
+    with pytest.raises(BadSecret):
+        sign((), SECRET, b"", now=NOW)
+
+
+def test_a_hex_signature_by_a_public_key() -> None:
+    scheme = Signature(header="s", algorithm="ecdsa-p256", encoding="hex")
+    url_safe = Signature(header="s", algorithm="ecdsa-p256", encoding="base64url")
+    for one in (scheme, url_safe):
+        headers = sign((one,), _SIGNING, b"x", now=NOW)
+        verifier = Verifier((one,), (_VERIFYING,))
+        assert verifier.refusal(Received(headers=headers, body=b"x", now=NOW)) is None
+        assert (
+            verifier.refusal(Received(headers={"s": "zz\u00e9"}, body=b"x", now=NOW)) == "malformed-signature"
+        )
 
 
 @given(st.text())

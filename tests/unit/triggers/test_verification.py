@@ -99,6 +99,8 @@ def test_mistakes_are_named(config: dict[str, Any], word: str) -> None:
             ["long-tolerance"],
         ),
         ({"scheme": "bearer", "secrets": ["s"], "query": True}, ["token-in-query"]),
+        ({"scheme": "api-key", "secrets": ["s"], "query": "key"}, ["token-in-query"]),
+        ({"scheme": "basic", "secrets": ["s"], "username": "u"}, []),
     ],
 )  # fmt: skip
 def test_check_tells_what_is_wrong_or_doubtful(config: dict[str, Any], codes: list[str]) -> None:
@@ -115,6 +117,7 @@ def test_check_tells_what_is_wrong_or_doubtful(config: dict[str, Any], codes: li
         ("1d", timedelta(days=1)),
         ("5", None),
         (5, None),
+        (timedelta(days=2), timedelta(days=2)),
     ],
 )
 def test_durations(text: Any, expected: timedelta | None) -> None:

@@ -85,6 +85,16 @@ async def test_an_id_that_nobody_gives_is_random() -> None:
     assert _message(source.receive(request(b"{}", {**JSON, "idempotency-key": '"k-1"'}))).id == "k-1"
 
 
+async def test_what_stands_several_times_is_joined() -> None:
+    twice = msgspec.structs.replace(
+        request(b"{}", query="a=1&a=2&a=3"),
+        headers=(("x-a", "1"), ("content-type", "text/plain"), ("x-a", "2")),
+    )
+    meta = _message((await opened()).receive(twice)).meta
+    assert meta["headers"]["x-a"] == "1, 2"
+    assert meta["query"] == {"a": ["1", "2", "3"]}
+
+
 async def test_expressions_win() -> None:
     source = await opened(
         verify={"scheme": "github", "secrets": [SECRET]},
@@ -416,6 +426,7 @@ async def test_a_source_that_is_not_open_stores_nothing() -> None:
         ({"verify": "none"}, {"unverified", "random-id"}),
         ({"verify": "none", "id": "data.id"}, {"unverified"}),
         ({"verify": "none", "body": "cloudevents"}, {"unverified"}),
+        ({"verify": "none", "id": "data.id", "handshake": {"kind": "microsoft-graph"}}, {"unverified"}),
         ({"verify": {"scheme": "github", "secrets": ["s"]}}, set()),
         ({"verify": {"scheme": "gitlab", "secrets": ["s"]}}, set()),
         ({"verify": {"scheme": "sendgrid", "secrets": [_PEM]}}, {"random-id"}),
