@@ -227,8 +227,11 @@ def _read_one(login: Mapping[str, Any], schemes: Mapping[str, SecurityScheme]) -
 
 def with_header(request: Request, name: str, value: str) -> Request:
     """Return the request with this header; earlier ones of the name are dropped."""
-    lower = name.lower()
-    kept = tuple([pair for pair in request.headers if pair[0].lower() != lower])
+    lower, kept = name.lower(), request.headers
+    for given, _ in kept:
+        if len(given) == len(name) and given.lower() == lower:
+            kept = tuple(pair for pair in kept if pair[0].lower() != lower)
+            break
     return Request(request.method, request.url, (*kept, (name, value)), request.body)
 
 

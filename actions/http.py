@@ -24,6 +24,7 @@ from actions.transport import EngineSettings, Request, header_problems
 
 USER_AGENT: Final = "Pointsman"
 KEY_HEADER: Final = "Idempotency-Key"
+_OURS: Final[tuple[tuple[str, str], ...]] = (("User-Agent", USER_AGENT), ("Accept-Encoding", "identity"))
 _KEYLESS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that change nothing: no key is sent unless the operation declares a header for it."""
 
@@ -43,14 +44,37 @@ class Certificates(msgspec.Struct, frozen=True, kw_only=True):
     identity: bytes = b""
 
 
-class _Compiled(msgspec.Struct, frozen=True):
-    """What is worked out once for an operation."""
+class _Compiled(msgspec.Struct, frozen=True, kw_only=True):
+    """What is worked out once for an operation. `declared` are its header parameters, in lower case."""
 
     id: str
     build: Build
     key_header: str
     quoted: bool
+    declared: frozenset[str]
     auth: Auth
+
+    def with_ours(self, request: Request, key: str) -> Request:
+        """Return the request with the headers that are ours and the same for every attempt.
+
+        What the arguments set themselves stays. The key of the standard header is a structured field's
+        string (draft-ietf-httpapi-idempotency-key-header, RFC 9651 §3.3.3); vendors' own take it bare.
+        """
+        ours = _OURS
+        if self.key_header and key:
+            ours = (*ours, (self.key_header, sf_string(key) if self.quoted else key))
+        if self.declared:
+            given = {name.lower() for name, _ in request.headers}
+            ours = tuple(pair for pair in ours if pair[0].lower() not in given)
+        return Request(request.method, request.url, (*request.headers, *ours), request.body)
+
+    def with_attempt(self, request: Request, headers: Mapping[str, str]) -> Request:
+        """Return the request with the headers of one attempt; they win over what the arguments set."""
+        kept = request.headers
+        if self.declared:
+            names = {name.lower() for name in headers}
+            kept = tuple(pair for pair in kept if pair[0].lower() not in names)
+        return Request(request.method, request.url, (*kept, *headers.items()), request.body)
 
 
 class HTTPConnector(Connector):
@@ -159,7 +183,7 @@ class HTTPConnector(Connector):
             operation=compiled.id,
             key=key,
             digest=_digest(request),
-            request=_with_ours(request, compiled, key),
+            request=compiled.with_ours(request, key),
         )
 
     @override
@@ -190,13 +214,10 @@ class HTTPConnector(Connector):
         request: Request = prepared.request
         compiled = self._compiled.get(prepared.operation) or self._compile(prepared.operation)
         if headers:
-            added = tuple(headers.items())
-            problems = header_problems(added)
+            problems = header_problems(headers.items())
             if problems:
                 raise Refused(f"{self.name}: " + "; ".join(problems))
-            names = {name.lower() for name in headers}
-            kept = [pair for pair in request.headers if pair[0].lower() not in names]
-            request = Request(request.method, request.url, (*kept, *added), request.body)
+            request = compiled.with_attempt(request, headers)
         return compiled.auth.apply(request)
 
     def _compile(self, name: str) -> _Compiled:
@@ -207,30 +228,17 @@ class HTTPConnector(Connector):
             raise Refused(f"{self.name} has no operation {name!r}{hint}")
         header = operation.key_header or ("" if operation.method in _KEYLESS else KEY_HEADER)
         compiled = _Compiled(
-            operation.id,
-            compile_operation(operation, self._spec, self._server),
-            header,
-            header.lower() == KEY_HEADER.lower(),
-            self._auth.choose([[need.scheme for need in needs] for needs in operation.security]),
+            id=operation.id,
+            build=compile_operation(operation, self._spec, self._server),
+            key_header=header,
+            quoted=header.lower() == KEY_HEADER.lower(),
+            declared=frozenset(one.name.lower() for one in operation.parameters if one.location == "header"),
+            auth=self._auth.choose([[need.scheme for need in needs] for needs in operation.security]),
         )
         self._compiled[operation.id] = compiled
         if name in self._spec.aliases:  # only names of the description: callers cannot make this grow
             self._compiled[name] = compiled
         return compiled
-
-
-def _with_ours(request: Request, compiled: _Compiled, key: str) -> Request:
-    """Return the request with the headers that are ours and the same for every attempt.
-
-    What the arguments set themselves stays. The key of the standard header is a structured field's string
-    (draft-ietf-httpapi-idempotency-key-header, RFC 9651 §3.3.3); vendors' own headers take it bare.
-    """
-    given = {name.lower() for name, _ in request.headers}
-    ours = [("User-Agent", USER_AGENT), ("Accept-Encoding", "identity")]
-    if compiled.key_header and key:
-        ours.append((compiled.key_header, sf_string(key) if compiled.quoted else key))
-    added = [pair for pair in ours if pair[0].lower() not in given]
-    return Request(request.method, request.url, (*request.headers, *added), request.body)
 
 
 def sf_string(text: str) -> str:
@@ -239,13 +247,9 @@ def sf_string(text: str) -> str:
 
 
 def _digest(request: Request) -> bytes:
-    """Return a hash over what the arguments made; each part carries its length, so none runs into the next."""
-    parts = [request.method, request.url, *(text for pair in request.headers for text in pair)]
-    head = "".join([f"{len(part)}:{part}" for part in parts]).encode()
-    digest = hashlib.blake2b(head, digest_size=16)
-    digest.update(b"|")
-    digest.update(request.body)
-    return digest.digest()
+    """Return a hash over what the arguments made. The encoding is of a plain tuple: names may change."""
+    whole = msgspec.msgpack.encode((request.method, request.url, request.headers, request.body))
+    return hashlib.blake2b(whole, digest_size=16).digest()
 
 
 class _Infos(Mapping[str, OperationInfo]):
