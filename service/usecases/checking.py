@@ -150,6 +150,8 @@ async def _check_sources(checked: CheckedConfiguration) -> list[Problem]:
     configuration = checked.configuration
     for name, config in configuration.sources.items() if configuration is not None else ():
         source: Source[Any] = resolve_name(SOURCES[config.kind])(name, config)
+        if _misses_secret(checked, name):
+            continue  # a placeholder stands for it: what a source thinks of that says nothing
         findings = await source.check()
         problems.extend(
             Problem(
@@ -172,6 +174,14 @@ async def _check_sources(checked: CheckedConfiguration) -> list[Problem]:
         finally:
             await source.close()
     return problems
+
+
+def _misses_secret(checked: CheckedConfiguration, source: str) -> bool:
+    """Say whether a secret of a source could not be resolved, which was reported already."""
+    below = join_pointer("sources", source) + "/"
+    return any(
+        problem.code == "secret-missing" and problem.pointer.startswith(below) for problem in checked.problems
+    )
 
 
 def source_context(name: str, reached: Any) -> SourceContext:
