@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +39,14 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.5, help="how long each figure is measured")
     parser.add_argument("--json", type=Path, help="where to write the figures too")
     options = parser.parse_args()
-    figures = {
+    figures: dict[str, list[dict[str, Any]]] = {
         "layouts": list(layouts(options.seconds)),
         "cycle": [uvloop.run(cycle(many, options.seconds)) for many in (1, 10, 50, 200, 1000)],
-        "rest": uvloop.run(rest(options.seconds)),
+        "rest": [uvloop.run(rest(options.seconds))],
     }
     show("layouts of a group, beside a busy loop", figures["layouts"])
     show("accept and settle through SQLiteStore, so many messages under way", figures["cycle"])
-    show("accept at 200 messages a second", [figures["rest"]])
+    show("accept at 200 messages a second", figures["rest"])
     print(json.dumps(figures))
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1) + "\n")
@@ -65,10 +66,13 @@ def show(title: str, rows: list[dict[str, Any]]) -> None:
 TABLES = {
     "messages": "INSERT INTO messages VALUES (?,?,?,?,?,?)",
     "identities": "INSERT INTO identities VALUES (?,?,?,?)",
-    "runs": "INSERT INTO runs (message,rule,run,state,lane,epoch,number,started_at,changed_at) VALUES (?,?,?,?,?,?,?,?,?)",
+    "runs": "INSERT INTO runs (message,rule,run,state,lane,epoch,number,started_at,changed_at)"
+    " VALUES (?,?,?,?,?,?,?,?,?)",
     "attempts": "INSERT INTO attempts VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
 }
 Rows = dict[str, list[tuple[Any, ...]]]
+Inbox = queue.SimpleQueue[Callable[[], object] | None]
+Layout = Callable[[sqlite3.Connection, Rows, Inbox, threading.Event], None]
 
 
 def layouts(seconds: float) -> Iterator[dict[str, Any]]:
@@ -83,7 +87,7 @@ def layouts(seconds: float) -> Iterator[dict[str, Any]]:
                 }
 
 
-def _measure(layout: "Layout", size: int, seconds: float, interval: float) -> dict[str, Any]:
+def _measure(layout: Layout, size: int, seconds: float, interval: float) -> dict[str, Any]:
     before = sys.getswitchinterval()
     sys.setswitchinterval(interval)
     try:
@@ -94,9 +98,9 @@ def _measure(layout: "Layout", size: int, seconds: float, interval: float) -> di
 
 
 def _beside_work(
-    layout: "Layout",
+    layout: Layout,
     connection: sqlite3.Connection,
-    inbox: "queue.SimpleQueue[Any]",
+    inbox: Inbox,
     size: int,
     seconds: float,
 ) -> dict[str, Any]:
@@ -129,9 +133,6 @@ def _beside_work(
     }
 
 
-Layout = Callable[[sqlite3.Connection, Rows, "queue.SimpleQueue[Any]", threading.Event], None]
-
-
 def _many(connection: sqlite3.Connection, rows: Rows) -> None:
     connection.execute("BEGIN IMMEDIATE")
     for table, sql in TABLES.items():
@@ -149,23 +150,43 @@ def _wide(connection: sqlite3.Connection, rows: Rows) -> None:
             )
 
 
-def everything_in_thread(connection, rows, inbox, committed) -> None:  # type: ignore[no-untyped-def]
-    inbox.put(lambda: (_many(connection, rows), connection.execute("COMMIT"), committed.set()))
-
-
-def wide_in_thread(connection, rows, inbox, committed) -> None:  # type: ignore[no-untyped-def]
-    inbox.put(lambda: (_wide(connection, rows), connection.execute("COMMIT"), committed.set()))
-
-
-def commit_in_thread(connection, rows, inbox, committed) -> None:  # type: ignore[no-untyped-def]
-    _many(connection, rows)
-    inbox.put(lambda: (connection.execute("COMMIT"), committed.set()))
-
-
-def everything_on_loop(connection, rows, _inbox, committed) -> None:  # type: ignore[no-untyped-def]
-    _many(connection, rows)
+def _commit(connection: sqlite3.Connection, committed: threading.Event) -> None:
     connection.execute("COMMIT")
     committed.set()
+
+
+def everything_in_thread(
+    connection: sqlite3.Connection, rows: Rows, inbox: Inbox, committed: threading.Event
+) -> None:
+    def task() -> None:
+        _many(connection, rows)
+        _commit(connection, committed)
+
+    inbox.put(task)
+
+
+def wide_in_thread(
+    connection: sqlite3.Connection, rows: Rows, inbox: Inbox, committed: threading.Event
+) -> None:
+    def task() -> None:
+        _wide(connection, rows)
+        _commit(connection, committed)
+
+    inbox.put(task)
+
+
+def commit_in_thread(
+    connection: sqlite3.Connection, rows: Rows, inbox: Inbox, committed: threading.Event
+) -> None:
+    _many(connection, rows)
+    inbox.put(lambda: _commit(connection, committed))
+
+
+def everything_on_loop(
+    connection: sqlite3.Connection, rows: Rows, _inbox: Inbox, committed: threading.Event
+) -> None:
+    _many(connection, rows)
+    _commit(connection, committed)
 
 
 LAYOUTS: dict[str, Layout] = {
@@ -223,8 +244,8 @@ def _database() -> Iterator[sqlite3.Connection]:
 
 
 @contextmanager
-def _thread() -> Iterator["queue.SimpleQueue[Any]"]:
-    inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+def _thread() -> Iterator[Inbox]:
+    inbox: Inbox = queue.SimpleQueue()
 
     def work() -> None:
         while (task := inbox.get()) is not None:
@@ -351,9 +372,7 @@ async def rest(seconds: float) -> dict[str, Any]:
         count = max(200, int(200 * seconds))
         for number in range(1, count + 1):
             began = time.perf_counter()
-            store.accept(
-                entry(number), lambda _stored, began=began: latencies.append(time.perf_counter() - began)
-            )
+            store.accept(entry(number), partial(_note, latencies, began))
             await asyncio.sleep(0.005)
         cpu = time.process_time() - cpu
         await store.close()
@@ -364,6 +383,10 @@ async def rest(seconds: float) -> dict[str, Any]:
         "p99 ms": round(ordered[int(len(ordered) * 0.99)] * 1e3, 2),
         "cpu us": round(cpu / count * 1e6, 1),
     }
+
+
+def _note(latencies: list[float], began: float, _stored: Stored | Exception) -> None:
+    latencies.append(time.perf_counter() - began)
 
 
 if __name__ == "__main__":

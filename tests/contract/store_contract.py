@@ -392,6 +392,17 @@ class StoreContract:
         assert await settle(store, ended(RunKey(1, 1, 1)))
         assert (await claim_one(store, T0 + 10**9)).key == RunKey(3, 1, 1)
 
+    async def test_a_queued_run_behind_one_of_another_mode_goes_on_too(self, store, clock):
+        """A rule's mode may change while runs of the old one are under way."""
+        old = running(mode="single", key=b"k")
+        new = running(mode="queued", key=b"k")
+        await accept_all(store, [entry("a", old), entry("b", new), entry("c", new)])
+        assert await settle(store, ended(RunKey(1, 1, 1), event=Event.HOLD))
+        await store.release(Event.DISCARD, [RunKey(1, 1, 1)], reason="x", now=clock())
+        assert (await claim_one(store)).key == RunKey(2, 1, 1)
+        assert await settle(store, ended(RunKey(2, 1, 1)))
+        assert (await claim_one(store)).key == RunKey(3, 1, 1)
+
     async def test_single_ends_the_newcomer(self, store):
         run = running(mode="single", key=b"k")
         first, second = await accept_all(store, [entry("a", run), entry("b", run)])

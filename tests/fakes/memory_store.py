@@ -191,7 +191,7 @@ class MemoryStore(Store):
 
     def _promote(self, run: Run, now: Millis) -> None:
         """Let the first of a queued key go, unless one is at work or the first one is held."""
-        if not run.queued:
+        if run.run_key is None:
             return
         others = self._of_key(run.key.rule, run.run_key or b"")
         at_work = any(
@@ -199,7 +199,7 @@ class MemoryStore(Store):
             or (other.state is State.PENDING and other.due_at is not None)
             for other in others
         )
-        if others and not at_work and others[0].state is State.PENDING:
+        if others and not at_work and others[0].state is State.PENDING:  # it is queued: nothing else waits so
             others[0].due_at = now
 
     @override
@@ -544,7 +544,9 @@ class MemoryStore(Store):
         if run.state is State.RUNNING:
             begun = {"number": run.number, "step": run.step, "started_at": run.started_at, "ended_at": None}
             attempts.append({**begun, "outcome": "", "status": 0, "detail": "", "digest": b"", "answer": b""})
-        return {**self._run_row(run), "attempts": attempts}
+        return {
+            **self._run_row(run), "attempts": attempts, "number": run.number, "answers": run.answers,
+        }  # fmt: skip
 
     @override
     async def counts(self) -> dict[str, int]:

@@ -110,7 +110,8 @@ def mapped(path: Path) -> Iterator[None]:
                 fix="use an empty directory, or restore the file from a backup",
             )
             raise Invalid([problem]) from error
-        raise Unavailable(f"the store {path} cannot be used: {error}") from error
+        advice = "; make room on its disk" if is_full(error) else ""
+        raise Unavailable(f"the store {path} cannot be used: {error}{advice}") from error
 
 
 def connect_writer(path: Path) -> sqlite3.Connection:

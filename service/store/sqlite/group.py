@@ -152,7 +152,10 @@ class Group:
 
 
 def _perform(unit: Unit, one: Asked, reached: Callable[[str], None]) -> None:
-    """Perform an operation; its refusal, or its bad row, is its result."""
+    """Perform an operation; its refusal, or its bad row, is its result. Nobody's operation is not performed."""
+    if one.future.cancelled():
+        one.abandoned = None
+        return
     if unit.careful:
         unit.connection.execute("SAVEPOINT operation")
     before = unit.unfinished

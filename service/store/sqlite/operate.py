@@ -75,12 +75,11 @@ def _release(unit: Unit, event: Event, key: RunKey, reason: str, now: Millis) ->
     else:
         unit.connection.execute(_ENDED, (new.value, now, reason, *key))
         unit.unfinished -= 1
-    if queued:
-        if event is Event.RELEASE and state is State.WAITING:
-            # It was its key's first already: nobody else may be let past it.
-            unit.connection.execute(_DUE, (now, *key))
-        elif event is not Event.HOLD:
-            promote(unit, key.rule, run_key)
+    if queued and event is Event.RELEASE and state is State.WAITING:
+        # It was its key's first already: nobody else may be let past it.
+        unit.connection.execute(_DUE, (now, *key))
+    elif run_key is not None and event is not Event.HOLD:
+        promote(unit, key.rule, run_key)
     return new
 
 

@@ -8,7 +8,7 @@ import msgspec
 from service.delivery import TRANSITIONS, Event, State
 from service.store.base import Attempt, RunKey, Settlement
 from service.store.sqlite.connect import BAD_ROW
-from service.store.sqlite.ledger import DELIVERED, QUEUED, Unit, promote
+from service.store.sqlite.ledger import DELIVERED, Unit, promote
 
 # Every change checks that the run is RUNNING, ours, and on this very attempt.
 _END: Final = """
@@ -149,10 +149,12 @@ def _change(unit: Unit, settlement: Settlement) -> bool:
 
 
 def follow(unit: Unit, key: RunKey) -> None:
-    """After the end of a run: when it was queued, the next of its key becomes due."""
+    """After the end of a run: the next queued one of its key becomes due.
+
+    Whatever its own mode was: a rule's mode may have changed while it was under way.
+    """
     row = unit.connection.execute(
-        "SELECT key FROM runs WHERE message = ? AND rule = ? AND run = ? AND mode = ? AND key IS NOT NULL",
-        (*key, QUEUED),
+        "SELECT key FROM runs WHERE message = ? AND rule = ? AND run = ? AND key IS NOT NULL", key
     ).fetchone()
     if row is not None:
         promote(unit, key.rule, row[0])
