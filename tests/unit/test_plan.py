@@ -1,0 +1,182 @@
+"""Everything wrong in a rule is found when the plan is built, all of it, each with its place."""
+
+from typing import Any
+
+import pytest
+
+from service.config.model import Configuration
+from service.errors import Problem
+from service.plan import Plan, build
+
+SPEC = b"""
+openapi: 3.1.0
+info: {title: Shop, version: "1"}
+servers: [{url: "https://{region}.shop.example/v1", variables: {region: {default: eu, enum: [eu, us]}}}]
+paths:
+  /stock/{sku}:
+    post:
+      operationId: reserveStock
+      parameters:
+        - {name: sku, in: path, required: true, schema: {type: string}}
+        - {name: dry, in: query, schema: {type: boolean}}
+        - {name: Idempotency-Key, in: header, schema: {type: string}}
+      requestBody: {required: true, content: {application/json: {schema: {type: object}}}}
+      responses: {"200": {description: ok}}
+  /note:
+    post: {operationId: note, requestBody: {content: {application/json: {schema: {}}}}, responses: {"200": {description: ok}}}
+    get: {operationId: notes, responses: {"200": {description: ok}}}
+"""
+GOOD = {"call": "shop.reserveStock", "with": {"sku": "${data.sku}", "body": {"n": 1}}}
+
+
+def plan(rules: dict[str, Any], *, connection: dict[str, Any] | None = None, spec: bytes = SPEC) -> Plan:
+    document = {
+        "connectors": {"shop": {"spec": "shop.yaml"}},
+        "connections": {"shop": {"connector": "shop", **(connection or {})}},
+        "rules": rules,
+    }
+    return build(Configuration.model_validate(document), {"shop": spec})
+
+
+def problems(rule: dict[str, Any], **more: Any) -> dict[str, Problem]:
+    return {problem.pointer: problem for problem in plan({"r": rule}, **more).problems}
+
+
+def test_a_good_rule_is_built_whole() -> None:
+    made = plan(
+        {
+            "r": {
+                "match": {"type": ["a"]},
+                "when": "data.x > 1",
+                "key": "data.k",
+                "mode": "queued",
+                "do": [GOOD],
+            }
+        }
+    )
+    assert not made.problems
+    rule = made.ruleset.rules[0]
+    assert (rule.name, rule.mode, rule.steps[0].operation) == ("r", "queued", "reserveStock")
+    assert made.connections["shop"].server == "https://eu.shop.example/v1"
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer", "words"),
+    [
+        ({"match": {"type": "a"}}, "/rules/r/match/type", '["a"]'),
+        ({"match": {"a": [{"prefx": "x"}]}}, "/rules/r/match/a/0", "prefix"),
+        ({"when": "dta.x > 1"}, "/rules/r/when", "data"),
+        ({"when": "data.x >"}, "/rules/r/when", ""),
+        ({"key": "size(data.x"}, "/rules/r/key", ""),
+        ({"do": [{"call": "shop.reserveStok", "with": {}}]}, "/rules/r/do/0/call", "reserveStock"),
+        ({"do": [{**GOOD, "with": {**GOOD["with"], "dri": True}}]}, "/rules/r/do/0/with/dri", "dry"),
+        ({"do": [{**GOOD, "with": {"sku": "x"}}]}, "/rules/r/do/0/with", "body"),
+        ({"do": [{**GOOD, "with": {"sku": "${data.", "body": {}}}]}, "/rules/r/do/0/with/sku", ""),
+        (
+            {"do": [GOOD, {**GOOD, "name": "b", "with": {"sku": "${steps.reserveStok.body}", "body": {}}}]},
+            "/rules/r/do/1/with/sku",
+            "reserveStock",
+        ),
+        ({"do": [GOOD, GOOD]}, "/rules/r/do/1", "two steps"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_place_and_what_would_be_right(change, pointer, words) -> None:
+    found = problems({"do": [GOOD], **change})
+    assert pointer in found, list(found)
+    assert words in str(found[pointer])
+    assert not plan({"r": {"do": [GOOD], **change}}).ruleset.rules
+
+
+def test_all_problems_of_all_rules_are_reported_at_once() -> None:
+    bad = {
+        "match": {"x": 1},
+        "when": "nope",
+        "key": "(",
+        "do": [{"call": "shop.nothing", "with": {"a": "${"}}],
+    }
+    found = [problem.pointer for problem in plan({"one": bad, "two": bad}).problems]
+    for name in ("one", "two"):
+        for place in ("match/x", "when", "key", "do/0/call", "do/0/with/a"):
+            assert f"/rules/{name}/{place}" in found
+
+
+def test_the_place_inside_an_expression_is_counted_within_its_string() -> None:
+    found = problems({"do": [{**GOOD, "with": {"sku": "sku ${dta.x}", "body": {}}}]})
+    assert found["/rules/r/do/0/with/sku"].offset == len("sku ${")
+
+
+def test_an_operation_is_found_by_its_alias_and_named_by_its_id() -> None:
+    made = plan({"r": {"do": [{**GOOD, "call": "shop.POST /stock/{sku}"}]}})
+    assert made.ruleset.rules[0].steps[0].operation == "reserveStock"
+
+
+def test_a_call_that_may_happen_twice_is_warned_of() -> None:
+    note = {"call": "shop.note", "with": {"body": 1}}
+    found = problems({"do": [note]})["/rules/r/do/0/call"]
+    assert (found.severity, found.code) == ("warning", "may-repeat")
+    assert not problems({"do": [{**note, "on_unknown": "dead"}]})
+    assert not problems({"do": [{"call": "shop.notes", "with": {}}]})
+
+
+def test_a_mode_without_a_key_is_one_key_and_is_warned_of() -> None:
+    made = plan({"r": {"mode": "queued", "do": [GOOD]}})
+    assert [problem.code for problem in made.problems] == ["mode-without-key"]
+    assert made.ruleset.rules[0].key is not None
+
+
+@pytest.mark.parametrize(
+    ("connection", "pointer"),
+    [({"variables": {"region": "mars"}}, "variables"), ({"variables": {"planet": "x"}}, "variables")],
+)
+def test_server_variables_are_checked(connection, pointer) -> None:
+    found = problems({"do": [GOOD]}, connection=connection)
+    assert any(place.startswith(f"/connections/shop/{pointer}") for place in found), list(found)
+
+
+def test_a_description_that_is_none_is_refused_with_its_reason() -> None:
+    assert "/connectors/shop/spec" in problems({"do": [GOOD]}, spec=b"just: yaml")
+    assert "not read yet" in str(
+        problems({"do": [GOOD]}, spec=b'swagger: "2.0"\npaths: {}')["/connectors/shop/spec"]
+    )
+    missing = build(
+        Configuration.model_validate({"connectors": {"shop": {"spec": "gone.yaml"}}, "rules": {}}), {}
+    )
+    assert missing.problems[0].pointer == "/connectors/shop/spec"
+
+
+def test_a_rules_tests_are_run() -> None:
+    rule = {
+        "match": {"type": ["order.paid"]},
+        "when": "data.total >= 100",
+        "do": [GOOD],
+        "tests": [
+            {"name": "big", "message": {"type": "order.paid", "data": {"total": 100}}, "expect": "match"},
+            {"name": "small", "message": {"type": "order.paid", "data": {"total": 5}}, "expect": "no match"},
+            {"name": "wrong", "message": {"type": "order.paid", "data": {"total": 5}}, "expect": "match"},
+            {"name": "breaks", "message": {"type": "order.paid", "data": {}}, "expect": "match"},
+        ],
+    }
+    found = problems(rule)
+    assert set(found) == {"/rules/r/tests/2", "/rules/r/tests/3"}
+    assert "'wrong' expects match" in str(found["/rules/r/tests/2"])
+
+
+def test_a_paused_rule_matches_nothing_and_stays_known() -> None:
+    made = plan({"r": {"paused": True, "do": [GOOD]}})
+    assert made.ruleset.candidates("any", {"type": "t"}, b"{}") == []
+    assert 1 in made.ruleset.by_number
+
+
+def test_a_rule_takes_only_from_its_sources() -> None:
+    configuration = Configuration.model_validate(
+        {
+            "connectors": {"shop": {"spec": "s"}},
+            "connections": {"shop": {"connector": "shop"}},
+            "rules": {"a": {"from": ["x"], "do": [GOOD]}, "b": {"do": [GOOD]}},
+        }
+    )
+    ruleset = build(configuration, {"shop": SPEC}).ruleset
+    names = {
+        source: [rule.name for rule in ruleset.candidates(source, {"type": "t"}, b"{}")] for source in "xy"
+    }
+    assert names == {"x": ["a", "b"], "y": ["b"]}
