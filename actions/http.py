@@ -5,7 +5,7 @@ differs between attempts, and sends once through the guarded transport. Nothing 
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from actions.engines import DEFAULT, make_engine
 from actions.errors import Refused
 from actions.serialize import Build, compile_operation
 from actions.specs.model import Operation, Spec
-from actions.transport import EngineSettings, Request, header_problems
+from actions.transport import Engine, EngineSettings, Request, header_problems
 
 USER_AGENT: Final = "Pointsman"
 KEY_HEADER: Final = "Idempotency-Key"
@@ -90,10 +90,10 @@ class HTTPConnector(Connector):
         egress: Egress | None = None,
         limits: HTTPLimits | None = None,
         certificates: Certificates | None = None,
-        engine: str = DEFAULT,
+        engine: str | Callable[[EngineSettings], Engine] = DEFAULT,
         resolver: Resolver | None = None,
     ) -> None:
-        """Take over the resolver. Raise Refused when the server's URL cannot be called at all."""
+        """Take over engine and resolver. Raise Refused when the server's URL cannot be called at all."""
         limits, certificates = limits or HTTPLimits(), certificates or Certificates()
         place, problems = read_server(server)
         if place is None:
@@ -102,21 +102,19 @@ class HTTPConnector(Connector):
         self._spec = spec
         self._server = place.origin + place.path
         self._auth = auth or NoAuth()
+        settings = EngineSettings(
+            name=name,
+            host=place.host,
+            in_flight=limits.in_flight,
+            connect_timeout=limits.connect_timeout,
+            ca_pem=certificates.ca,
+            identity_pem=certificates.identity,
+        )
         self._transport = Transport(
             name=name,
             server=place,
             egress=egress or Egress(),
-            engine=make_engine(
-                engine,
-                EngineSettings(
-                    name=name,
-                    host=place.host,
-                    in_flight=limits.in_flight,
-                    connect_timeout=limits.connect_timeout,
-                    ca_pem=certificates.ca,
-                    identity_pem=certificates.identity,
-                ),
-            ),
+            engine=make_engine(engine, settings) if isinstance(engine, str) else engine(settings),
             resolver=resolver or SystemResolver(),
             max_answer_bytes=limits.max_answer_bytes,
         )

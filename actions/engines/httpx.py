@@ -48,7 +48,7 @@ class HTTPXEngine(Engine):
                     body = await _read(response, max_answer_bytes)
                 finally:
                     await response.aclose()
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError) as error:
+        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, TimeoutError, ValueError) as error:
             # Not `from error`: a driver's text may hold the URL, which may hold a key.
             raise judge(error, name, seen) from None
         return Answer(

@@ -23,6 +23,7 @@ from actions.transport import Engine, EngineSettings, Request
 _NOT_SENT: Final = "client error (Connect)"
 _ABOUT_THE_URL: Final = "error sending request for url"  # holds the URL, which may hold a key
 _UNREADABLE: Final = "\ufffd"  # stands for a header value that is no ASCII text
+_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 _IDLE: Final = timedelta(seconds=30)
 
 
@@ -102,8 +103,10 @@ class PyreqwestEngine(Engine):
     def _build(self, client: Client, request: Request, deadline: float) -> StreamRequest:
         try:
             builder = client.request(request.method, request.url).headers(request.headers)
-            if request.body or request.method in {"POST", "PUT", "PATCH"}:
-                builder = builder.body_bytes(request.body)  # also when empty, for Content-Length: 0
+            if request.body:
+                builder = builder.body_bytes(request.body)
+            elif request.method in _WITH_BODY:
+                builder = builder.header("content-length", "0")  # the driver leaves it out (RFC 9110 §8.6)
             return builder.timeout(timedelta(seconds=deadline)).build_streamed()
         except (BuilderError, ValueError):
             raise Refused(f"{self.settings.name}: the method, URL or a header cannot be sent") from None
