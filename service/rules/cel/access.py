@@ -6,6 +6,7 @@ A field is a key of a map and nothing else: no attribute of a Python object is e
 from typing import Any
 
 from service.rules.cel.errors import EvaluationError
+from service.rules.cel.show import show
 from service.rules.cel.values import ABSENT, NONE, OptionalValue, lookup_key, word
 
 Place = tuple[int, int]
@@ -54,8 +55,8 @@ def index(value: Any, key: Any, place: Place) -> Any:
     found = _find(value, key, place)
     if found is ABSENT:
         if type(value) is list:
-            raise EvaluationError(f"index out of range: {key} in a list of {len(value)}", *place)
-        shown = f"`{_cut(key)}`" if isinstance(key, str) else f"{word(key)} {_cut(str(key))}"
+            raise EvaluationError(f"index out of range: {show(key, 40)} in a list of {len(value)}", *place)
+        shown = f"`{_cut(key)}`" if isinstance(key, str) else f"{word(key)} {show(key, 40)}"
         near = key if isinstance(key, str) else ""
         raise EvaluationError(f"no such key: {shown}", *place, word=near, known=value)
     return found

@@ -24,6 +24,9 @@ JSON_STEPS: Final = 200_000
 """Values and dozens of characters in one result. Lists that share their elements grow only here."""
 
 
+_MAX_BITS: Final = 4096  # of a number that becomes a name
+
+
 def to_json(value: object, budget: Budget | None = None) -> Any:
     """Return a CEL value as JSON-able Python: times RFC 3339, durations `3.5s`, bytes base64, uint int.
 
@@ -70,7 +73,7 @@ def _object(value: dict[Any, Any], budget: Budget, depth: int) -> dict[str, Any]
 def _name(key: Any) -> str:
     if type(key) is BoolKey:
         return "true" if key.value else "false"
-    if isinstance(key, int):
+    if isinstance(key, int) and key.bit_length() <= _MAX_BITS:
         return str(int(key))
     raise _refused(f"a JSON object has text for keys, not {word(key)}")
 

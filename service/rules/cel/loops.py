@@ -11,6 +11,7 @@ from service.rules.cel.access import Place
 from service.rules.cel.budget import ERROR_STEPS, Budget
 from service.rules.cel.errors import BudgetExceeded, EvaluationError, Fault
 from service.rules.cel.frame import Frame, Run, not_bool, place, weight
+from service.rules.cel.show import show
 from service.rules.cel.tree import Loop
 from service.rules.cel.values import ABSENT, OptionalValue, map_key, plain_key, word
 
@@ -183,7 +184,7 @@ def _transform_entries(turns: Turns, guard: Run | None, body: Run, at: Place) ->
             frame[1].spend(len(entries))
             for key, value in entries.items():
                 if key in made:
-                    raise EvaluationError(f"the key {_cut(key)} is made twice", *at)
+                    raise EvaluationError(f"the key {show(key, 40)} is made twice", *at)
                 made[key] = value
         return made
 
@@ -207,7 +208,7 @@ def compile_map(entries: list[tuple[Run, Run, bool, Place]]) -> Run:
                 if value is ABSENT:
                     continue
             if key in made:
-                raise EvaluationError(f"the key {_cut(key)} stands twice in the map", *at)
+                raise EvaluationError(f"the key {show(key, 40)} stands twice in the map", *at)
             made[key] = value
         return made
 
@@ -239,8 +240,3 @@ def unwrap(value: Any, at: Place) -> Any:
     if type(value) is not OptionalValue:
         raise EvaluationError(f"`?` takes an optional, this is {word(value)}", *at)
     return value.value
-
-
-def _cut(key: object) -> str:
-    text = f"`{key}`" if isinstance(key, str) else str(key)
-    return text if len(text) <= 40 else text[:39] + "…"

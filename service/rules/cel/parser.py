@@ -97,10 +97,9 @@ class _Parser:
         return self._tokens[self._at].kind == "end"
 
     def _take(self) -> Token:
-        token = self._tokens[self._at]
-        if token.kind != "end":
-            self._at += 1
-        return token
+        # Never the end: whoever takes has seen what is there.
+        self._at += 1
+        return self._tokens[self._at - 1]
 
     def _sees(self, *signs: str) -> bool:
         token = self._tokens[self._at]

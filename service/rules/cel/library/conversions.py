@@ -1,6 +1,5 @@
 """Conversions between kinds, `size`, `type` and `dyn`."""
 
-import math
 import re
 from typing import Any, Final
 
@@ -47,17 +46,11 @@ def _type(_budget: Budget, value: Any) -> TypeValue:
     return type_of(value)
 
 
-def _truncate(value: float) -> int:
-    if not math.isfinite(value):
-        raise Fault(f"{show_double(value)} is no whole number")
-    return int(value)
-
-
 def _int_of_double(_budget: Budget, value: float) -> int:
     # The ends are left out: whether they survive the way to a double and back is up to the machine.
     if not -(2.0**63) < value < 2.0**63:
         raise Fault("the double is outside the range of int")
-    return _truncate(value)
+    return int(value)
 
 
 def _int_of_string(_budget: Budget, value: str) -> int:
@@ -69,7 +62,7 @@ def _int_of_string(_budget: Budget, value: str) -> int:
 def _uint_of_double(_budget: Budget, value: float) -> Uint:
     if not 0.0 <= value < 2.0**64:
         raise Fault("the double is outside the range of uint")
-    return Uint(_truncate(value))
+    return Uint(int(value))
 
 
 def _uint_of_string(_budget: Budget, value: str) -> Uint:

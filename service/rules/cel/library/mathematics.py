@@ -8,6 +8,7 @@ from service.rules.cel.budget import Budget
 from service.rules.cel.errors import Fault
 from service.rules.cel.functions import DYN, Function, Overload, Run
 from service.rules.cel.operators import integer, operation
+from service.rules.cel.show import show
 from service.rules.cel.values import NUMBERS, UINT_MAX, Uint, word
 
 _SIGN_BIT: Final = 1 << 63
@@ -85,7 +86,7 @@ def _shift(name: str, operation: Callable[[int, int], int]) -> Function:
 
     def bits(value: int, count: int) -> int:
         if count < 0:
-            raise Fault(f"{name}() by a negative number of bits: {count}")
+            raise Fault(f"{name}() by a negative number of bits: {show(count, 40)}")
         return operation(value & UINT_MAX, count) & UINT_MAX if count < 64 else 0
 
     return Function(

@@ -7,6 +7,7 @@ from service.rules.cel.errors import Fault
 from service.rules.cel.functions import Function, Overload, Run
 from service.rules.cel.library.formatting import format_string
 from service.rules.cel.library.regex import matches
+from service.rules.cel.show import show
 from service.rules.cel.values import word
 
 _LOWER: Final = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
@@ -65,7 +66,7 @@ def _last_index_of_from(budget: Budget, text: str, part: str, offset: int) -> in
 
 def _check(position: int, length: int) -> None:
     if not 0 <= position <= length:
-        raise Fault(f"index out of range: {position} in a string of {length} characters")
+        raise Fault(f"index out of range: {show(position, 40)} in a string of {length} characters")
 
 
 def _char_at(_budget: Budget, text: str, position: int) -> str:

@@ -23,13 +23,13 @@ MESSAGE: dict[str, Any] = {
 }
 
 
-def value(text: str, steps: int = 100_000, **variables: Any) -> Any:
+def value(text: str, steps: int = 100_000, /, **variables: Any) -> Any:
     """Return the value of an expression over the message, or over the given variables alone."""
     seen = variables or MESSAGE
     return compile_expression(text, variables=tuple(seen)).evaluate(seen, Budget(steps))
 
 
-def failure(text: str, steps: int = 100_000, **variables: Any) -> EvaluationError:
+def failure(text: str, steps: int = 100_000, /, **variables: Any) -> EvaluationError:
     """Return the error of an expression that compiles and has no value."""
     try:
         found = value(text, steps, **variables)

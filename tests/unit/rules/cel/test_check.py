@@ -171,3 +171,53 @@ def test_the_specified_minimum_of_nesting_compiles() -> None:
 def test_problems_are_counted_up_to_a_hundred() -> None:
     assert len(problems("[" + "foo," * 2_000 + "]")) == 100
     assert len(problems("@" * 2_000)) == 100
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "optional.of(1).optMap(x)",
+        "optional.of(1).optMap(1, 2)",
+        "optional.of(1).optFlatMap(x, 1)",
+        "optional.of(1).or(1)",
+        "optional.of(1).or()",
+        "optional.of(1).orValue()",
+        "cel.bind(1, 2, 3)",
+        "[1]['a']",
+        "math.foo(1)",
+        "data.x.has(1)",
+        "has('a'.b)",
+        "data.?x(1)",
+        "data.1",
+        "'\\",
+        "'\\400'",
+        "b'\\400'",
+        "in",
+        ". 5",
+        ".true",
+        "[1, 2, 3}",
+        "{1, 2}",
+        "data.x..y",
+        "data.x ? : 1",
+        "999999999999999999999999999999999999999999999999u",
+        "''' abc",
+        "a.b.c{}",
+        "timestamp('9999-12-31T23:59:59Z') + 1",
+    ],
+)
+def test_refused(text: str) -> None:
+    assert problems(text)
+
+
+def test_problems_of_a_call_do_not_hide_those_inside_it() -> None:
+    assert len(problems("foo(bar, baz.qux()) + math.foo(zig)")) == 6
+
+
+def test_regular_expressions_of_one_expression_are_bounded() -> None:
+    text = " || ".join(f"data.x.matches('a{{{number}}}\\\\pL{{500}}')" for number in range(200))
+    assert any("budget is used up" in problem for problem in problems(text))
+
+
+def test_too_many_problems_stop_being_written() -> None:
+    text = "[" + ", ".join(["foo()", "1 + 'a'", "bar"] * 60) + "]"
+    assert len(problems(text)) == 100

@@ -90,3 +90,17 @@ def test_numbers_too_long_to_write_are_named() -> None:
 def test_shown_text_is_cut() -> None:
     assert len(show("x" * 1_000)) <= 80
     assert len(show({"x" * 1_000: ["y" * 1_000] * 100}, 40)) <= 40
+
+
+def test_names_of_an_object_are_text() -> None:
+    with pytest.raises(EvaluationError, match="text for keys"):
+        to_json({10**5_000: 1})
+    with pytest.raises(EvaluationError, match="text for keys"):
+        to_json({1.5: 1})
+
+
+def test_values_show_themselves_to_developers() -> None:
+    assert repr(OptionalValue(1)) == "optional.of(1)"
+    assert repr(OptionalValue(ABSENT)) == "optional.none()"
+    assert show(value("{true: 1, false: 2}")) == "{true: 1, false: 2}"
+    assert show(1j) == "complex"

@@ -109,7 +109,7 @@ def test_value(text: str, expected: Any) -> None:
         ),
         ("data.count.exists(x, true)", "exists() goes through a list or a map, not int"),
         ("data.items.all(i, i.qty)", "no such overload: all() asks a condition, this is int"),
-        ("{data.currency: 1, 'EUR': 2}", "the key `EUR` stands twice in the map"),
+        ("{data.currency: 1, 'EUR': 2}", 'the key "EUR" stands twice in the map'),
         ("{data.total: 1}", "a map key is a string, an int, a uint or a bool, not double"),
         ("data.count.optMap(x, x)", "optMap() is for an optional, this is int"),
         ("data.count.orValue(1)", "orValue() is for an optional, this is int"),
@@ -267,3 +267,120 @@ def test_one_program_serves_many_messages_at_once() -> None:
     assert program.evaluate(first, budgets[0]) == [2]
     assert program.evaluate(second, budgets[1]) == [30, 40]
     assert program.evaluate(first, budgets[1]) == [2]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("data.items[vast]", "index out of range: a very large number in a list of 1"),
+        ("data[vast]", "no such key: int a very large number"),
+        ("{vast: 1, vast + 0: 2}", "integer overflow: an int has 64 bits"),
+        ("[1].transformMapEntry(i, x, {'a': 1, 'b': i}).c", "no such key: `c`"),
+        ("[1, 2].transformMapEntry(i, x, {'a': x})", 'the key "a" is made twice'),
+        ("[1].transformMapEntry(i, x, x)", "transformMapEntry() makes maps, this is int"),
+        ("[1].map(x, x, x)", "no such overload: map() asks a condition, this is int"),
+        ("[1].filter(x, x)", "no such overload: filter() asks a condition, this is int"),
+        ("[1].exists_one(x, x)", "no such overload: exists_one() asks a condition, this is int"),
+        ("[data.one].exists_one(x, x)", "no such overload: exists_one() asks a condition, this is int"),
+        ("data.one == 2 && data.one && true", "no such key"),
+        ("true && data.one && true", "no such overload: `&&` joins conditions, this is int"),
+        ("data.nothing && data.one && true", "no such key: `nothing`"),
+        ("data.one % 0", "modulus by zero"),
+        ("-data.least", "integer overflow: an int has 64 bits"),
+        ("-data.text", "no such overload: -string"),
+        ("data.text[?0]", "string cannot be indexed; a list or a map can"),
+        ("has(data.one.x)", "int has no field `x`"),
+        ("data.one.?x", "int has no field `x`"),
+        ("data.?one.optFlatMap(x, x)", "optFlatMap() makes an optional, this is int"),
+        ("data.?two.or(data.one)", "or() takes an optional, this is int"),
+        ("[?data.one]", "`?` takes an optional, this is int"),
+        ("{?'a': data.one}", "`?` takes an optional, this is int"),
+        ("{data.one + 0.5: 1}", "no such overload: int + double; write double(data.one)"),
+        ("{1.5: 1}", "a map key is a string, an int, a uint or a bool, not double"),
+        ("{1: 'a', 1: 'b'}", "the key 1 stands twice in the map"),
+        ("data.one + data.odd", "no such overload: int + any value"),
+        ("data.text - data.text", "no such overload: string - string"),
+        ("'a'.split(data.one)", "no such overload: string.split(int); there is string.split(string) or"),
+        ("math.bitAnd(data.one, dyn(1.0))", "no such overload: math.bitAnd(int, double); there is"),
+    ],
+)
+def test_error_over_other_values(text: str, message: str) -> None:
+    data = {"items": [1], "one": 1, "least": -(2**63), "text": "text", "odd": 1j}
+    program = compile_expression(text, variables=("data", "vast"), check=False)
+    if message == "no such key":
+        assert program.evaluate({"data": data, "vast": 10**5_000}, Budget()) is False
+        return
+    with pytest.raises(ValueError, match=r".") as caught:
+        program.evaluate({"data": data, "vast": 10**5_000}, Budget())
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("-7 / 2", -3),
+        ("7 / -2", -3),
+        ("-7 % 2", -1),
+        ("7u / 2u", Uint(3)),
+        ("7u % 4u", Uint(3)),
+        ("-1.0 / 0.0", -math.inf),
+        ("[1, 2, 3].exists_one(x, x > 2)", True),
+        ("[1, 2, 3].exists_one(x, x > 1)", False),
+        ("[1, 2].transformMapEntry(i, x, x > 1, {'a': x})", {"a": 2}),
+        ("{true: 1, 2u: 2}.transformList(k, v, [k, v])", [[True, 1], [Uint(2), 2]]),
+        ("[{'a': {'b': {'c': 1}}}].map(x, x.a.b.c)", [1]),
+        ("{'a': {'b': {'c': 1}}}.a.b.c", 1),
+        ("data.a.b.c", 1),
+        ("3 in [1, 2.0, 3u]", True),
+        ("3 in [1, 'a', null]", False),
+        ("3.5 in {3: 1}", False),
+        ("b'a' in {'a': 1}", False),
+        ("[1] == [1, 2]", False),
+        ("{'a': 1} == {'b': 1}", False),
+        ("{'a': 1} == {'a': 1, 'b': 1}", False),
+        ("long == other && !(long < other)", True),
+        ("bytes(long) == bytes(other)", True),
+        ("'b' > 'a' && b'b' > b'a' && true > false", True),
+        ("timestamp(1) > timestamp(0) && duration('2s') >= duration('2s')", True),
+        ("timestamp(5) - timestamp(2) == duration('3s')", True),
+        ("timestamp(5) - duration('5s') == duration('0s') + timestamp(0)", True),
+        ("b'a' + b'b'", b"ab"),
+        ("optional.of([1])[0].orValue(2)", 1),
+        ("optional.of({'a': 1})[?'a'].orValue(2)", 1),
+        ("optional.none()[?'a'].orValue(2)", 2),
+        ("has(optional.none().a)", False),
+        ("[{'a': null}] == [{'a': null}]", True),
+        ("-(2.5)", -2.5),
+        ("7.0 / 2.0", 3.5),
+        ("data.a.b.c > 1 ? 'yes' : 'no'", "no"),
+        ("optional.none().optMap(x, x)", ABSENT),
+        ("optional.none() == optional.of(1)", False),
+        ("[1, 2].transformMap(i, x, x > 1, x)", {1: 2}),
+        ("{?'a': optional.of(data.a.b.c), 'b': 1}", {"a": 1, "b": 1}),
+        ("true && data.a.b.c == 1 && data.a.b.c < 2", True),
+    ],
+)
+def test_more_values(text: str, expected: Any) -> None:
+    variables = {"data": {"a": {"b": {"c": 1}}}, "long": "x" * 5_000, "other": "x" * 5_000}
+    found = value(text, **variables)
+    assert found == expected
+    assert type(found) is type(expected)
+
+
+def test_a_path_through_something_else_is_an_error() -> None:
+    for text in ("[{'a': 1}].map(x, x.a.b)", "[{'a': 1}].map(x, x.a.b.c)", "[1].map(x, x.a)", "data.a.b.c.d"):
+        assert "no field" in str(failure(text, data={"a": {"b": {"c": 1}}}))
+
+
+def test_a_foreign_value_equals_nothing() -> None:
+    assert value("x == x", x=1j) is False
+    assert value("x == 1", x=1j) is False
+
+
+def test_the_end_of_the_budget_passes_through_every_chain() -> None:
+    for text in (
+        "true && many.all(x, true) && true",
+        "many.all(x, true) || true",
+        "many.exists(x, many.all(y, true))",
+    ):
+        assert "is used up" in str(failure(text, 20, many=[1] * 50))
