@@ -1,0 +1,75 @@
+"""One folder of a run: configuration, secrets, journals, the service's data; and the ports that it uses."""
+
+import base64
+import random
+import secrets
+import socket
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+
+_FILES = resources.files("tests.crash") / "files"
+
+
+@dataclass(slots=True)
+class Folder:
+    """Where a run's files lie."""
+
+    path: Path
+    port: int = field(default_factory=lambda: free_port())
+    secrets: dict[str, str] = field(default_factory=dict)
+    ledger_port: int = 0
+
+    @property
+    def data(self) -> Path:
+        """The service's data directory."""
+        return self.path / "data"
+
+    @property
+    def config(self) -> Path:
+        """The service's configuration."""
+        return self.path / "pointsman.yaml"
+
+    def journal(self, name: str) -> Path:
+        """Return the path of a journal."""
+        return self.path / f"{name}.jsonl"
+
+    def make(self) -> None:
+        """Write secrets and the description; the configuration follows when the ledger's port is known."""
+        (self.path / "secrets").mkdir(parents=True, mode=0o700)
+        self.secrets = {
+            "orders": "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode(),
+            "github": secrets.token_hex(16),
+        }
+        for name, value in self.secrets.items():
+            file = self.path / "secrets" / name
+            file.write_text(value, "ascii")
+            file.chmod(0o600)
+        (self.path / "ledger.openapi.yaml").write_bytes((_FILES / "ledger.openapi.yaml").read_bytes())
+
+    def write_config(self, version: int, *, broken: bool = False) -> None:
+        """Put a version of the configuration in place, all at once. A broken one has an error no reload may take."""
+        text = (_FILES / "pointsman.yaml").read_text("utf-8")
+        text = text.replace("LEDGER", str(self.ledger_port)).replace("VERSION", str(version))
+        if broken:
+            text = text.replace("ledger.append", "ledger.appendix")
+        part = self.path / "pointsman.yaml.part"
+        part.write_text(text, "utf-8")
+        part.replace(self.config)
+
+
+def free_port() -> int:
+    """Return a port that nobody uses, below those that systems give to clients.
+
+    The service comes back to the same port after each kill. A port among the clients' could be taken meanwhile, or
+    a sender could even connect to itself on it.
+    """
+    for _ in range(200):
+        port = random.randrange(12_000, 30_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
+    raise RuntimeError("no free port")

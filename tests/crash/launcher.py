@@ -1,0 +1,102 @@
+"""Starts the service as processes of their own, quickly: it has imported the program once and forks.
+
+`python -m tests.crash.launcher DESCRIPTOR`, a socket over which `product` asks: `command` replaces the fork by the plain
+command `python -m service …`; otherwise the fork calls the same entry point with the same words. Nothing of the
+service runs before the fork, so a fork differs from the command in its start-up time only. A `mutant` is planted in the
+child alone.
+"""
+
+import gc
+import importlib
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Final, NoReturn
+
+import msgspec
+
+PRELOADED: Final = (
+    "service.cli.app",
+    "service.store.sqlite",
+    "triggers.webhook",
+    "triggers.presets",
+    "actions.http",
+    "actions.engines.pyreqwest",
+    "actions.specs.openapi",
+    "uvicorn.lifespan.off",
+    "uvicorn.loops.uvloop",
+    "uvicorn.protocols.http.httptools_impl",
+    "encodings.idna",
+)
+"""What the service imports on its way to its first message."""
+
+
+class Start(msgspec.Struct):
+    """One process to start; its standard error is the descriptor that comes with it."""
+
+    words: list[str]
+    environment: dict[str, str]
+    folder: str
+    mutant: str = ""
+    command: bool = False
+
+
+def serve(asked: socket.socket) -> None:
+    """Start one process after the other; tell its id, then how it ended. An id is not reused before we are asked again."""
+    for name in PRELOADED:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
+    left = 0
+    while True:
+        data, descriptors, _, _ = socket.recv_fds(asked, 1 << 16, 1)
+        if left:
+            os.waitpid(left, 0)
+        if not data:
+            return
+        child = os.fork()
+        if not child:
+            become(msgspec.json.decode(data, type=Start), descriptors[0], asked)
+        os.close(descriptors[0])
+        asked.send(f"{child}\n".encode())
+        ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+        assert ended is not None
+        killed = ended.si_code in (os.CLD_KILLED, os.CLD_DUMPED)
+        asked.send(f"{-ended.si_status if killed else ended.si_status}\n".encode())
+        left = child
+
+
+def become(start: Start, output: int, asked: socket.socket) -> NoReturn:
+    """Be the service from here on."""
+    asked.close()
+    os.dup2(output, 2)
+    os.dup2(os.open(os.devnull, os.O_RDWR), 0)
+    os.dup2(0, 1)
+    os.close(output)
+    os.chdir(start.folder)
+    os.environ.clear()
+    os.environ.update(start.environment)
+    if start.command:
+        os.execv(sys.executable, [sys.executable, "-m", "service", *start.words])
+    from service import __main__, crashpoints
+
+    crashpoints.reached = crashpoints.armed(os.environ)  # type: ignore[misc]  # made at import, before the fork
+    if start.mutant:
+        from tests.crash import mutants
+
+        mutants.plant(start.mutant)
+    sys.argv = [str(Path(__main__.__file__)), *start.words]
+    status = 70
+    try:
+        __main__.main()
+    except SystemExit as left:
+        status = left.code if isinstance(left.code, int) else 1
+    finally:
+        os._exit(status)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who asks; the end of the socket is our end
+    serve(socket.socket(fileno=int(sys.argv[1])))
