@@ -29,7 +29,7 @@ from service.clock import SteadyClock
 from service.connections import BreakerPolicy, Connection, Limits
 from service.connectors import PEM, make_connector, revealed
 from service.dispatch import Dispatch
-from service.errors import Invalid, Problem
+from service.errors import Invalid, Problem, Unavailable
 from service.ingest import IngestServer
 from service.ingest.limits import Limits as IngestLimits
 from service.intake import OWN_SOURCE, Intake
@@ -94,17 +94,21 @@ class Service:
         self._holds: dict[str, dict[str, Any]] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._reloading = asyncio.Lock()
-        self._writes: set[asyncio.Task[None]] = set()
+        self._unwritten: dict[str, bytes | None] = {}
+        self._stirred = asyncio.Event()
 
     # -- life
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Service"]:
-        """Run everything inside the block; leave it to stop gracefully."""
+        """Run everything inside the block; leave it to stop gracefully.
+
+        Raise Invalid when the configuration is wrong, Unavailable when a port or the data cannot be had.
+        """
         await self.store.open()
         try:
             await self._restore()
-            async with asyncio.TaskGroup() as group:
+            async with _plainly(), asyncio.TaskGroup() as group:
                 self._tasks = group
                 dispatching = group.create_task(self.dispatch.run())
                 beating = group.create_task(self._beat_for_ever())
@@ -113,6 +117,7 @@ class Service:
                     await self.admin.start()
                     write_port(self.settings.data, self.admin.port)
                     await self.reload()
+                    log.info("listening", webhooks=self.ingest.port, admin=self.admin.port)
                     yield self
                 finally:
                     await self._stop(dispatching, beating)
@@ -148,24 +153,40 @@ class Service:
         await self.admin.stop()
         beating.cancel()
         dispatching.cancel()
-        await asyncio.gather(dispatching, beating, *self._writes, return_exceptions=True)
+        await asyncio.gather(dispatching, beating, return_exceptions=True)
+        with contextlib.suppress(Unavailable):
+            await self._write_all()
         for connector in self._connectors.values():
             await connector.close()
 
     async def _beat_for_ever(self) -> None:
-        """Heartbeat, retention in small bites, and the conditions under which webhooks are refused."""
-        day = 86_400_000
+        """Beat; look at the conditions under which webhooks are refused; outlive a full disk."""
         while True:
-            now = self.clock()
+            self._stirred.clear()
             self.hooks.refuse = self._why_refuse()
-            await self.store.beat(now)
-            await self.store.put("clock", str(now).encode())
-            await self.store.sweep(
-                now,
-                retention_ms=int(self.settings.retention_days * day),
-                identities_ms=int(self.settings.identity_days * day),
-            )
-            await asyncio.sleep(BEAT)
+            with contextlib.suppress(Unavailable):  # the store says itself why; the next beat tries again
+                await self._beat()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stirred.wait(), BEAT)
+
+    async def _beat(self) -> None:
+        """Heartbeat, what has to be kept on disk, and a bite of retention."""
+        now, day = self.clock(), 86_400_000
+        await self.store.beat(now)
+        await self.store.put("clock", str(now).encode())
+        await self._write_all()
+        await self.store.sweep(
+            now,
+            retention_ms=int(self.settings.retention_days * day),
+            identities_ms=int(self.settings.identity_days * day),
+        )
+
+    async def _write_all(self) -> None:
+        """Keep what was given to `_write`; what cannot be kept now stays for the next beat."""
+        for name, value in tuple(self._unwritten.items()):
+            await self.store.put(name, value)
+            if self._unwritten[name] is value:
+                del self._unwritten[name]
 
     def _why_refuse(self) -> str:
         """Return why webhooks are refused now, "" when they are not (`DESIGN.md` §10)."""
@@ -290,6 +311,7 @@ class Service:
             connector_for=connector_for,
             digest=digest,
             now=time.monotonic(),
+            holds=config.hold,
         )
         held = self._holds.get(planned.name)
         if held is not None and held["digest"] == digest:
@@ -316,10 +338,21 @@ class Service:
         self._write(f"hold/{name}", None)
 
     def _write(self, name: str, value: bytes | None) -> None:
-        if self._tasks is not None:
-            task = self._tasks.create_task(self.store.put(name, value))
-            self._writes.add(task)
-            task.add_done_callback(self._writes.discard)
+        """Keep a small value soon, the latest one only, also when the disk is full just now."""
+        self._unwritten[name] = value
+        self._stirred.set()
+
+
+@contextlib.asynccontextmanager
+async def _plainly() -> AsyncIterator[None]:
+    """Let an error that came alone leave a task group as itself, so that callers can tell what it is."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        raise error from error.__cause__
 
 
 def _config_digest(planned: PlannedConnection, pem: PEM) -> str:

@@ -116,7 +116,8 @@ class Connection:
 
     `lane` is its number in the store. `connector_for` returns the connector for a pinned
     description: a delivery is performed with the one its own ruleset pins. `digest` changes when the
-    connection's configuration does, credentials included.
+    connection's configuration does, credentials included. `holds`: refused credentials hold all deliveries;
+    else each delivery that meets them is dead.
     """
 
     def __init__(
@@ -129,6 +130,7 @@ class Connection:
         connector_for: Callable[[Pin], Connector],
         digest: str,
         now: float,
+        holds: bool = True,
     ) -> None:
         self.name = name
         self.lane = lane
@@ -137,6 +139,7 @@ class Connection:
         self.rate = Rate(limits.rate, now) if limits.rate is not None else None
         self.connector_for = connector_for
         self.digest = digest
+        self.holds = holds
         self.in_flight = 0
         self.hold_reason = ""
         self.hold_since = 0.0  # wall clock, for people

@@ -11,16 +11,18 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
+import msgspec
 import structlog
 
-from actions.base import Connector
+from actions.base import Connector, Prepared
 from actions.errors import ActionError
 from service.connections import Connection
 from service.delivery import Event, State
+from service.errors import Unavailable
 from service.job import Failed, Job, attempt_headers, encode_answer, encode_answers, prepare, remember
 from service.outcome import Outcome, Verdict, judge, judge_error
 from service.retry import next_attempt
-from service.rules.model import Ruleset
+from service.rules.model import Ruleset, Step
 from service.store.base import Attempt, Claimed, Entry, Settlement, Store
 
 log = structlog.get_logger(__name__)
@@ -214,7 +216,11 @@ class Dispatch:
     async def _claim_for_ever(self) -> None:
         while not self._stopping:
             self._wake.clear()
-            again = await self._claim_once()
+            try:
+                again = await self._claim_once()
+            except Unavailable as error:  # a full disk: the store says so itself
+                await asyncio.sleep(error.after or 1.0)
+                continue
             if again or self._stopping:
                 continue
             try:
@@ -365,16 +371,10 @@ class Dispatch:
         if job.interrupted and step.on_unknown == "dead":
             self._die(job, "interrupted; the step says on_unknown: dead")
             return _NOTHING, None
-        try:
-            connector = connection.connector_for(job.pin(step.connection))
-            prepared = prepare(connector, job, step)
-        except Failed as failure:
-            self._finish(job, Event.FAIL, reason=str(failure), trouble="pointsman.delivery.dead")
+        made = self._prepare(connection, job, step)
+        if made is None:
             return _NOTHING, None
-        if job.digest and job.digest != prepared.digest:
-            self._finish(job, Event.HOLD, reason="request changed: rendering again gave another request")
-            return _NOTHING, None
-        job.digest = prepared.digest
+        connector, prepared = made
         timeout = connection.limits.timeout if step.timeout_ms is None else step.timeout_ms / 1000
         connection.calls += 1
         self._reached("dispatch.before_call")
@@ -395,7 +395,7 @@ class Dispatch:
         self._reached("dispatch.after_call")
         self.outcomes[verdict.outcome] += 1
         if verdict.outcome is Outcome.LOGIN:
-            await self._login_refused(lane, connector, verdict, started)
+            verdict = await self._login_refused(lane, connector, verdict, started)
         else:
             self._note_health(lane, verdict)
         return verdict, Attempt(
@@ -409,6 +409,24 @@ class Dispatch:
             digest=prepared.digest,
             answer=body,
         )
+
+    def _prepare(self, connection: Connection, job: Job, step: Step) -> tuple[Connector, Prepared] | None:
+        """Build the request of a step; None when that ended the job."""
+        try:
+            connector = connection.connector_for(job.pin(step.connection))
+            prepared = prepare(connector, job, step)
+        except Failed as failure:
+            self._die(job, str(failure))
+            return None
+        except Exception as error:  # one message's poison must not end the dispatcher for all
+            log.exception("a request could not be prepared, in an unforeseen way", delivery=job.public_id())
+            self._die(job, f"step {step.name}: internal error: {type(error).__name__}")
+            return None
+        if job.digest and job.digest != prepared.digest:
+            self._finish(job, Event.HOLD, reason="request changed: rendering again gave another request")
+            return None
+        job.digest = prepared.digest
+        return connector, prepared
 
     async def _advance(self, job: Job, attempt: Attempt, answers: bytes) -> bool:
         """Commit a step's answer and the next step's attempt before the next call."""
@@ -572,22 +590,28 @@ class Dispatch:
 
     async def _login_refused(
         self, lane: Lane, connector: Connector, verdict: Verdict, started: float
-    ) -> None:
-        """After one fresh login, hold the connection: no delivery is lost to a wrong password."""
+    ) -> Verdict:
+        """After one fresh login, hold the connection: no delivery is lost to a wrong password.
+
+        Where the connection is not to be held, what refused the credentials is the delivery's own verdict.
+        """
         connection = lane.connection
         connection.last_error = verdict.detail
         if started < connection.logged_in_at:
-            return  # this call still used the old credentials
+            return verdict  # this call still used the old credentials
         if not connection.fresh_login:
             connection.fresh_login = True
             if await connector.login_again():
                 connection.logged_in_at = time.monotonic()
-                return
+                return verdict
+        if not connection.holds:
+            return msgspec.structs.replace(verdict, outcome=Outcome.REFUSED)
         if connection.hold(verdict.detail, now=time.monotonic(), wall=time.time()):
             log.error("connection held: its credentials are not taken", connection=connection.name)
             self._tell("pointsman.connection.expired", connection)
             self._held_changed(connection)
         self._give_back(lane)
+        return verdict
 
     def release(self, name: str) -> bool:
         """Let a held connection through again; return whether it was held."""
@@ -602,8 +626,14 @@ class Dispatch:
         """Store a message about a connection's trouble, on its own: nothing else depends on it."""
         facts = {"connection": connection.name, "reason": connection.last_error, "state": connection.state}
         entry = self._troubles(kind, connection.name, facts, "")
-        if entry is not None:
+        if entry is None:
+            return
+        try:
             self._store.accept(entry, lambda _stored: self.nudge())
+        except Unavailable as error:
+            log.warning(
+                "a message about a trouble was not stored", kind=kind, subject=connection.name, why=str(error)
+            )
 
 
 _NOTHING: Final = Verdict(outcome=Outcome.OK)
