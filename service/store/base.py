@@ -105,7 +105,9 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     It holds only while the run is RUNNING, owned by this store's epoch, and on attempt `number`: otherwise
     the attempt is recorded and the state stays. `event` is ADVANCE, SUCCEED, RETRY, FAIL, HOLD, EXPIRE or
     GIVE_BACK (then `attempt` is None and the attempt counter goes back by one). With ADVANCE the next
-    step's attempt is recorded as started in the same transaction: its number is `number + 1`.
+    step's attempt is recorded as started in the same transaction: its number is `number + 1`. `step` and
+    `lane` are where the run goes on, with ADVANCE and RETRY; the others leave it where it is. HOLD without
+    an attempt (nothing was called) gives the attempt's number back too.
     `answers` are the encoded answers of the steps so far, None to keep what is stored. `also` are messages
     about the service's own troubles, stored in the same transaction.
     """
@@ -225,7 +227,10 @@ class Store(ABC):
     async def release(
         self, event: Event, keys: Sequence[RunKey], *, reason: str, now: Millis
     ) -> list[State | str]:
-        """Apply RELEASE, DISCARD, EXPIRE or HOLD to runs; for each the new state, or why it was refused."""
+        """Apply RELEASE, DISCARD, EXPIRE or HOLD to runs; for each the new state, or why it was refused.
+
+        A run that is RUNNING is refused: its attempt ends first.
+        """
 
     @abstractmethod
     async def release_lane(self, lane: int, reason: str, now: Millis) -> int:
@@ -236,7 +241,9 @@ class Store(ABC):
         """Make the next run of an ended delivery, PENDING and due at once, and return its key.
 
         It resumes at the step that failed, with the answers so far; `generation` None keeps the
-        generation (hence the idempotency key). Raise Conflict when the last run has not ended, NotFound.
+        generation (hence the idempotency key). Another generation starts at the first step, without answers.
+        A queued one waits for its key. Raise NotFound; Conflict when the last run has not ended, when it was
+        delivered and the generation is kept, or when its key (single, restart) has another unfinished run.
         """
 
     @abstractmethod
@@ -295,7 +302,7 @@ class Store(ABC):
 
     @abstractmethod
     async def rejects(self, *, cursor: str = "", limit: int = 50, source: int | None = None) -> Page:
-        """List rejects, newest first, without their bytes."""
+        """List rejects, newest first: number, source, received_at, reason, detail, bytes (how many), meta."""
 
     @abstractmethod
     async def reject(self, number: int) -> dict[str, Any]:
@@ -312,11 +319,17 @@ class Store(ABC):
         lane: int | None = None,
         message: int | None = None,
     ) -> Page:
-        """List runs, newest first."""
+        """List runs, newest first: message, rule, run, state, lane, due_at, attempts (how many), step,
+        started_at, changed_at, generation, mode, key, reason, made_by, interrupted, paused_ms, and of the
+        message source, type, received_at, ruleset.
+        """
 
     @abstractmethod
     async def delivery(self, key: RunKey) -> dict[str, Any]:
-        """Return one run with all its attempts. Raise NotFound."""
+        """Return one run as `deliveries` does, with `number` (how many attempts), `answers` (bytes), and as
+        `attempts` all of them: number, step, started_at, ended_at, outcome, status, detail, digest, answer.
+        One that is under way has no `ended_at` and the outcome "". Raise NotFound.
+        """
 
     @abstractmethod
     async def counts(self) -> dict[str, int]:

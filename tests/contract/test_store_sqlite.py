@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import shutil
 import sqlite3
 import stat
@@ -16,7 +17,9 @@ from service.delivery import Event, State
 from service.errors import Invalid, Unavailable
 from service.store import migrate
 from service.store.base import RunKey
-from service.store.sqlite import SQLiteStore, connect, read, writer
+from service.store.sqlite import SQLiteStore, claim, connect, ledger, operate, read, recover, retain, writer
+from service.store.sqlite import accept as accept_module
+from service.store.sqlite import settle as settle_module
 from tests.contract.store_contract import (
     T0,
     StoreContract,
@@ -157,7 +160,7 @@ async def test_the_log_does_not_grow_beyond_its_bound(data, monkeypatch):
         for turn in range(40):
             await accept_all(opened.store, [entry(f"m{turn}/{n}", record=b"x" * 2000) for n in range(20)])
             await opened.store.messages(limit=1)
-        assert opened.store._writer.checkpoints >= 5
+        assert opened.store._writer.checkpoints >= 3
         assert (data / "pointsman.db-wal").stat().st_size < 4096 * 1000
 
 
@@ -403,21 +406,65 @@ async def test_closing_on_a_full_disk_leaves_the_run_to_the_next_start(data, qui
 # -- worse
 
 
-async def test_a_failed_commit_ends_the_process_and_acknowledges_nothing(data):
-    opened = Opened(data)
-    await opened.store.open()
-    try:
+async def test_an_error_of_the_disk_at_commit_ends_the_process_and_acknowledges_nothing(data):
+    """Writing beyond the limit for files fails like a broken disk: not with "full"."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    async with Opened(data) as opened:
+        await accept(opened.store, entry("before"))
+        resource.setrlimit(resource.RLIMIT_FSIZE, ((data / "pointsman.db-wal").stat().st_size, hard))
+        try:
+            verdicts = await accept_all(opened.store, [entry("a", record=b"x" * 100_000), entry("b")])
+            with pytest.raises(Unavailable):
+                opened.store.accept(entry("c"), lambda _stored: None)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert all(isinstance(one, Unavailable) for one in verdicts)
+        assert [error.sqlite_errorname for error in opened.fatal] == ["SQLITE_IOERR_WRITE"]
+        assert not opened.store.health().writable
+    async with Opened(data) as opened:
+        assert [(await accept(opened.store, entry(name))).verdict for name in ("before", "a")] == [
+            "known",
+            "new",
+        ]
+
+
+async def test_a_statement_that_fails_ends_the_process_and_leaves_settlements_open(data):
+    async with Opened(data) as opened:
         await accept(opened.store, entry("before", running()))
-        # A commit that fails in a way that is not a full disk: somebody took the tables away.
         opened.store._connection.execute("ALTER TABLE messages RENAME TO gone")
         settled = []
         verdicts = await accept_all(opened.store, [entry("a"), entry("b")])
+        opened.store.settle(ended(RunKey(1, 1, 1)), settled.append)
         assert all(isinstance(one, Unavailable) for one in verdicts)
         assert len(opened.fatal) == 1
-        with pytest.raises(Unavailable):
-            await accept(opened.store, entry("c"))
-        opened.store.settle(ended(RunKey(1, 1, 1)), settled.append)
-        assert not opened.store.health().writable
-    finally:
-        await opened.store.close()
     assert settled == [False]
+
+
+# -- speed that must not fade
+
+HOT = {
+    "claim": (claim._DUE, (1, 1, T0, 10)),
+    "claimed": (claim._READ, (1, 1, 1)),
+    "next due": (read._NEXT_DUE, (1,)),
+    "key active": (ledger._ACTIVE, (1, b"k")),
+    "key unfinished": (ledger._ANY, (1, b"k")),
+    "key first": (ledger._FIRST, (1, b"k", 1)),
+    "identities": (accept_module._KNOWN[8], (b"h",) * 8),
+    "settle": (settle_module._END, (10, T0, "", None, 1, 1, 1, 1, 1)),
+    "retention": (retain._OLD, (T0, 0, 40)),
+    "lane": (operate._OF_LANE, (1, 0, "", 10)),
+    "last run": (operate._LAST, (1, 1)),
+    "recovery": (recover._FREED, (1, 1)),
+}
+
+
+@pytest.mark.parametrize("name", HOT)
+async def test_no_frequent_statement_looks_through_a_table_or_sorts(data, name):
+    async with Opened(data) as opened:
+        plan = opened.store._connection.execute("EXPLAIN QUERY PLAN " + HOT[name][0], HOT[name][1]).fetchall()
+    steps = [row[3] for row in plan]
+    for step in steps:
+        assert "TEMP B-TREE" not in step, steps
+        assert "state<?" not in step or name == "key unfinished", steps
+        assert not step.startswith("SCAN runs"), steps
+        assert not step.startswith("SCAN messages"), steps

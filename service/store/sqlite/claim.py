@@ -7,10 +7,11 @@ from service.store.base import Claimed, Millis, RunKey
 from service.store.sqlite.ledger import MODE_NAMES, Unit
 
 # Two ranges of one index, each already in order; merged here, because `state IN (1, 3)` would sort them all.
-_DUE: Final = (
-    "SELECT due_at, message, rule, run FROM runs WHERE state = ? AND state < 10 AND lane = ? AND due_at <= ?"
-    " ORDER BY due_at LIMIT ?"
-)
+_DUE: Final = """
+    SELECT due_at, message, rule, run FROM runs INDEXED BY runs_unfinished
+    WHERE unlikely(state = ?) AND state < 10 AND lane = ? AND due_at <= ?
+    ORDER BY due_at LIMIT ?
+"""
 _TAKE: Final = (
     "UPDATE runs SET state = 2, due_at = NULL, epoch = ?, number = number + 1, started_at = ?,"
     " first_at = coalesce(first_at, ?), changed_at = ? WHERE message = ? AND rule = ? AND run = ?"

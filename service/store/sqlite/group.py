@@ -152,7 +152,7 @@ class Group:
 
 
 def _perform(unit: Unit, one: Asked, reached: Callable[[str], None]) -> None:
-    """Perform an operation; its refusal, or its bad row, is its result. Nobody's operation is not performed."""
+    """Perform an operation that somebody still waits for; its refusal, or its bad row, is its result."""
     if one.future.cancelled():
         one.abandoned = None
         return

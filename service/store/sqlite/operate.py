@@ -30,12 +30,13 @@ _ANSWERS: Final = """
     INSERT INTO answers SELECT message, rule, ?, data FROM answers
     WHERE message = ? AND rule = ? AND run = ?
 """
-_OF_LANE: Final = (
-    "SELECT message, rule, run FROM runs WHERE state = 4 AND state < 10 AND lane = ?"
-    " AND substr(reason, 1, ?) = ? ORDER BY message, rule, run LIMIT ?"
-)
+_OF_LANE: Final = """
+    SELECT message, rule, run FROM runs INDEXED BY runs_unfinished
+    WHERE unlikely(state = 4) AND state < 10 AND lane = ? AND due_at IS NULL AND substr(reason, 1, ?) = ?
+    ORDER BY message, rule, run LIMIT ?
+"""
 _LAST: Final = (
-    "SELECT run, state, lane, step, generation, mode, key, digest, number FROM runs"
+    "SELECT run, state, lane, step, generation, mode, key, digest FROM runs"
     " WHERE message = ? AND rule = ? ORDER BY run DESC LIMIT 1"
 )
 _NEXT: Final = (
@@ -88,7 +89,7 @@ def next_run(unit: Unit, key: RunKey, generation: int | None, now: Millis, by: s
     row = unit.connection.execute(_LAST, (key.message, key.rule)).fetchone()
     if row is None or row[0] < key.run:
         raise NotFound(f"there is no delivery {delivery_id(key)}")
-    last, state, lane, step, had, mode, run_key, digest, _number = row
+    last, state, lane, step, had, mode, run_key, digest = row
     name = delivery_id(RunKey(key.message, key.rule, last))
     if not STATES[state].ended:
         raise Conflict(f"{name} has not ended: it is {STATES[state].name.lower()}")

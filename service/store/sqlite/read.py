@@ -67,6 +67,17 @@ _RUNS_DEAD: Final = """
         ORDER BY message DESC, rule DESC, run DESC LIMIT :limit)
     ORDER BY message DESC, rule DESC, run DESC
 """
+_NEXT_DUE: Final = """
+    SELECT min(due_at) FROM (
+      SELECT * FROM (
+        SELECT due_at FROM runs INDEXED BY runs_unfinished
+        WHERE unlikely(state = 1) AND state < 10 AND lane = ?1 AND due_at IS NOT NULL
+        ORDER BY due_at LIMIT 1)
+      UNION ALL SELECT * FROM (
+        SELECT due_at FROM runs INDEXED BY runs_unfinished
+        WHERE unlikely(state = 3) AND state < 10 AND lane = ?1 AND due_at IS NOT NULL
+        ORDER BY due_at LIMIT 1))
+"""
 _RUN_FIELDS: Final = (
     "message", "rule", "run", "state", "lane", "due_at", "attempts", "step", "started_at", "changed_at",
     "generation", "mode", "key", "reason", "made_by", "interrupted", "paused_ms", "source", "type",
@@ -212,13 +223,7 @@ def next_due(connection: sqlite3.Connection, lanes: Sequence[int]) -> int | None
     """Return the earliest due time of these lanes: two steps in an index for each."""
     earliest = None
     for lane in lanes:
-        row = connection.execute(
-            "SELECT min(due_at) FROM (SELECT * FROM (SELECT due_at FROM runs WHERE state = 1 AND state < 10"
-            " AND lane = ?1 AND due_at IS NOT NULL ORDER BY due_at LIMIT 1) UNION ALL SELECT * FROM"
-            " (SELECT due_at FROM runs WHERE state = 3 AND state < 10 AND lane = ?1 AND due_at IS NOT NULL"
-            " ORDER BY due_at LIMIT 1))",
-            (lane,),
-        ).fetchone()
+        row = connection.execute(_NEXT_DUE, (lane,)).fetchone()
         if row[0] is not None and (earliest is None or row[0] < earliest):
             earliest = row[0]
     return earliest

@@ -13,11 +13,11 @@ INTERRUPTED: Final = "the process ended during the call"
 
 _LEFT: Final = (
     "INSERT OR IGNORE INTO attempts SELECT message, rule, run, number, step, started_at, max(?, started_at),"
-    " 'unknown', 0, ?, x'', x'' FROM runs WHERE state = 2 AND state < 10"
+    " 'unknown', 0, ?, x'', x'' FROM runs WHERE unlikely(state = 2) AND state < 10"
 )
 _FREED: Final = (
     "UPDATE runs SET state = 1, due_at = ?, changed_at = ?, interrupted = 1, retried = retried + 1"
-    " WHERE state = 2 AND state < 10"
+    " WHERE unlikely(state = 2) AND state < 10"
 )
 
 

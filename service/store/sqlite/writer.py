@@ -186,7 +186,8 @@ class Writer:
             self._connection.execute("COMMIT")
             self._committed(group)
             return
-        self._pages += 4 + changes + (group.unit.bytes >> 12 if group.unit else 0)
+        # Measured: rows of a large group share pages, a lone row touches a page in each tree.
+        self._pages += 8 + changes // 4 + (group.unit.bytes >> 12 if group.unit else 0)
         self._inbox.put(lambda: self._commit(group))
 
     def _committed(self, group: Group, free: bool = True) -> None:
