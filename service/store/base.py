@@ -319,16 +319,20 @@ class Store(ABC):
         lane: int | None = None,
         message: int | None = None,
     ) -> Page:
-        """List runs, newest first: message, rule, run, state, lane, due_at, attempts (how many), step,
-        started_at, changed_at, generation, mode, key, reason, made_by, interrupted, paused_ms, and of the
-        message source, type, received_at, ruleset.
+        """List runs, newest first.
+
+        Each: message, rule, run, state, lane, due_at, attempts (how many), step, started_at, changed_at,
+        generation, mode, key, reason, made_by, interrupted, paused_ms; of its message: source, type,
+        received_at, ruleset.
         """
 
     @abstractmethod
     async def delivery(self, key: RunKey) -> dict[str, Any]:
-        """Return one run as `deliveries` does, with `number` (how many attempts), `answers` (bytes), and as
-        `attempts` all of them: number, step, started_at, ended_at, outcome, status, detail, digest, answer.
-        One that is under way has no `ended_at` and the outcome "". Raise NotFound.
+        """Return one run with all its attempts. Raise NotFound.
+
+        As `deliveries` does, with `number` (how many attempts), `answers` (bytes), and as `attempts` all of
+        them: number, step, started_at, ended_at, outcome, status, detail, digest, answer. One that is under
+        way has no `ended_at` and the outcome "".
         """
 
     @abstractmethod
