@@ -131,8 +131,9 @@ class Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped.set)
+        # Before anything starts: unhandled, a SIGHUP ends the process.
+        loop.add_signal_handler(signal.SIGHUP, self.reload_later)
         async with self.running():
-            loop.add_signal_handler(signal.SIGHUP, self.reload_later)
             await stopped.wait()
             log.info("stopping", grace=self.settings.grace)
 

@@ -107,11 +107,12 @@ def folder_of(marks: Marks, pointer: str) -> Path:
 
 
 def canonical(document: dict[str, Any]) -> bytes:
-    """Return a document in the one form that is stored and compared: sorted keys, no spaces, UTF-8.
+    """Return a document in the one form that is stored and compared: no spaces, UTF-8, keys as in the files.
 
-    Secrets are references in a document, so there is none in here.
+    The order of keys is kept because requests are made of it: a body rendered from the stored form must be
+    the one that was rendered from the file. Secrets are references in a document, so there is none in here.
     """
-    text = json.dumps(document, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.encode("utf-8")
 
 

@@ -87,6 +87,10 @@ def test_a_stored_document_can_be_validated_again(check):
     assert canonical(document) == checked.document
 
 
+def test_the_stored_form_keeps_the_order_of_keys_since_requests_are_made_of_it():
+    assert canonical({"with": {"body": {"uid": 1, "amount": 2}}}) == b'{"with":{"body":{"uid":1,"amount":2}}}'
+
+
 def test_short_forms_mean_the_same(check):
     text = "sources: {a: {kind: bell}}\nrules: {r: {from: a, was: b, do: [{call: s.x}]}}\n"
     more = "connectors: {s: {spec: shop.json}}\nconnections: {s: {connector: s, egress: 10.0.0.0/8}}\n"
