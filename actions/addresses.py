@@ -271,6 +271,11 @@ def _plain_label(label: str) -> bool:
         text = label[4:].encode("ascii").decode("punycode")
     except UnicodeError:
         return False
-    if text.isascii() or set(text) & _DOTS or unicodedata.normalize("NFKC", text).lower() != text:
+    if (
+        text.isascii()
+        or not text.isprintable()
+        or set(text) & _DOTS
+        or unicodedata.normalize("NFKC", text).lower() != text
+    ):
         return False
     return text.encode("punycode") == label[4:].encode("ascii")
