@@ -180,7 +180,7 @@ class Backend:
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> bool:
         """Read one request and do what the script says; return whether the connection goes on."""
         first = self._scripts[""][0] if self._scripts[""] else self.default
-        if first.cut == "before" and number not in (0,):
+        if first.cut == "before" and number != 0:
             await reader.readexactly(1)
             self._take("")
             _abort(writer)
@@ -238,6 +238,20 @@ class Backend:
             writer.write(b"10000\r\n" + b"x" * 65_536 + b"\r\n")
             await writer.drain()
         return not act.cut and act.raw is None and act.length is None
+
+
+def first_only(acts: dict[str, Act]) -> Callable[[Call], Act]:
+    """Return a decision: the first call of each case (`{"case": …}` in its body) gets its act, every later goes well."""
+    seen: set[str] = set()
+
+    def decide(call: Call) -> Act:
+        case = call.json["case"]
+        if case in seen:
+            return Act()
+        seen.add(case)
+        return acts[case]
+
+    return decide
 
 
 def _abort(writer: asyncio.StreamWriter) -> None:

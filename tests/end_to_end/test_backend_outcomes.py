@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.backend import Act, Backend, Call, answers, backend
+from tests.end_to_end.backend import Act, Backend, answers, backend, first_only
 from tests.end_to_end.instance import Instance, connection, document, instance, step
 
 
@@ -48,7 +48,7 @@ def _rows() -> list[Row]:
     rows += [
         Row(
             name=str(status), act=answers(status, {"why": "no"}), outcome="refused", end="dead", attempts=1,
-            status=status, says=f"the backend answered {status}: {{\"why\": \"no\"}}",
+            status=status, says=f'the backend answered {status}: {{"why": "no"}}',
         )
         for status in refused
     ]  # fmt: skip
@@ -83,20 +83,6 @@ def _rows() -> list[Row]:
 
 
 ROWS = _rows()
-
-
-def first_only(acts: dict[str, Act]) -> Any:
-    """Return a decision: the first call of each case gets its act, every later one goes well."""
-    seen: set[str] = set()
-
-    def decide(call: Call) -> Act:
-        case = call.json["case"]
-        if case in seen:
-            return Act()
-        seen.add(case)
-        return acts[case]
-
-    return decide
 
 
 async def _all(it: Instance, cases: list[str]) -> dict[str, dict[str, Any]]:
