@@ -152,9 +152,12 @@ class Resolver(Protocol):
 
 
 class SystemResolver(Resolver):
-    """The system's own look-up, in a few threads of its own: a hanging name server holds up names only."""
+    """The system's own look-up, in threads of its own: a hanging name server holds up one connection only.
 
-    def __init__(self, threads: int = 4) -> None:
+    A look-up that was given up goes on in its thread, hence more than one.
+    """
+
+    def __init__(self, threads: int = 2) -> None:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="resolver")
 
     @override

@@ -78,7 +78,7 @@ class HTTPXEngine(Engine):
         limits = httpx.Limits(
             max_connections=None, max_keepalive_connections=settings.in_flight, keepalive_expiry=_IDLE
         )
-        # Reading the system's authorities takes a third of a second; an empty context trusts nobody.
+        # Reading the system's authorities costs tens of milliseconds; an empty context trusts nobody.
         context = trust(settings) if tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         return httpx.AsyncHTTPTransport(
             verify=context, http1=True, http2=False, limits=limits, trust_env=False, retries=0
