@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from tests.crash import history, verifier
-from tests.crash.folder import Folder
+from tests.crash import history
+from tests.crash.folder import Folder, free_port
 from tests.crash.nemesis import Goals, Nemesis
 from tests.crash.product import READY, ROOT, Launcher
 
@@ -24,15 +24,15 @@ LOOK = 0.1
 class Load:
     """How much is sent, and how long the backlog may take to drain after the last restart."""
 
-    rate: float
-    drain: float = 20.0
+    rate: float  # messages a second
+    drain: float = 20.0  # seconds
 
 
 async def campaign(
     path: Path, launcher: Launcher, goals: Goals, load: Load, *, seed: int, mutant: str = ""
 ) -> history.History:
     """Run and return what happened. Every process started here has ended when this returns."""
-    folder = Folder(path)
+    folder = Folder(path, free_port())
     folder.make()
     ledger = await _start("ledger", {"journal": str(folder.journal("ledger")), "seed": seed})
     try:
@@ -64,7 +64,9 @@ async def campaign(
     return await asyncio.to_thread(history.load, path)
 
 
-async def _drain(nemesis: Nemesis, generator: asyncio.subprocess.Process, folder: Folder, seconds: float) -> None:
+async def _drain(
+    nemesis: Nemesis, generator: asyncio.subprocess.Process, folder: Folder, seconds: float
+) -> None:
     """Start once more, bring everything that was begun to its acknowledgement, and let the backlog drain."""
     deadline = time.monotonic() + seconds
     product = await nemesis.start()
@@ -119,22 +121,11 @@ async def with_progress(
         while not task.done():
             await asyncio.wait([task], timeout=every)
             points = sum(point != "random" for point in goals.kills)
-            say(f"  {time.monotonic() - began:4.0f} s: {goals.done} of {goals.total} kills, at {points} points and at random")
+            say(
+                f"  {time.monotonic() - began:4.0f} s: {goals.done} of {goals.total} kills, at {points} points and at random"
+            )
     finally:
         if not task.done():
             task.cancel()
             await asyncio.wait([task])
     return task.result()
-
-
-def merge(verdicts: list[verifier.Verdict]) -> verifier.Verdict:
-    """Return the sum of the verdicts of several runs."""
-    whole = verifier.Verdict()
-    for verdict in verdicts:
-        for name, count in verdict.counts.items():
-            whole.counts[name] = whole.counts.get(name, 0) + count
-        whole.breaches.update(verdict.breaches)
-        whole.kills.update(verdict.kills)
-        for kind, samples in verdict.samples.items():
-            whole.samples[kind].extend(samples)
-    return whole

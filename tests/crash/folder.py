@@ -16,7 +16,7 @@ class Folder:
     """Where a run's files lie."""
 
     path: Path
-    port: int = field(default_factory=lambda: free_port())
+    port: int
     secrets: dict[str, str] = field(default_factory=dict)
     ledger_port: int = 0
 

@@ -127,7 +127,13 @@ class Generator:
         kind = self.random.choices(list(KINDS), list(KINDS.values()))[0]
         uid = f"{self.options.run}-{self.made}"
         key = f"k{self.random.randrange(KEYS)}" if kind == "queued" else ""
-        data = {"type": f"order.{kind}", "uid": uid, "key": key, "amount": self.made / 8, "pad": "x" * self.random.randrange(400)}
+        data = {
+            "type": f"order.{kind}",
+            "uid": uid,
+            "key": key,
+            "amount": self.made / 8,
+            "pad": "x" * self.random.randrange(400),
+        }
         source = "github" if kind == "pushed" else "orders"
         return Message(f"evt-{uid}", source, kind, uid, key, msgspec.json.encode(data), "first")
 
@@ -143,27 +149,42 @@ class Generator:
         try:
             while True:
                 message = await self.queue.get()
-                while not await self.send(connection, message):
+                if await self.send(connection, message):
+                    self.acknowledged(message)
+                else:
                     await asyncio.sleep(AGAIN)
-                self.acknowledged(message)
+                    self.queue.put_nowait(message)
         finally:
             connection.close()
 
     def acknowledged(self, message: Message) -> None:
         self.open -= 1
         if message.intent == "first" and not self.stopping.is_set() and self.random.random() < OTHER:
-            body = msgspec.json.encode({"type": f"order.{message.kind}", "uid": f"{message.uid}-other", "key": message.key})
-            self.begin(msgspec.structs.replace(message, body=body, uid=f"{message.uid}-other", intent="other"))
+            body = msgspec.json.encode(
+                {"type": f"order.{message.kind}", "uid": f"{message.uid}-other", "key": message.key}
+            )
+            self.begin(
+                msgspec.structs.replace(message, body=body, uid=f"{message.uid}-other", intent="other")
+            )
         if self.stopping.is_set() and not self.open:
             self.finished.set()
 
     async def send(self, connection: "Connection", message: Message) -> bool:
         """Try once; return whether it was acknowledged."""
-        facts = {"id": message.id, "source": message.source, "intent": message.intent, "body": digest(message.body)}
-        self.journal.write(e="attempt", at=time.time(), kind=message.kind, uid=message.uid, key=message.key, **facts)
+        facts = {
+            "id": message.id,
+            "source": message.source,
+            "intent": message.intent,
+            "body": digest(message.body),
+        }
+        self.journal.write(
+            e="attempt", at=time.time(), kind=message.kind, uid=message.uid, key=message.key, **facts
+        )
         self.journal.sync()
         try:
-            status, answer = await connection.post(f"/hooks/{message.source}", self.headers(message), message.body)
+            status, answer = await connection.post(
+                f"/hooks/{message.source}", self.headers(message), message.body
+            )
         except (OSError, asyncio.IncompleteReadError, ValueError) as error:
             self.journal.write(e="unknown", at=time.time(), why=type(error).__name__, **facts)
             return False
@@ -201,7 +222,12 @@ class Connection:
     async def _post(self, target: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
         if self.writer is None or self.reader is None:
             self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port)
-        lines = [f"POST {target} HTTP/1.1", "host: 127.0.0.1", "content-type: application/json", f"content-length: {len(body)}"]
+        lines = [
+            f"POST {target} HTTP/1.1",
+            "host: 127.0.0.1",
+            "content-type: application/json",
+            f"content-length: {len(body)}",
+        ]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         self.writer.write("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
         head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()

@@ -95,7 +95,11 @@ class Kill:
 
 @dataclass(slots=True, kw_only=True)
 class History:
-    """Everything the verifier looks at. `seen` are the ends of runs as they stood when the service lay dead."""
+    """Everything the verifier looks at.
+
+    `seen` are the ends of runs as they stood when the service lay dead; `commands` of the `starts` were the plain
+    command, the others forks; `troubles` is what nobody expected.
+    """
 
     sent: list[Sent] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
@@ -106,22 +110,42 @@ class History:
     kills: list[Kill] = field(default_factory=list)
     seen: list[Run] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
+    starts: int = 0
+    commands: int = 0
 
 
 def load(folder: Path) -> History:
     """Read the journals and the database of a run."""
     history = History()
+    unacknowledged = None
     for record in journal.read(folder / "generator.jsonl"):
-        if record["e"] != "end":
-            facts = {name: record[name] for name in ("at", "id", "source", "intent", "body", "kind", "uid", "key", "given") if name in record}
+        if record["e"] == "end":
+            unacknowledged = record["open"]
+        else:
+            facts = {
+                name: record[name]
+                for name in ("at", "id", "source", "intent", "body", "kind", "uid", "key", "given")
+                if name in record
+            }
             history.sent.append(Sent(event=record["e"], **facts))
+    if unacknowledged != 0:
+        history.troubles.append(
+            f"the generator ended with {unacknowledged} messages that nobody acknowledged"
+        )
     for record in journal.read(folder / "ledger.jsonl"):
-        history.calls.append(Call(**{name: record[name] for name in ("at", "op", "uid", "key", "body", "cause", "does")}))
+        history.calls.append(
+            Call(**{name: record[name] for name in ("at", "op", "uid", "key", "body", "cause", "does")})
+        )
     for record in journal.read(folder / "nemesis.jsonl"):
         if record["e"] == "kill":
             history.kills.append(Kill(point=record["point"], status=record["status"]))
+        elif record["e"] == "start":
+            history.starts += 1
+            history.commands += record["command"]
         elif record["e"] == "ends":
-            history.seen.extend(Run(message=m, rule=rule, run=run, state=state) for m, rule, run, state in record["runs"])
+            history.seen.extend(
+                Run(message=m, rule=rule, run=run, state=state) for m, rule, run, state in record["runs"]
+            )
         elif record["e"] == "trouble":
             history.troubles.append(record["what"])
     _read_database(folder / "data" / "pointsman.db", history)
@@ -173,8 +197,13 @@ def _read_database(path: Path, history: History) -> None:
         check = [text for (text,) in connection.execute("PRAGMA integrity_check")]
         if check != ["ok"]:
             history.troubles.append(f"the database is damaged: {check[:3]}")
-        names = {(kind, number): name for kind, number, name in connection.execute("SELECT kind, number, name FROM names")}
-        for number, source, kind, record in connection.execute("SELECT number, source, type, record FROM messages"):
+        names = {
+            (kind, number): name
+            for kind, number, name in connection.execute("SELECT kind, number, name FROM names")
+        }
+        for number, source, kind, record in connection.execute(
+            "SELECT number, source, type, record FROM messages"
+        ):
             message = msgspec.msgpack.decode(record)
             history.messages.append(
                 Stored(
@@ -186,14 +215,24 @@ def _read_database(path: Path, history: History) -> None:
                     subject=message.get("subject") or "",
                 )
             )
-        for message, rule, run, state, at in connection.execute("SELECT message, rule, run, state, changed_at FROM runs"):
+        for message, rule, run, state, at in connection.execute(
+            "SELECT message, rule, run, state, changed_at FROM runs"
+        ):
             name = f"dlv_{base32(message)}-{rule}-{run}"
-            history.runs.append(Run(message=message, rule=names["rule", rule], run=run, state=state, changed_at=at, id=name))
+            history.runs.append(
+                Run(message=message, rule=names["rule", rule], run=run, state=state, changed_at=at, id=name)
+            )
         attempts = connection.execute(
             "SELECT message, rule, run, number, step, started_at, ended_at, outcome, status FROM attempts"
         )
         for message, rule, *rest in attempts:
-            fields = dict(zip(("run", "number", "step", "started_at", "ended_at", "outcome", "status"), rest, strict=True))
+            fields = dict(
+                zip(
+                    ("run", "number", "step", "started_at", "ended_at", "outcome", "status"),
+                    rest,
+                    strict=True,
+                )
+            )
             history.attempts.append(Tried(message=message, rule=names["rule", rule], **fields))
         history.rejects = dict(connection.execute("SELECT number, reason FROM rejects"))
     finally:

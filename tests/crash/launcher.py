@@ -82,7 +82,7 @@ def become(start: Start, output: int, asked: socket.socket) -> NoReturn:
         os.execv(sys.executable, [sys.executable, "-m", "service", *start.words])
     from service import __main__, crashpoints
 
-    crashpoints.reached = crashpoints.armed(os.environ)  # type: ignore[misc]  # made at import, before the fork
+    crashpoints.reached = crashpoints.armed(os.environ)  # it was made at import, before the fork
     if start.mutant:
         from tests.crash import mutants
 

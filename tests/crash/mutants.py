@@ -17,7 +17,7 @@ from service.store.sqlite import recover
 from service.store.sqlite.group import Done, Group
 from service.store.sqlite.writer import Writer
 
-SLOW_DISK: Final = 0.08
+SLOW_DISK: Final = 0.05
 """Seconds that a commit takes with the first bug: on a fast disk its window would be a matter of luck."""
 
 
@@ -40,8 +40,8 @@ def answer_before_commit() -> None:
         time.sleep(SLOW_DISK)
         commit(self, group)
 
-    Group.execute = eager  # type: ignore[method-assign]
-    Writer._commit = slowly  # type: ignore[method-assign]
+    Group.execute = eager
+    Writer._commit = slowly
 
 
 def done_before_send() -> None:
@@ -52,14 +52,21 @@ def done_before_send() -> None:
         if job.following() is None:
             applied: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
             fine = Attempt(
-                number=job.number, step=job.step, started_at=job.started_at, ended_at=job.started_at, outcome="ok", status=200
+                number=job.number,
+                step=job.step,
+                started_at=job.started_at,
+                ended_at=job.started_at,
+                outcome="ok",
+                status=200,
             )
-            settlement = Settlement(key=job.key, number=job.number, event=Event.SUCCEED, attempt=fine, step=job.step)
+            settlement = Settlement(
+                key=job.key, number=job.number, event=Event.SUCCEED, attempt=fine, step=job.step
+            )
             self._store.settle(settlement, applied.set_result)
             await applied
         return await attempt(self, lane, job)
 
-    Dispatch._attempt = eager  # type: ignore[method-assign]
+    Dispatch._attempt = eager
 
 
 def new_key_per_attempt() -> None:
@@ -69,7 +76,7 @@ def new_key_per_attempt() -> None:
     def fresh(self: Job, step: Any) -> str:
         return f"{key(self, step)}-{self.number}"
 
-    Job.idempotency_key = fresh  # type: ignore[method-assign]
+    Job.idempotency_key = fresh
 
 
 def lost_retry_time() -> None:

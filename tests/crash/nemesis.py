@@ -4,7 +4,6 @@ A goal is a crash point, or "random". A point that did not fire within its time 
 random, and comes up again later. What it does and what it sees goes into its journal.
 """
 
-import asyncio
 import itertools
 import random
 import signal
@@ -48,10 +47,12 @@ class Goals:
         self.total = max(total, len(goals))
         goals += [RANDOM] * (self.total - len(goals))
         chance.shuffle(goals)
-        # Nobody can be retried by hand before somebody has died.
-        goals.sort(key=lambda goal: goal.startswith("release."))
-        middle = len(goals) // 2
-        self._left = deque(goals[middle:] + goals[:middle])
+        # Nobody can be retried by hand before somebody has died: not in the first quarter.
+        early = [goal for goal in goals if goal.startswith("release.")]
+        goals = [goal for goal in goals if not goal.startswith("release.")]
+        for goal in early:
+            goals.insert(chance.randint(len(goals) // 4, len(goals)), goal)
+        self._left = deque(goals)
         self._misses: Counter[str] = Counter()
         self.kills: Counter[str] = Counter()
 
@@ -74,7 +75,9 @@ class Goals:
 class Nemesis:
     """Kills the service of one folder until no goal is left."""
 
-    def __init__(self, folder: Folder, launcher: Launcher, goals: Goals, *, seed: int, mutant: str = "") -> None:
+    def __init__(
+        self, folder: Folder, launcher: Launcher, goals: Goals, *, seed: int, mutant: str = ""
+    ) -> None:
         self.folder = folder
         self.launcher = launcher
         self.goals = goals
@@ -103,6 +106,7 @@ class Nemesis:
     async def start(self, crash: str = "", data: Path | None = None, port: int | None = None) -> Product:
         """Start the service, armed with a point; say `data` for another directory than the run's."""
         self._starts += 1
+        command = not self.mutant and self._starts % COMMAND_EVERY == 0
         words = ["serve", "--config", str(self.folder.config), "--data", str(data or self.folder.data)]
         words += ["--port", str(self.folder.port if port is None else port), "--admin-port", "0"]
         start = Start(
@@ -110,8 +114,9 @@ class Nemesis:
             environment(crash, self.crash_log),
             str(self.folder.path),
             self.mutant,
-            command=not self.mutant and self._starts % COMMAND_EVERY == 0,
+            command,
         )
+        self.journal.write(e="start", at=time.time(), crash=crash, command=command)
         self.product = await self.launcher.start(start, self.folder.path / "service.log")
         return self.product
 
@@ -177,10 +182,14 @@ class Nemesis:
         port = (self.folder.data / "admin.port").read_text("ascii").strip()
         token = (self.folder.data / "admin.token").read_text("ascii").strip()
         base, headers = f"http://127.0.0.1:{port}/api/v1", {"authorization": f"Bearer {token}"}
-        async with httpx.AsyncClient(base_url=base, headers=headers, timeout=FIRING, trust_env=False) as client:
+        async with httpx.AsyncClient(
+            base_url=base, headers=headers, timeout=FIRING, trust_env=False
+        ) as client:
             with suppress(httpx.TransportError):  # it dies in the middle of this: that is what it is for
                 while not product.ended and time.monotonic() < deadline:
-                    page = (await client.get("/deliveries", params={"state": "dead", "limit": 20})).raise_for_status()
+                    page = (
+                        await client.get("/deliveries", params={"state": "dead", "limit": 20})
+                    ).raise_for_status()
                     for item in page.json()["items"]:
                         await client.post(f"/deliveries/{item['id']}/retry")
                     await product.until(within=0.05)
@@ -216,7 +225,9 @@ class Nemesis:
             self.journal.write(e="stop", at=time.time())
         elif product.status == KILLED and not graceful:
             self.goals.kills[point] += 1
-            self.journal.write(e="kill", at=time.time(), point=point, status=product.status, process=product.process)
+            self.journal.write(
+                e="kill", at=time.time(), point=point, status=product.status, process=product.process
+            )
         else:
             self._trouble(f"process {product.process} ended by itself with status {product.status} ({goal})")
         if goal not in ("", RANDOM) and point != goal:
@@ -238,7 +249,9 @@ class Nemesis:
             return
         connection = history.connect(database)
         try:
-            (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'runs'").fetchone()
+            (tables,) = connection.execute(
+                "SELECT count(*) FROM sqlite_schema WHERE name = 'runs'"
+            ).fetchone()
             rows = history.ends(connection, self._seen_until) if tables else []
         finally:
             connection.close()

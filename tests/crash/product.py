@@ -8,10 +8,11 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import msgspec
 
@@ -25,7 +26,7 @@ NOT_TAKEN = '"the configuration was not taken; the running one stays"'
 class Launcher:
     """The process that forks the service: see `launcher`. Use as a context manager; one service at a time."""
 
-    def __enter__(self) -> "Launcher":
+    def __enter__(self) -> Self:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
@@ -39,7 +40,9 @@ class Launcher:
         self._buffer = b""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._socket.close()
         try:
             self._process.wait(10)
@@ -60,7 +63,9 @@ class Launcher:
     async def line(self) -> int:
         """Return the next number that the launcher says."""
         while b"\n" not in self._buffer:
-            more = await asyncio.get_running_loop().sock_recv(self._socket, 256)
+            more = b""
+            with suppress(ConnectionError):
+                more = await asyncio.get_running_loop().sock_recv(self._socket, 256)
             if not more:
                 raise RuntimeError("the launcher has ended")
             self._buffer += more
@@ -71,7 +76,7 @@ class Launcher:
 class Product:
     """One process of the service."""
 
-    def __init__(self, process: int, status: Callable[[], "asyncio.Future[int]"] | object, log: Path) -> None:
+    def __init__(self, process: int, status: Callable[[], Awaitable[int]], log: Path) -> None:
         self.process = process
         self.status: int | None = None
         self.started = time.monotonic()
@@ -85,7 +90,9 @@ class Product:
         """Watch what it writes to standard error, and its end."""
         reader = asyncio.StreamReader(limit=1 << 20)
         loop = asyncio.get_running_loop()
-        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb"))
+        transport, _ = await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb")
+        )
         self._watching = asyncio.create_task(self._watch(reader, transport))
 
     async def _watch(self, reader: asyncio.StreamReader, transport: asyncio.BaseTransport) -> None:
@@ -99,7 +106,7 @@ class Product:
                             self.said[word] += 1
                             self._changed.notify_all()
         transport.close()
-        status = await self._status_line()  # type: ignore[operator]
+        status = await self._status_line()
         async with self._changed:
             self.status = status
             self._changed.notify_all()
@@ -137,10 +144,17 @@ class Product:
             await self._watching
 
 
-def environment(crash: str = "", crash_log: Path | None = None, more: Mapping[str, str] | None = None) -> dict[str, str]:
+def environment(
+    crash: str = "", crash_log: Path | None = None, more: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """Return the environment of a service."""
     base = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
-    base |= {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "POINTSMAN_LOG_FORMAT": "json", "POINTSMAN_GRACE": "5"}
+    base |= {
+        "PYTHONPATH": str(ROOT),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "POINTSMAN_LOG_FORMAT": "json",
+        "POINTSMAN_GRACE": "5",
+    }
     if crash:
         base["POINTSMAN_CRASH"] = crash
     if crash_log is not None:

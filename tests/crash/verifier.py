@@ -67,6 +67,19 @@ def verify(history: History, least: Mapping[str, int] | None = None) -> Verdict:
     return _Verifier(history).verify(least or {})
 
 
+def merge(verdicts: list[Verdict]) -> Verdict:
+    """Return the sum of the verdicts of several runs."""
+    whole = Verdict()
+    for verdict in verdicts:
+        for name, count in verdict.counts.items():
+            whole.counts[name] = whole.counts.get(name, 0) + count
+        whole.breaches.update(verdict.breaches)
+        whole.kills.update(verdict.kills)
+        for kind, samples in verdict.samples.items():
+            whole.samples[kind].extend(samples)
+    return whole
+
+
 class _Verifier:
     def __init__(self, history: History) -> None:
         self.history = history
@@ -104,9 +117,13 @@ class _Verifier:
 
     def _place_calls(self) -> None:
         """Put every call to the run that it was made for; a call without one was not to be made."""
-        numbers = {one.uid: self.stored[place].number for place, one in self.first.items() if place in self.stored}
+        numbers = {
+            one.uid: self.stored[place].number for place, one in self.first.items() if place in self.stored
+        }
         rules = {one.uid: one.kind for one in self.first.values()}
-        deaths = {one.subject: one.number for one in self.history.messages if one.type == "pointsman.delivery.dead"}
+        deaths = {
+            one.subject: one.number for one in self.history.messages if one.type == "pointsman.delivery.dead"
+        }
         for call in self.history.calls:
             number = deaths.get(call.uid) if call.op == "notices" else numbers.get(call.uid)
             rule = "told" if call.op == "notices" else rules.get(call.uid, "")
@@ -132,7 +149,11 @@ class _Verifier:
                     self.verdict.breach("lost", f"{what}: the reject is not there")
                 continue
             message = self.by_number.get(number_of(ack.given)) if ack.given.startswith("msg_") else None
-            if message is None or (message.source, message.id, message.body) != (ack.source, ack.id, ack.body):
+            if message is None or (message.source, message.id, message.body) != (
+                ack.source,
+                ack.id,
+                ack.body,
+            ):
                 self.verdict.breach("lost", f"{what}: acknowledged, and not there")
         for message in self.history.messages:
             sent = self.first.get((message.source, message.id))
@@ -143,7 +164,9 @@ class _Verifier:
                 done = {call.op for call in self.calls[number, rule] if call.does in ANSWERED}
                 for step in STEPS.get(rule, ()):
                     if step not in done:
-                        self.verdict.breach("lost", f"{_name(runs[-1])} is delivered, and {step} was never done")
+                        self.verdict.breach(
+                            "lost", f"{_name(runs[-1])} is delivered, and {step} was never done"
+                        )
 
     def _check_identities(self) -> None:
         """One identity is one message, whose public id every acknowledgement gives; runs are those of its kind."""
@@ -220,12 +243,16 @@ class _Verifier:
     def _check_intents(self, number: int, rule: str) -> None:
         """Every call lies within an attempt of its own that was recorded."""
         for place, step in enumerate(STEPS.get(rule, ())):
-            tried = sorted((one for one in self.tried[number, rule] if one.step == place), key=lambda one: one.started_at)
+            tried = sorted(
+                (one for one in self.tried[number, rule] if one.step == place), key=lambda one: one.started_at
+            )
             for call in self.calls[number, rule]:
                 if call.op != step:
                     continue
                 at = call.at * 1000
-                found = next((one for one in tried if one.started_at - SLACK_MS <= at <= one.ended_at + SLACK_MS), None)
+                found = next(
+                    (one for one in tried if one.started_at - SLACK_MS <= at <= one.ended_at + SLACK_MS), None
+                )
                 if found is None:
                     if self.runs[number, rule][-1].state >= DELIVERED:
                         self.verdict.breach("intent", f"{step} of {_message(number)} at {at:.0f}: no attempt")
@@ -245,7 +272,9 @@ class _Verifier:
             for number in sorted(numbers):
                 calls = self.calls[number, "queued"]
                 if calls and before is not None and calls[0].at < before.at:
-                    self.verdict.breach("order", f"key {key}: {calls[0].uid} was called before {before.uid} was done")
+                    self.verdict.breach(
+                        "order", f"key {key}: {calls[0].uid} was called before {before.uid} was done"
+                    )
                 before = max([*calls, *([before] if before else [])], key=lambda one: one.at, default=None)
 
     def _check_acceptance_order(self) -> None:
@@ -270,7 +299,9 @@ class _Verifier:
         told = Counter(one.subject for one in self.history.messages if one.type == "pointsman.delivery.dead")
         dead = {_name(run) for run in self.history.runs if run.state == DEAD}
         for name in sorted(dead ^ set(told)):
-            self.verdict.breach("untold", f"{name}: {'died in silence' if name in dead else 'told, and not dead'}")
+            self.verdict.breach(
+                "untold", f"{name}: {'died in silence' if name in dead else 'told, and not dead'}"
+            )
         for name, count in told.items():
             if count > 1:
                 self.verdict.breach("untold", f"{name} was told {count} times")
@@ -282,7 +313,9 @@ class _Verifier:
             self.verdict.kills[kill.point] += 1
         for point, wanted in least.items():
             if self.verdict.kills[point] < wanted:
-                self.verdict.breach("point", f"{point} killed {self.verdict.kills[point]} times, {wanted} were wanted")
+                self.verdict.breach(
+                    "point", f"{point} killed {self.verdict.kills[point]} times, {wanted} were wanted"
+                )
         for trouble in self.history.troubles:
             self.verdict.breach("trouble", trouble)
 
@@ -307,6 +340,8 @@ class _Verifier:
             "interrupted": sum(one.outcome == "unknown" and not one.status for one in self.history.attempts),
             "conflicts": len(set(_others(self.acks))),
             "kills": len(self.history.kills),
+            "starts": self.history.starts,
+            "starts by the plain command": self.history.commands,
         }
 
 

@@ -1,0 +1,77 @@
+"""The proof of the promise: hundreds of kills of the real service, at every crash point and at random instants.
+
+KILLS=n makes n of them (300 by default); docs/crash.md says how to read the verdict.
+"""
+
+import asyncio
+import json
+import os
+import random
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from service.crashpoints import POINTS
+from tests.crash.campaign import Load, campaign, with_progress
+from tests.crash.nemesis import Goals
+from tests.crash.product import Launcher
+from tests.crash.verifier import Verdict, merge, verify
+
+KILLS = int(os.environ.get("KILLS") or 300)
+EACH = max(5, KILLS * 5 // 300)
+"""How often each point must have killed the service."""
+
+LOADS = (Load(rate=40), Load(rate=250))
+"""Two services are killed side by side: one with little to do, one with much."""
+
+DEADLINE = 120 + 1.2 * KILLS
+"""Seconds for everything; it takes about half a second a kill."""
+
+
+@pytest.mark.timeout(DEADLINE + 60)
+def test_keeps_its_promise_through_kills_at_every_point_and_at_random(tmp_path, capfd):
+    seed = int(os.environ.get("SEED") or random.randrange(1_000_000))
+    began = time.monotonic()
+
+    def say(text: str) -> None:
+        with capfd.disabled():
+            print(text, flush=True)
+
+    say(f"\ncrash: {KILLS} kills, each of {len(POINTS)} points {EACH} times, SEED={seed}, in {tmp_path}")
+    verdict = asyncio.run(_run(tmp_path, seed, say))
+    say(json.dumps(verdict.shown(), indent=1))
+    fewest = min(verdict.kills[point] for point in POINTS)
+    say(
+        f"crash: {'the promise was kept' if verdict.clean else 'THE PROMISE WAS BROKEN'}: "
+        f"{verdict.counts['accepted']} accepted, {verdict.breaches['lost']} lost, {verdict.counts['kills']} kills "
+        f"(each point {fewest} times or more), {time.monotonic() - began:.0f} s"
+    )
+    assert verdict.clean, f"{dict(verdict.breaches)}; the evidence lies in {tmp_path}"
+    assert verdict.counts["kills"] >= KILLS
+    assert verdict.counts["accepted"] > KILLS
+    shutil.rmtree(tmp_path)
+
+
+async def _run(path: Path, seed: int, say: Callable[[str], None]) -> Verdict:
+    """Run a campaign for each load, side by side, until their common goals are done; judge each, return the sum."""
+    goals = Goals(POINTS, EACH, KILLS, random.Random(seed))
+
+    async def one(place: int, load: Load) -> Verdict:
+        with Launcher() as launcher:
+            history = await campaign(path / str(place), launcher, goals, load, seed=seed + place)
+        return await asyncio.to_thread(verify, history)
+
+    async def both() -> list[Verdict]:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(place, load)) for place, load in enumerate(LOADS)]
+        return [task.result() for task in tasks]
+
+    async with asyncio.timeout(DEADLINE):
+        verdict = merge(await with_progress(both(), goals, say))
+    for point in POINTS:
+        if verdict.kills[point] < EACH:
+            verdict.breach("point", f"{point} killed {verdict.kills[point]} times, {EACH} were wanted")
+    return verdict
