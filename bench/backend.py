@@ -39,11 +39,15 @@ class Backend(asyncio.Protocol):
             length = int(head[at + 15 : head.find(b"\r", at)]) if at >= 0 else 0
             if len(read) < end + length:
                 break
+            self.taken(read[end : end + length])
             read = read[end + length :]
             answers += 1
         self._read = read
         if answers:
             self._transport.write(_ANSWER * answers)
+
+    def taken(self, body: bytes) -> None:
+        """Called for every request; a backend that looks at bodies says here what it does."""
 
 
 async def serve() -> None:
