@@ -17,17 +17,14 @@ import structlog
 from service.delivery import State
 from service.errors import Unavailable
 from service.job import Job, hops
-from service.rules.cel import Budget, EvaluationError
-from service.rules.model import Hit, Rule, Ruleset, condition, key_of
+from service.rules.model import Hit, Rule, Ruleset
+from service.rules.turns import take_turns
 from service.store.base import Entry, NewRun, RejectEntry, RunKey, Store, Stored
 from service.store.ids import message_id, reject_id
 from triggers.base import Accepted, Batch, Reject
 from triggers.message import TriggerMessage, document, head
 
 log = structlog.get_logger(__name__)
-
-MATCH_BUDGET: Final = 200_000
-"""Evaluation steps for one message over all rules (`when` and `key`)."""
 
 MAX_HOPS: Final = 16
 """A message that has made more hops than this is refused: rules feed each other in a circle."""
@@ -209,39 +206,24 @@ class Intake:
         if not candidates:
             self.unmatched += 1
             return [], seen
-        budget, hits = Budget(MATCH_BUDGET), []
-        variables: dict[str, object] | None = None
-        for rule in candidates:
-            if rule.when is not None or rule.key is not None:
-                if variables is None:
-                    seen = document(message) if seen is None else seen
-                    variables = {"event": seen, "data": seen.get("data"), "meta": seen["meta"], "steps": {}}
-                hit = self._evaluate(rule, variables, budget, message, now)
-                if hit is None:
-                    continue
-            else:
-                hit = Hit(rule)
-            self._counts(rule).matched += 1
-            hits.append(hit)
+        if any(rule.when is not None or rule.key is not None for rule in candidates):
+            seen = document(message) if seen is None else seen
+            variables = {"event": seen, "data": seen.get("data"), "meta": seen["meta"], "steps": {}}
+            hits, failures = take_turns(candidates, variables)
+            for rule, error in failures:
+                self._note(rule, WhenFailure(now, message.type, message.id, str(error)))
+        else:
+            hits = [Hit(rule) for rule in candidates]
+        for hit in hits:
+            self._counts(hit.rule).matched += 1
         if not hits:
             self.unmatched += 1
         return hits, seen
 
-    def _evaluate(
-        self, rule: Rule, variables: Mapping[str, object], budget: Budget, message: TriggerMessage, now: int
-    ) -> Hit | None:
-        try:
-            if not condition(rule, variables, budget):
-                return None
-        except EvaluationError as error:
-            counts = self._counts(rule)
-            counts.when_errors += 1
-            counts.failures.append(WhenFailure(now, message.type, message.id, str(error)))
-            return None
-        try:
-            return Hit(rule, key_of(rule, variables, budget))
-        except EvaluationError as error:
-            return Hit(rule, None, f"key: {error}")
+    def _note(self, rule: Rule, failure: WhenFailure) -> None:
+        counts = self._counts(rule)
+        counts.when_errors += 1
+        counts.failures.append(failure)
 
     def _counts(self, rule: Rule) -> RuleCounts:
         counts = self.rules.get(rule.number)

@@ -8,6 +8,7 @@ import msgspec
 
 from service.retry import Policy
 from service.rules.cel import ABSENT, Budget, EvaluationError, Program, to_json
+from service.rules.cel.values import word
 from service.rules.compile import Matcher, compile_patterns
 from service.rules.mapping import Template
 from service.rules.pattern import Pattern
@@ -98,9 +99,7 @@ def condition(rule: Rule, variables: Mapping[str, object], budget: Budget) -> bo
     value = rule.when.evaluate(variables, budget)
     if value is True or value is False:
         return value
-    raise EvaluationError(
-        f"`when` must be true or false, it is {type(value).__name__}", 0, len(rule.when.text)
-    )
+    raise EvaluationError(f"`when` must be true or false, it is {word(value)}", 0, len(rule.when.text))
 
 
 def key_of(rule: Rule, variables: Mapping[str, object], budget: Budget) -> bytes | None:
