@@ -162,7 +162,11 @@ class SystemResolver(Resolver):
 
     @override
     async def resolve(self, host: str, port: int) -> Sequence[str]:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, _look_up, host, port)
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._threads, _look_up, host, port)
+        except RuntimeError as error:  # what an executor says after its shutdown
+            raise OSError("the resolver is closed") from error
 
     @override
     def close(self) -> None:

@@ -148,3 +148,5 @@ async def test_the_system_is_asked_for_names():
     finally:
         resolver.close()
         resolver.close()
+    with pytest.raises(OSError, match="closed"):
+        await resolver.resolve("localhost", 80)
