@@ -43,7 +43,8 @@ def make_connector(
         egress=read_egress(config.egress),
         limits=HTTPLimits(
             in_flight=config.limits.in_flight,
-            connect_timeout=min(5.0, config.limits.timeout.total_seconds()),
+            # Clearly before the call's deadline: then it is sure that nothing was sent.
+            connect_timeout=min(5.0, 0.8 * config.limits.timeout.total_seconds()),
             max_answer_bytes=config.limits.max_answer,
         ),
         certificates=Certificates(ca=pem.ca, identity=pem.cert + b"\n" + pem.key if pem.cert else b""),

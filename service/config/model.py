@@ -154,7 +154,9 @@ class BreakerConfig(Closed):
 class TLSConfig(Closed):
     """Certificates for a backend."""
 
-    ca: PathText | None = Field(default=None, description="PEM file of the authorities to trust instead.")
+    ca: PathText | None = Field(
+        default=None, description="PEM file of an authority to trust besides the system's."
+    )
     cert: PathText | None = Field(default=None, description="PEM file of our client certificate.")
     key: PathText | None = Field(default=None, description="PEM file of the client certificate's key.")
 
@@ -238,7 +240,9 @@ class ConnectionConfig(Closed):
         default=True,
         description="Whether 401 and 403, after one fresh login, hold all deliveries of this connection.",
     )
-    tls: TLSConfig | None = Field(default=None, description="Certificates; absent: the system's authorities.")
+    tls: TLSConfig | None = Field(
+        default=None, description="Certificates; absent: the system's authorities alone."
+    )
     engine: Literal["pyreqwest", "httpx"] = Field(
         default="pyreqwest", description="The HTTP client below; httpx is slower and plain Python."
     )
