@@ -101,6 +101,8 @@ class Breaker:
         self._failures += 1
         self.reason = reason
         if self.opened_at is not None:
+            if now < self.probe_at:
+                return False  # no probe: a call that was in flight when the breaker opened
             self._delay = min(self._delay * 2, self.policy.longest)
             self.probe_at = now + self._delay
             return False

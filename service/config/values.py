@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, Field, PlainValidator, StringConstraints, WithJsonSchema
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 _UNITS: Final = {
     "ms": timedelta(milliseconds=1),
@@ -152,6 +159,7 @@ Size = Annotated[
 RateText = Annotated[
     Rate,
     PlainValidator(parse_rate),
+    PlainSerializer(lambda rate: f"{rate.count:g}/{rate.period.total_seconds():g}s"),
     WithJsonSchema(
         {
             "type": "string",

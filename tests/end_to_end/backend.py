@@ -165,6 +165,9 @@ class Backend:
         assert task is not None
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
+        if self._server is None:  # accepted just before the end
+            _abort(writer)
+            return
         self.connections += 1
         number = self.connections
         try:
