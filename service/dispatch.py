@@ -18,12 +18,12 @@ from actions.base import Connector, Prepared
 from actions.errors import ActionError
 from service.connections import Connection
 from service.delivery import Event, State
-from service.errors import Unavailable
+from service.errors import ServiceError, Unavailable
 from service.job import Failed, Job, attempt_headers, encode_answer, encode_answers, prepare, remember
 from service.outcome import Outcome, Verdict, judge, judge_error
 from service.retry import next_attempt
 from service.rules.model import Ruleset, Step
-from service.store.base import Attempt, Claimed, Entry, Settlement, Store
+from service.store.base import Attempt, Claimed, Entry, Settlement, Store, Stored
 
 log = structlog.get_logger(__name__)
 
@@ -51,7 +51,7 @@ class Troubles(Protocol):
 class Lane:
     """What waits for one connection in memory, and whether the store may hold more of it."""
 
-    __slots__ = ("backlog", "connection", "next_due", "queue", "reserved", "spawned", "timer")
+    __slots__ = ("backlog", "connection", "next_due", "queue", "reserved", "spawned", "stirred", "timer")
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -59,8 +59,18 @@ class Lane:
         self.reserved = 0  # slots of deliveries that are being accepted
         self.spawned = 0  # workers alive
         self.backlog = True  # the store may hold due runs of this lane
+        self.stirred = 0  # how often it was said that it does
         self.next_due: int | None = None
         self.timer: asyncio.TimerHandle | None = None
+
+    def stir(self) -> None:
+        """Note that the store may hold due runs, also where a claim is under way that will not see them."""
+        self.backlog = True
+        self.stirred += 1
+
+    def resting(self) -> bool:
+        """Return whether nothing of it is in memory."""
+        return not (self.reserved or self.spawned or self.queue)
 
 
 class Dispatch:
@@ -91,7 +101,9 @@ class Dispatch:
         self._max_in_memory = max_in_memory
         self._lanes: dict[str, Lane] = {}
         self._by_number: dict[int, Lane] = {}
+        self._leaving: dict[str, Lane] = {}  # no longer configured, but something of them is in memory
         self._in_memory = 0
+        self._claiming = False
         self._wake = asyncio.Event()
         self._drained = asyncio.Event()
         self._stopping = False
@@ -104,18 +116,20 @@ class Dispatch:
     def use(self, connections: Sequence[Connection]) -> None:
         """Take a new set of connections; one that stays keeps its queue and what is in flight."""
         kept = {}
+        known = {**self._leaving, **self._lanes}
         for connection in connections:
-            lane = self._lanes.get(connection.name)
+            lane = known.get(connection.name)
             if lane is None:
                 lane = Lane(connection)
             elif lane.connection is not connection:
                 connection.in_flight = lane.connection.in_flight
                 lane.connection = connection
-            lane.backlog = True
+            lane.stir()
             kept[connection.name] = lane
-        for name, lane in self._lanes.items():
-            if name not in kept:
-                self._give_back(lane)
+        leaving = {name: lane for name, lane in known.items() if name not in kept}
+        for lane in leaving.values():
+            self._give_back(lane)
+        self._leaving = {name: lane for name, lane in leaving.items() if not lane.resting()}
         self._lanes = kept
         self._by_number = {lane.connection.lane: lane for lane in kept.values()}
         for lane in kept.values():
@@ -155,28 +169,30 @@ class Dispatch:
 
     def cancel(self, connection: str) -> None:
         """Give a reserved slot back: the delivery was not born running."""
-        lane = self._lanes.get(connection)
-        if lane is not None:
-            lane.reserved -= 1
+        self._unreserve(connection)
         self._release_slot()
 
     def hand_over(self, connection: str, job: Job) -> None:
         """Take a delivery that was born running, straight from the commit's callback."""
         self._reached("dispatch.handed_over")
+        self._unreserve(connection)
         lane = self._lanes.get(connection)
-        if lane is not None:
-            lane.reserved -= 1
         if lane is None or self._stopping or lane.connection.state != "ok":
-            self._settle_back(job)
+            self._settle_back(job, lane)
             return
         lane.queue.append(job)
         self._pump(lane)
+
+    def _unreserve(self, connection: str) -> None:
+        lane = self._lanes.get(connection) or self._leaving.get(connection)
+        if lane is not None:
+            lane.reserved -= 1
 
     def nudge(self, connection: str | None = None) -> None:
         """Look for due work now: something was released, retried or stored as pending."""
         for name, lane in self._lanes.items():
             if connection is None or name == connection:
-                lane.backlog = True
+                lane.stir()
                 self._pump(lane)
         self._wake.set()
 
@@ -202,7 +218,7 @@ class Dispatch:
         for lane in self._lanes.values():
             self._give_back(lane)
         self._wake.set()
-        if self._in_memory:
+        if self._in_memory or self._claiming:
             try:
                 await asyncio.wait_for(self._drained.wait(), grace)
             except TimeoutError:
@@ -216,78 +232,130 @@ class Dispatch:
     async def _claim_for_ever(self) -> None:
         while not self._stopping:
             self._wake.clear()
+            self._claiming = True
             try:
                 again = await self._claim_once()
             except Unavailable as error:  # a full disk: the store says so itself
                 await asyncio.sleep(error.after or 1.0)
                 continue
+            finally:
+                self._claiming = False
+                self._note_drained()
             if again or self._stopping:
                 continue
+            sleep = self._sleep_time()
             try:
-                await asyncio.wait_for(self._wake.wait(), self._sleep_time())
+                await asyncio.wait_for(self._wake.wait(), sleep)
             except TimeoutError:
-                continue
+                if sleep >= IDLE_CLAIM:
+                    for lane in self._lanes.values():
+                        lane.stir()
 
     async def _claim_once(self) -> bool:
         """Claim what there is room for; return whether more may be had at once."""
-        now, steady = time.monotonic(), self._clock_ms()
+        steady = self._clock_ms()
+        wanted = self._wanted(steady)
+        if not wanted:
+            return False
+        claimed = await self._store.claim(wanted, steady)
+        self._in_memory += len(claimed)
+        counts = dict.fromkeys(wanted, 0)
+        for item in claimed:
+            counts[item.lane] += 1
+            await self._take(item)
+        for lane in self._lanes.values():
+            self._pump(lane)
+        more = False
+        for number, count in counts.items():
+            claimed_for = self._by_number.get(number)
+            if claimed_for is None:
+                continue
+            if count == wanted[number]:
+                more = True
+                continue
+            stirred = claimed_for.stirred
+            due = claimed_for.next_due = await self._store.next_due([number])
+            if claimed_for.stirred == stirred:
+                claimed_for.backlog = due is not None and due <= self._clock_ms()
+            more = more or claimed_for.backlog  # one became due, or was stored, meanwhile
+        return more and any(lane.connection.room(time.monotonic()) for lane in self._lanes.values())
+
+    def _wanted(self, steady: int) -> dict[int, int]:
+        """Return how many runs of each lane may be claimed, for those that may have any."""
+        now = time.monotonic()
         wanted: dict[int, int] = {}
         for lane in self._lanes.values():
+            self._pump(lane)  # a probe may wait there
             if not (lane.backlog or (lane.next_due is not None and lane.next_due <= steady)):
                 continue
+            lane.backlog = True  # new ones line up behind these, also while there is no room
             room = lane.connection.room(now)
             if lane.connection.state == "ok":
                 room = max(0, 2 * lane.connection.limits.in_flight - lane.connection.in_flight)
             room = min(room - len(lane.queue), self._max_in_memory - self._in_memory - sum(wanted.values()))
             if room > 0:
                 wanted[lane.connection.lane] = room
-        if not wanted:
-            return False
-        claimed = await self._store.claim(wanted, steady)
-        counts = dict.fromkeys(wanted, 0)
-        for item in claimed:
-            counts[item.lane] += 1
-            self._in_memory += 1
-            await self._take(item)
-        more = False
-        for number, count in counts.items():
-            claimed_for = self._by_number.get(number)
-            if claimed_for is None:
-                continue
-            claimed_for.backlog = count == wanted[number]
-            more = more or claimed_for.backlog
-            if not claimed_for.backlog:
-                due = claimed_for.next_due = await self._store.next_due([number])
-                claimed_for.backlog = due is not None and due <= self._clock_ms()
-            self._pump(claimed_for)
-        return more and any(lane.connection.room(time.monotonic()) for lane in self._lanes.values())
+        return wanted
 
     async def _take(self, item: Claimed) -> None:
-        """Queue a claimed run, with the ruleset that made it."""
+        """Queue a claimed run, with the ruleset that made it; what cannot be queued is held or goes back."""
         self._reached("dispatch.claimed")
-        job = Job.of(item, self._rulesets.source_name(item.source))
+        lane = self._by_number.get(item.lane)
         try:
+            job = Job.of(item, self._rulesets.source_name(item.source))
             job.ruleset = await self._rulesets.ruleset(item.ruleset)
             job.step_of()
-        except Failed as failure:
-            self._finish(job, Event.HOLD, reason=f"rule: {failure}")
-            return
-        lane = self._by_number.get(item.lane)
-        if lane is None:
-            self._settle_back(job)
-            return
-        lane.queue.append(job)
+        except Unavailable as error:
+            log.warning("a claimed delivery goes back: its rule cannot be read now", why=str(error))
+            self._settle_claimed(item, Event.GIVE_BACK, due_at=self._clock_ms() + 1000)
+        except (Failed, ServiceError) as failure:
+            self._settle_claimed(item, Event.HOLD, reason=f"rule: {failure}")
+        except Exception as error:  # one run's poison must not end the dispatcher for all
+            log.exception("a claimed delivery could not be taken, in an unforeseen way")
+            self._settle_claimed(item, Event.HOLD, reason=f"rule: internal error: {type(error).__name__}")
+        else:
+            if lane is None or self._stopping:
+                self._settle_back(job, lane)
+            else:
+                lane.queue.append(job)
+
+    def _settle_claimed(
+        self, item: Claimed, event: Event, *, reason: str = "", due_at: int | None = None
+    ) -> None:
+        """Settle a claimed run that could not be made a job."""
+        settlement = Settlement(key=item.key, number=item.number, event=event, reason=reason, due_at=due_at)
+
+        def done(_applied: bool) -> None:
+            self._release_slot()
+            if due_at is not None:
+                self._due(item.lane, due_at)
+
+        self._store.settle(settlement, done)
+
+    def _due(self, number: int, due_at: int) -> None:
+        """Note that a run of a lane will be due."""
+        lane = self._by_number.get(number)
+        if lane is not None and (lane.next_due is None or due_at < lane.next_due):
+            lane.next_due = due_at
+            self._wake.set()
 
     def _sleep_time(self) -> float:
-        """Return how many seconds until something may be due: a retry, or a probe of a closed lane."""
+        """Return how many seconds until something may be done: a retry, or a probe of a closed lane.
+
+        What could be done already waits for room: whoever makes room wakes the loop.
+        """
         now, steady = time.monotonic(), self._clock_ms()
         waits = [IDLE_CLAIM]
         for lane in self._lanes.values():
-            probe = lane.connection.wakes_at()
-            if probe is not None:
-                waits.append(probe - now)
-            elif lane.next_due is not None and lane.connection.state == "ok":
-                waits.append((lane.next_due - steady) / 1000)
+            if lane.backlog or lane.queue:
+                due = 0.0
+            elif lane.next_due is not None:
+                due = (lane.next_due - steady) / 1000
+            else:
+                continue
+            wait = max(due, (lane.connection.wakes_at() or now) - now)
+            if wait > 0:
+                waits.append(wait)
         return max(0.001, min(waits))
 
     # -- working
@@ -330,6 +398,9 @@ class Dispatch:
                 lane.connection.in_flight += 1
                 try:
                     await self._perform(lane, job)
+                except Exception as error:  # a bug must not end the dispatcher for all
+                    log.exception("a delivery failed in an unforeseen way", delivery=job.public_id())
+                    self._put_by(job, f"internal error: {type(error).__name__}; the log says more")
                 finally:
                     lane.connection.in_flight -= 1
         finally:
@@ -451,9 +522,7 @@ class Dispatch:
         """Settle a step whose next one belongs to another connection: its lane claims it."""
         following = job.following()
         if lane is None or following is None:
-            self._finish(
-                job, Event.FAIL, attempt=attempt, reason="the next step's connection is not configured"
-            )
+            self._die(job, "the next step's connection is not configured", attempt)
             return
         self._reached("dispatch.before_settle")
         settlement = Settlement(
@@ -469,7 +538,7 @@ class Dispatch:
 
         def done(_applied: bool) -> None:
             self._release_slot()
-            lane.backlog = True
+            lane.stir()
             self._wake.set()
 
         self._store.settle(settlement, done)
@@ -541,28 +610,51 @@ class Dispatch:
                 self.ended[_ENDS[event]] += 1
             if due_at is not None and lane is not None:
                 self._reached("dispatch.retry_scheduled")
-                if lane.next_due is None or due_at < lane.next_due:
-                    lane.next_due = due_at
-                    self._wake.set()
+                self._due(lane.connection.lane, due_at)
             if job.mode == "queued" or also:
                 self.nudge()
             self._release_slot()
 
         self._store.settle(settlement, done)
 
-    def _settle_back(self, job: Job) -> None:
-        """Give a run back that was not called."""
+    def _put_by(self, job: Job, reason: str) -> None:
+        """Hold a job whose attempt ended in an exception that nobody foresaw; what it did is unknown."""
+        attempt = Attempt(
+            number=job.number,
+            step=job.step,
+            started_at=job.started_at,
+            ended_at=self._clock_ms(),
+            outcome=_STORED[Outcome.UNKNOWN],
+            detail=reason,
+            digest=job.digest,
+        )
+        self._finish(job, Event.HOLD, attempt=attempt, reason=reason)
+
+    def _settle_back(self, job: Job, lane: Lane | None) -> None:
+        """Give a run back that was not called; its lane claims it when it may."""
         settlement = Settlement(key=job.key, number=job.number, event=Event.GIVE_BACK, step=job.step)
-        self._store.settle(settlement, lambda _applied: self._release_slot())
+
+        def done(_applied: bool) -> None:
+            self._release_slot()
+            if lane is not None:
+                lane.stir()
+                self._wake.set()
+
+        self._store.settle(settlement, done)
 
     def _give_back(self, lane: Lane) -> None:
         while lane.queue:
-            self._settle_back(lane.queue.popleft())
-        lane.backlog = True
+            self._settle_back(lane.queue.popleft(), lane)
+        lane.stir()
 
     def _release_slot(self) -> None:
+        if self._in_memory >= self._max_in_memory:
+            self._wake.set()  # claims may have waited for this one
         self._in_memory -= 1
-        if self._stopping and not self._in_memory:
+        self._note_drained()
+
+    def _note_drained(self) -> None:
+        if self._stopping and not self._in_memory and not self._claiming:
             self._drained.set()
 
     # -- health of a lane
@@ -628,12 +720,21 @@ class Dispatch:
         entry = self._troubles(kind, connection.name, facts, "")
         if entry is None:
             return
+
+        def done(stored: Stored | Exception) -> None:
+            if isinstance(stored, Exception):
+                log.warning(
+                    "a message about a trouble was not stored",
+                    kind=kind,
+                    subject=connection.name,
+                    why=str(stored),
+                )
+            self.nudge()
+
         try:
-            self._store.accept(entry, lambda _stored: self.nudge())
+            self._store.accept(entry, done)
         except Unavailable as error:
-            log.warning(
-                "a message about a trouble was not stored", kind=kind, subject=connection.name, why=str(error)
-            )
+            done(error)
 
 
 _NOTHING: Final = Verdict(outcome=Outcome.OK)
