@@ -70,7 +70,8 @@ async def _drain(
     """Start once more, bring everything that was begun to its acknowledgement, and let the backlog drain."""
     deadline = time.monotonic() + seconds
     product = await nemesis.start()
-    await product.until(READY, within=seconds)
+    if not await product.until(READY, within=seconds):
+        raise RuntimeError(f"the service did not come back: see {folder.path / 'service.log'}")
     await _end(generator, max(0.1, deadline - time.monotonic()))
     connection = history.connect(folder.data / "pointsman.db")
     try:

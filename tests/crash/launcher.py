@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import sys
+import traceback
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -93,7 +94,11 @@ def become(start: Start, output: int, asked: socket.socket) -> NoReturn:
         __main__.main()
     except SystemExit as left:
         status = left.code if isinstance(left.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+        raise
     finally:
+        sys.stderr.flush()
         os._exit(status)
 
 

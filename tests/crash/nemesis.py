@@ -36,6 +36,9 @@ MISSES: Final = 12
 COMMAND_EVERY: Final = 12
 """Every so many starts the plain command is used, not a fork."""
 
+FAILURES: Final = 2
+"""How often in a row the service may end by itself before there is no point in going on."""
+
 KILLED: Final = -signal.SIGKILL
 
 
@@ -90,6 +93,7 @@ class Nemesis:
         self._starts = 0
         self._seen_until = 0
         self._side = 0
+        self._failures = 0
 
     async def run(self) -> None:
         """Work until the goals are done; nothing runs afterwards."""
@@ -152,14 +156,17 @@ class Nemesis:
     async def _drive(self, goal: str, product: Product) -> None:
         """Do what the point needs; return when the service is dead, or its time is up."""
         if goal == RANDOM:
-            if self.random.random() < 0.3:
+            what = self.random.random()
+            if what < 0.3:
                 await self._reload(product)
+            elif what < 0.5:
+                await self._retry_dead(product, self.random.uniform(0, 0.3))
             await product.until(within=self.random.uniform(0, 0.5))
             return
         if goal.startswith("reload."):
             await self._reload(product)
         elif goal.startswith("release."):
-            await self._retry_dead(product)
+            await self._retry_dead(product, FIRING)
         elif goal.startswith("stop."):
             await product.until(within=self.random.uniform(0, 0.3))
             product.signal(signal.SIGTERM)
@@ -176,9 +183,9 @@ class Nemesis:
         self.folder.write_config(next(self._versions))
         product.signal(signal.SIGHUP)
 
-    async def _retry_dead(self, product: Product) -> None:
+    async def _retry_dead(self, product: Product, seconds: float) -> None:
         """Retry dead deliveries through the admin API until the service dies or the time is up."""
-        deadline = time.monotonic() + FIRING
+        deadline = time.monotonic() + seconds
         port = (self.folder.data / "admin.port").read_text("ascii").strip()
         token = (self.folder.data / "admin.token").read_text("ascii").strip()
         base, headers = f"http://127.0.0.1:{port}/api/v1", {"authorization": f"Bearer {token}"}
@@ -224,12 +231,16 @@ class Nemesis:
         if graceful and product.status == 0:
             self.journal.write(e="stop", at=time.time())
         elif product.status == KILLED and not graceful:
+            self._failures = 0
             self.goals.kills[point] += 1
             self.journal.write(
                 e="kill", at=time.time(), point=point, status=product.status, process=product.process
             )
         else:
             self._trouble(f"process {product.process} ended by itself with status {product.status} ({goal})")
+            self._failures += 1
+            if self._failures > FAILURES:
+                raise RuntimeError(f"the service ends by itself: see {self.folder.path / 'service.log'}")
         if goal not in ("", RANDOM) and point != goal:
             self.goals.missed(goal)
         self._look()

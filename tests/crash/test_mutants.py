@@ -22,7 +22,7 @@ POINTS = (
 """Points of a sound service's ordinary way. A planted bug must show by what it does, not by how it was planted."""
 
 KILLS = 10
-LOADS = {"low": Load(rate=15, drain=4), "high": Load(rate=250, drain=4)}
+RATES = {"low": 15, "high": 250}
 
 FOUND = {
     "2xx before commit": "lost",
@@ -36,7 +36,7 @@ FOUND = {
 @pytest.fixture(scope="module")
 def launchers():
     with Launcher() as one, Launcher() as other:
-        yield dict(zip(LOADS, (one, other), strict=True))
+        yield dict(zip(RATES, (one, other), strict=True))
 
 
 @pytest.mark.timeout(60)
@@ -59,12 +59,14 @@ def test_finds_nothing_where_no_bug_is_planted(launchers, tmp_path):
 async def _both(launchers: dict[str, Launcher], path: Path, mutant: str) -> dict[str, Verdict]:
     """Run at both loads, side by side."""
 
-    async def one(name: str, load: Load) -> Verdict:
+    async def one(name: str, rate: float) -> Verdict:
+        # Without a bug it ends when nothing is left; with one it may never, and nobody waits long.
+        load = Load(rate=rate, drain=4 if mutant else 20)
         seed = random.randrange(1_000_000)
         goals = Goals((*POINTS, *[RANDOM] * (KILLS - len(POINTS))), 1, KILLS, random.Random(seed))
         history = await campaign(path / name, launchers[name], goals, load, seed=seed, mutant=mutant)
         return verify(history)
 
     async with asyncio.timeout(50), asyncio.TaskGroup() as group:
-        tasks = {name: group.create_task(one(name, load)) for name, load in LOADS.items()}
+        tasks = {name: group.create_task(one(name, rate)) for name, rate in RATES.items()}
     return {name: task.result() for name, task in tasks.items()}

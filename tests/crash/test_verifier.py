@@ -272,7 +272,7 @@ def test_an_end_that_vanished_is_found(history):
 
 
 def test_a_call_after_the_end_is_found(history):
-    history.runs[0] = run(1, at=1.5)
+    history.runs[0] = run(1, at=0.5)
     broken(history, "ends")
 
 

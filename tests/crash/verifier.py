@@ -25,8 +25,11 @@ STEPS: Final[Mapping[str, tuple[str, ...]]] = {
 ANSWERED: Final = frozenset({"ok", "slow"})
 """What the ledger did that can have reached the service as a success."""
 
-SLACK_MS: Final = 250
-"""Milliseconds that the clocks of two processes, and a request on its way from a killed one, may be apart."""
+EARLY_MS: Final = 50
+"""Milliseconds that the clocks of two processes may be apart."""
+
+LATE_MS: Final = 1000
+"""Milliseconds that a request of a killed process may lie at a busy ledger before it is written down."""
 
 SAMPLES: Final = 5
 
@@ -215,7 +218,7 @@ class _Verifier:
         if last.state not in (DELIVERED, DEAD) or (last.state == DEAD and rule != "refused"):
             self.verdict.breach("ends", f"{_name(last)} ended as {last.state}")
         calls = self.calls[number, rule]
-        if calls and calls[-1].at * 1000 > last.changed_at + SLACK_MS:
+        if calls and calls[-1].at * 1000 > last.changed_at + LATE_MS:
             self.verdict.breach("ends", f"{_name(last)} was called after its end")
 
     def _check_seen(self) -> None:
@@ -251,7 +254,7 @@ class _Verifier:
                     continue
                 at = call.at * 1000
                 found = next(
-                    (one for one in tried if one.started_at - SLACK_MS <= at <= one.ended_at + SLACK_MS), None
+                    (one for one in tried if one.started_at - EARLY_MS <= at <= one.ended_at + LATE_MS), None
                 )
                 if found is None:
                     if self.runs[number, rule][-1].state >= DELIVERED:
@@ -323,10 +326,11 @@ class _Verifier:
         """Count what people ask for."""
         acked = {(ack.source, ack.id) for ack in self.acks if ack.intent != "other"}
         last = [runs[-1] for runs in self.runs.values()]
+        tries = Counter((one.source, one.id, one.intent) for one in self.attempts)
         repeats = sum(len(calls) - len({call.op for call in calls}) for calls in self.calls.values())
         self.verdict.counts = {
             "sent": len(self.first),
-            "attempts to send": len(self.attempts),
+            "sent again": sum(count > 1 for count in tries.values()),
             "accepted": len(acked),
             "recovered": sum(place in self.stored and place not in acked for place in self.first),
             "messages": len(self.history.messages),
