@@ -189,7 +189,7 @@ class Intake:
 
         try:
             self._store.accept(self._entry(source, item, now, runs), done)
-        except Unavailable:
+        except BaseException:  # nothing of it will be stored: no slot may stay taken
             self._cancel(hits, reserved)
             raise
 

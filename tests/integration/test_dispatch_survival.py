@@ -3,6 +3,8 @@
 import asyncio
 import random
 
+import pytest
+
 from actions.base import Answer
 from actions.errors import OutcomeUnknown, RetryLater
 from service.connections import BreakerPolicy, Limits
@@ -209,6 +211,16 @@ async def test_a_step_whose_connection_is_gone_is_dead_and_says_so(tmp_path) -> 
         assert "not configured" in dead[0]["reason"]
         await room.ended(1)
         assert len(connector.calls) == 2
+
+
+async def test_a_message_that_cannot_be_encoded_keeps_no_slot(tmp_path) -> None:
+    async with engine_room(tmp_path) as room:
+        await room.use({"r": rule()})
+        await room.send({"id": 1})
+        await room.ended(1)
+        with pytest.raises(UnicodeEncodeError):
+            await room.send({"id": 2}, subject="\ud800")
+        assert at_rest(room)
 
 
 async def test_after_any_mix_of_trouble_everything_is_at_rest(tmp_path) -> None:
