@@ -6,15 +6,27 @@ in `pointsman.yaml`, not here.
 
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def _words(value: object) -> object:
+    """Split `a, b`: how a list is written in a variable."""
+    return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+"""Several words; in a variable they are separated by commas."""
 
 
 class Settings(BaseSettings):
     """What one process needs to know before it reads its configuration."""
 
-    model_config = SettingsConfigDict(env_prefix="POINTSMAN_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="POINTSMAN_", env_ignore_empty=True, frozen=True, extra="ignore"
+    )
 
     config: Path = Field(default=Path("pointsman.yaml"), description="The configuration file.")
     data: Path = Field(
@@ -24,10 +36,10 @@ class Settings(BaseSettings):
     port: int = Field(default=8080, ge=0, le=65535, description="Port that webhooks come to.")
     admin_host: str = Field(default="127.0.0.1", description="Address of the admin API.")
     admin_port: int = Field(default=8081, ge=0, le=65535, description="Port of the admin API.")
-    trusted_proxies: tuple[str, ...] = Field(
+    trusted_proxies: Words = Field(
         default=(), description="CIDRs of proxies whose X-Forwarded-* and Forwarded headers are believed."
     )
-    admin_hosts: tuple[str, ...] = Field(
+    admin_hosts: Words = Field(
         default=("127.0.0.1", "localhost", "[::1]"),
         description="Values of the Host header that the admin API answers to, without the port.",
     )
@@ -44,8 +56,12 @@ class Settings(BaseSettings):
     retention_days: float = Field(default=30, gt=0, description="Days that ended deliveries are kept.")
     identity_days: float = Field(default=14, gt=0, description="Days that a message's identity is known.")
     grace: float = Field(default=20.0, ge=0, description="Seconds that a stop waits for calls in flight.")
-    log_level: str = Field(default="info", description="debug, info, warning or error.")
-    log_format: str = Field(default="auto", description="text, json, or auto (text on a terminal).")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="debug, info, warning or error."
+    )
+    log_format: Literal["text", "json", "auto"] = Field(
+        default="auto", description="text, json, or auto (text on a terminal)."
+    )
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -3,16 +3,18 @@
 Exit codes: 0 fine, 1 findings or a refusal, 2 usage, 3 nothing reachable (`DESIGN.md` §12).
 """
 
+import inspect
+import os
 import sys
-from collections.abc import Sequence
-from typing import Final, cast
+from collections.abc import Callable, Sequence
+from typing import Any, Final, cast
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
 from service import __version__
 from service.cli import calling, files, looking, serving, signing, tokens
 from service.cli.client import Unreachable
-from service.cli.output import Format, emit_problems, err, printable
+from service.cli.output import Format, emit_problems, say
 from service.errors import Invalid, ServiceError, Unavailable
 
 FINE: Final = 0
@@ -21,50 +23,93 @@ USAGE: Final = 2
 UNREACHABLE: Final = 3
 INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
 
-app = App(
-    name="pointsman",
-    help="Turns events from outside into messages, matches them with rules, calls described APIs.",
-    version=__version__,
-    help_format="plaintext",
-    result_action="return_value",
-)
-for verb in (
-    serving.serve,
+STYLES: Final = ("json", "jsonl", "yaml")
+_EXAMPLE: Final = "\nExample: "
+
+Group = tuple[str, str, dict[str, Callable[..., Any]]]
+"""A noun, what it is, and what can be done with it; the first is done when nothing is said."""
+
+VERBS: Final[tuple[Callable[..., Any], ...]] = (
     serving.demo,
     files.init,
     files.check,
-    files.schema,
-    files.match,
+    serving.serve,
     looking.explain,
     calling.call,
-):
-    app.command(verb)
-for group in (
-    looking.messages_app,
-    looking.rejects_app,
-    looking.deliveries_app,
-    calling.connectors_app,
-    calling.connections_app,
-    signing.signature_app,
-    tokens.tokens_app,
-):
-    app.command(group)
+    files.match,
+    files.schema,
+)
+
+NOUNS: Final[tuple[Group, ...]] = (
+    ("messages", "Messages that were accepted.", looking.MESSAGES),
+    ("deliveries", "Deliveries, one for each rule that matched a message.", looking.DELIVERIES),
+    ("rejects", "What came in and could not become a message.", looking.REJECTS),
+    ("connections", "Connections of the running instance.", calling.CONNECTIONS),
+    ("connectors", "API descriptions and their operations.", calling.CONNECTORS),
+    ("signature", "Sign and verify webhooks as providers do, offline.", signing.SIGNATURE),
+    ("tokens", "Tokens of the admin API.", tokens.TOKENS),
+)
+
+
+def make_app() -> App:
+    """Return the command with all its verbs."""
+    app = App(
+        name="pointsman",
+        help="Turns events from outside into messages, matches them with rules, calls described APIs.",
+        help_epilogue="Start with: pointsman demo\nHelp for a command: pointsman COMMAND --help",
+        version=__version__,
+        help_format="plaintext",
+        result_action="return_value",
+        suppress_keyboard_interrupt=False,
+        default_parameter=Parameter(negative=()),
+    )
+    for rank, verb in enumerate(VERBS):
+        _add(app, verb.__name__, verb, rank)
+    for rank, (noun, meaning, commands) in enumerate(NOUNS, start=len(VERBS)):
+        first, *_ = commands.values()
+        words = ", ".join(commands)
+        _, example = _split(first)
+        shown = f"{meaning[:-1]}: {words}."
+        group = App(name=noun, help=shown, help_epilogue=example, sort_key=rank)
+        if first.__name__.startswith("list_"):
+            group.default(first)
+        for place, (name, command) in enumerate(commands.items()):
+            _add(group, name, command, place)
+        app.command(group)
+    return app
+
+
+def _add(app: App, name: str, command: Callable[..., Any], rank: int) -> None:
+    text, example = _split(command)
+    app.command(command, name=name, help=text, help_epilogue=example, sort_key=rank)
+
+
+def _split(command: Callable[..., Any]) -> tuple[str, str]:
+    """Return what a command's docstring says, and its example apart: an example must not be reflowed."""
+    text, _, example = inspect.cleandoc(command.__doc__ or "").partition(_EXAMPLE)
+    return text.strip(), f"Example:\n  {example}"
 
 
 def run(words: Sequence[str]) -> int:
     """Run one command and return its exit code. Never shows a traceback for what a person did."""
     try:
-        result = app(words, exit_on_error=False, print_error=False)
+        result = make_app()(words, exit_on_error=False, print_error=False)
+        sys.stdout.flush()
     except CycloptsError as error:
-        _say(f"{error}\nsee pointsman --help")
+        chain = " ".join(("pointsman", *(error.command_chain or ())))
+        say(f"pointsman: {error}\nsee {chain} --help")
         return USAGE
     except ServiceError as error:
         return _failed(error, words)
     except BrokenPipeError:
-        sys.stderr.close()
+        _forget_output()
         return FINE
     except KeyboardInterrupt:
         return INTERRUPTED
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename is not None else ""
+        say(f"pointsman: {place}{error.strerror or error}")
+        return FINDINGS
     return result if isinstance(result, int) else FINE
 
 
@@ -72,19 +117,22 @@ def _failed(error: ServiceError, words: Sequence[str]) -> int:
     """Say what failed and return the exit code for it."""
     if isinstance(error, Invalid):
         emit_problems(error.problems, _style(words))
-        return FINDINGS
-    _say(str(error))
+        return USAGE if all(one.code == "usage" for one in error.problems) else FINDINGS
+    say(f"pointsman: {error}")
     return UNREACHABLE if isinstance(error, Unreachable | Unavailable) else FINDINGS
 
 
-def _say(text: str) -> None:
-    err().print(f"pointsman: {printable(text)}", markup=False)
+def _forget_output() -> None:
+    """Let nobody try to write what is left: who read our output has gone."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _style(words: Sequence[str]) -> Format:
     """Return the style that was asked for, also when the command failed."""
     for word, following in zip(words, (*words[1:], ""), strict=True):
         said = following if word in ("-o", "--output") else word.removeprefix("--output=").removeprefix("-o")
-        if word.startswith(("-o", "--output")) and said in ("json", "jsonl", "yaml"):
+        if word.startswith(("-o", "--output")) and said in STYLES:
             return cast("Format", said)
     return "table"

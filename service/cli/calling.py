@@ -2,66 +2,73 @@
 
 import asyncio
 import os
-import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
-from service.cli.output import emit
-from service.cli.place import Common, ask
-from service.connectors import make_connector
+from service.cli.arguments import given_bytes
+from service.cli.client import path_of
+from service.cli.output import Output, emit, line, say
+from service.cli.place import Common, ask, settings
 from service.errors import Invalid, NotFound, Problem, nearest
-from service.plan import Plan
-from service.usecases import connecting
-from service.usecases.checking import check_configuration
 
-connectors_app = App(name="connectors", help="API descriptions and their operations: list, operations, show.")
-connections_app = App(name="connections", help="Connections of the running instance: list, release.")
+if TYPE_CHECKING:
+    from service.plan import Plan
 
-Config = Annotated[Path, Parameter(name=["--config", "-c"], help="The configuration file.")]
-CONFIG = Path("pointsman.yaml")
+Config = Annotated[
+    Path | None, Parameter(name=["--config", "-c"], help="The configuration file (POINTSMAN_CONFIG).")
+]
+
+OPERATION_COLUMNS: Final = ("id", "method", "path", "summary")
+CONNECTION_COLUMNS: Final = (
+    "name", "state", "in_flight", "waiting", "held", "calls", "server", "reason",
+)  # fmt: skip
 
 
 def call(
     operation: Annotated[str, Parameter(help="connection.operation, as a rule's `call` says it.")],
     *,
-    with_: Annotated[str, Parameter(name="--with", help="The inputs, as JSON text or @file.")] = "{}",
-    dry_run: Annotated[
-        bool, Parameter(help="Show the exact request, secrets masked, and send nothing.")
-    ] = False,
-    config: Config = CONFIG,
-    common: Common = Common(),  # noqa: B008 - frozen
+    with_: Annotated[str, Parameter(name="--with", help="The inputs, as JSON text, @file or -.")] = "{}",
+    dry_run: Annotated[bool, Parameter(help="Show the exact request, secrets masked; send nothing.")] = False,
+    config: Config = None,
+    output: Output = "table",
 ) -> int:
     """Perform one operation of a connection by hand. Needs the configuration, no running instance.
 
-    Exit code 0: it went well, or was only shown; 1: it did not.
+    Nothing is stored and nothing is tried again. Exit code 0: it went well, or was only shown; 1: it did not.
 
-    Example: pointsman call shop.reserveStock --with '{"orderId": "A1", "body": {"quantity": 1}}' --dry-run
+    Example: pointsman call shop.getHealth --dry-run
     """
-    connection, dot, name = operation.partition(".")
-    if not dot:
-        raise Invalid(
-            [Problem(message="an operation is named connection.operation", code="usage", found=operation)]
-        )
-    arguments = _arguments(with_)
-    answer = asyncio.run(_call(config, connection, name, arguments, dry_run=dry_run))
-    emit(answer, common.output)
+    connection, name = _two(operation, "connection.operation")
+    answer = asyncio.run(_call(_path(config), connection, name, _arguments(with_), dry_run=dry_run))
+    if output == "table":
+        _show_call(answer)
+    else:
+        emit(answer, output)
     return 0 if dry_run or answer.get("outcome") == "ok" else 1
+
+
+def _path(config: Path | None) -> Path:
+    return settings(config=config).config
+
+
+def _two(text: str, form: str) -> tuple[str, str]:
+    """Split `first.second`. Raise Invalid when it is not of that form."""
+    first, dot, second = text.partition(".")
+    if not (dot and first and second):
+        raise Invalid([Problem(message=f"an operation is named {form}", code="usage", found=text[:80])])
+    return first, second
 
 
 def _arguments(text: str) -> dict[str, Any]:
     """Read the inputs. Raise Invalid with the place of the fault."""
-    if text.startswith("@"):
-        try:
-            text = Path(text[1:]).read_text("utf-8") if text != "@-" else sys.stdin.read()
-        except (OSError, UnicodeDecodeError) as error:
-            raise Invalid([Problem(message=f"cannot read {text[1:]}: {error}", code="no-file")]) from error
     try:
-        arguments = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
+        arguments = msgspec.json.decode(given_bytes(text))
+    except (msgspec.DecodeError, RecursionError) as error:
         raise Invalid([Problem(message=f"--with is no JSON: {error}", code="bad-arguments")]) from error
     if not isinstance(arguments, dict):
         raise Invalid(
@@ -73,6 +80,10 @@ def _arguments(text: str) -> dict[str, Any]:
 async def _call(
     config: Path, connection: str, name: str, arguments: dict[str, Any], *, dry_run: bool
 ) -> dict[str, Any]:
+    from service.connectors import make_connector
+    from service.usecases import connecting
+    from service.usecases.checking import check_configuration
+
     candidate = await check_configuration(config, resolve=not dry_run, env=os.environ)
     plan = candidate.wanted()
     planned = plan.connections.get(connection)
@@ -91,65 +102,101 @@ async def _call(
         await connector.close()
 
 
-async def _plan(config: Path, *, resolve: bool) -> Plan:
-    return (await check_configuration(config, resolve=resolve, env=os.environ)).wanted()
+def _show_call(shown: Mapping[str, Any]) -> None:
+    """Print the request, and the answer where there is one, as they went over the wire."""
+    request, answer = shown["request"], shown.get("answer")
+    line(f"{request['method']} {request['url']}", style="bold")
+    _head_and_body(request["headers"], request.get("body") or "")
+    if "outcome" not in shown:
+        return
+    line()
+    if answer is None:
+        line(f"{shown['outcome']}: {shown['detail']}", style="bold")
+        return
+    line(f"{answer['status']} in {answer['took_ms']} ms: {shown['outcome']}", style="bold")
+    _head_and_body(answer["headers"], answer["body"])
+    if answer["cut"]:
+        say("the answer was longer; the connection's limits.max_answer cut it")
 
 
-@connectors_app.default
-@connectors_app.command(name="list")
-def list_connectors(*, config: Config = CONFIG, common: Common = Common()) -> None:  # noqa: B008 - frozen
+def _head_and_body(headers: Mapping[str, str], body: str) -> None:
+    for name, value in headers.items():
+        line(f"{name}: {value}")
+    if body:
+        line(f"\n{body}")
+
+
+def list_connectors(*, config: Config = None, output: Output = "table") -> None:
     """List the connectors of a configuration.
 
     Example: pointsman connectors
     """
-    emit(connecting.list_connectors(asyncio.run(_plan(config, resolve=False))), common.output)
+    from service.usecases import connecting
+
+    emit(connecting.list_connectors(_plan(config)), output)
 
 
-@connectors_app.command
-def operations(
-    connector: str,
+def list_operations(
+    connector: Annotated[str, Parameter(help="The connector's name, or a connection's.")],
     *,
-    config: Config = CONFIG,
-    common: Common = Common(),  # noqa: B008 - frozen
+    config: Config = None,
+    output: Output = "table",
 ) -> None:
     """List the operations of a connector.
 
     Example: pointsman connectors operations shop
     """
-    spec = connecting.connector_spec(asyncio.run(_plan(config, resolve=False)), connector)
-    emit(connecting.list_operations(spec), common.output)
+    from service.usecases import connecting
+
+    page = connecting.list_operations(connecting.connector_spec(_plan(config), connector))
+    broken = any(item["problem"] for item in page["items"])
+    emit(page, output, (*OPERATION_COLUMNS, "problem") if broken else OPERATION_COLUMNS)
 
 
-@connectors_app.command(name="show")
 def show_operation(
     operation: Annotated[str, Parameter(help="connector.operation")],
     *,
-    config: Config = CONFIG,
-    common: Common = Common(),  # noqa: B008 - frozen
+    config: Config = None,
+    output: Output = "table",
 ) -> None:
-    """Show an operation with its input and output schemas.
+    """Show an operation with the schemas of what goes in and what comes back.
 
     Example: pointsman connectors show shop.reserveStock -o yaml
     """
-    connector, _, name = operation.partition(".")
-    spec = connecting.connector_spec(asyncio.run(_plan(config, resolve=False)), connector)
-    emit(connecting.show_operation(spec, name), common.output)
+    from service.usecases import connecting
+
+    connector, name = _two(operation, "connector.operation")
+    emit(connecting.show_operation(connecting.connector_spec(_plan(config), connector), name), output)
 
 
-@connections_app.default
-@connections_app.command(name="list")
-def list_connections(*, common: Common = Common()) -> None:  # noqa: B008 - frozen
+def _plan(config: Path | None) -> "Plan":
+    from service.usecases.checking import check_configuration
+
+    return asyncio.run(check_configuration(_path(config), resolve=False, env=os.environ)).wanted()
+
+
+def list_connections(*, common: Common = Common()) -> None:
     """List connections with their state, what is in flight, and what waits.
 
     Example: pointsman connections
     """
-    emit(ask(common, lambda client: client.get("/connections")), common.output)
+    emit(ask(common, lambda client: client.get("/connections")), common.output, CONNECTION_COLUMNS)
 
 
-@connections_app.command
-def release(connection: str, *, common: Common = Common()) -> None:  # noqa: B008 - frozen
+def release_connection(
+    connection: Annotated[str, Parameter(help="The connection's name.")], *, common: Common = Common()
+) -> None:
     """Let a connection through again that was held because its credentials were not taken.
 
     Example: pointsman connections release shop
     """
-    emit(ask(common, lambda client: client.post(f"/connections/{connection}/release")), common.output)
+    path = path_of("connections", connection, "release")
+    emit(ask(common, lambda client: client.post(path)), common.output)
+
+
+CONNECTORS: Final[dict[str, Callable[..., Any]]] = {
+    "list": list_connectors,
+    "operations": list_operations,
+    "show": show_operation,
+}
+CONNECTIONS: Final[dict[str, Callable[..., Any]]] = {"list": list_connections, "release": release_connection}

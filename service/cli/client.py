@@ -1,6 +1,7 @@
 """Talks to a running instance over its admin API; says clearly when there is none."""
 
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -10,6 +11,11 @@ from service.errors import Conflict, Invalid, NotFound, Problem, ServiceError, U
 
 class Unreachable(ServiceError):
     """No instance answers there."""
+
+
+def path_of(*parts: str) -> str:
+    """Return a resource's path from its parts; whatever stands in one cannot lead elsewhere."""
+    return "".join("/" + quote(part, safe="", errors="surrogatepass") for part in parts)
 
 
 class Client:
@@ -44,31 +50,41 @@ class Client:
     def _answer(self, method: str, path: str, **more: Any) -> Any:
         try:
             response = self._http.request(method, path, **more)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Unreachable(
                 f"no instance answers at {self._server} ({error or type(error).__name__})"
             ) from error
+        try:
+            document = msgspec.json.decode(response.content)
+        except (msgspec.DecodeError, RecursionError):
+            document = None
+        if not isinstance(document, dict) or response.is_redirect:
+            raise Unreachable(
+                f"what answers at {self._server} is no Pointsman (status {response.status_code})"
+            )
         if response.is_success:
-            return msgspec.json.decode(response.content)
-        raise _error(response)
+            return document
+        raise _error(response, document)
 
 
-def _error(response: httpx.Response) -> ServiceError:
+def _error(response: httpx.Response, document: dict[str, Any]) -> ServiceError:
     """Return the error that a problem document stands for."""
-    try:
-        document = msgspec.json.decode(response.content)
-    except msgspec.DecodeError:
-        return Unreachable(f"something that is no Pointsman answered {response.status_code}")
-    detail = (
-        document.get("detail") or document.get("title") or f"the instance answered {response.status_code}"
-    )
+    status = response.status_code
+    detail = document.get("detail") or document.get("title") or f"the instance answered {status}"
     errors = document.get("errors")
     if errors:
-        return Invalid([msgspec.convert({"code": "invalid", **one}, Problem) for one in errors])
-    if response.status_code == 404:
-        return NotFound(detail)
-    if response.status_code == 409:
-        return Conflict(detail)
-    if response.status_code == 401:
+        return Invalid([_problem(one) for one in errors])
+    if status == 401:
         return Unreachable("the token is not taken; give --token or POINTSMAN_TOKEN, or the right --data")
-    return Unavailable(detail) if response.status_code == 503 else Conflict(detail)
+    if status == 404:
+        return NotFound(detail)
+    return Unavailable(detail) if status == 503 else Conflict(detail)
+
+
+def _problem(one: dict[str, Any]) -> Problem:
+    """Return a problem as the instance told it; a parameter of the query is an option here."""
+    problem = msgspec.convert({"code": "invalid", **one}, Problem)
+    if not problem.pointer.startswith("/query/"):
+        return problem
+    option = "--" + problem.pointer.removeprefix("/query/").replace("_", "-")
+    return msgspec.structs.replace(problem, pointer="", message=f"{option}: {problem.message}")

@@ -1,26 +1,39 @@
-"""Prints what commands answer: tables for people, JSON, JSON lines or YAML for machines."""
+"""Prints what commands answer: tables for people, JSON, JSON lines or YAML for machines.
+
+Text from outside never reaches a terminal raw: control characters and other unprintable ones are escaped in
+every style (threat S44). Answers go to standard output, everything else to standard error.
+"""
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 import yaml
+from cyclopts import Parameter
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from service.errors import Problem
 
 Format = Literal["table", "json", "jsonl", "yaml"]
+Output = Annotated[
+    Format, Parameter(name=["--output", "-o"], help="How to print: table, json, jsonl or yaml.")
+]
 
-WIDE: Final = 60
-"""Longest cell of a table; `-o json` shows the rest."""
+CLIPPED: Final = frozenset(
+    {"detail", "error", "last_error", "path", "reason", "server", "spec", "summary", "title", "type"}
+)
+"""Columns that are cut where a line would not fit; names, ids and states never are."""
+
+NARROWEST: Final = 12
+"""Cells that a cut column keeps."""
 
 
 def out() -> Console:
     """Return the console for answers: no colour when it is no terminal, never cut there."""
-    return Console(file=sys.stdout, soft_wrap=not sys.stdout.isatty(), highlight=False)
+    return Console(file=sys.stdout, soft_wrap=True, highlight=False)
 
 
 def err() -> Console:
@@ -31,91 +44,164 @@ def err() -> Console:
 def emit(value: Any, style: Format, columns: Sequence[str] = ()) -> None:
     """Print an answer. A page (`items`, `next`) is a table of its items, anything else a list of fields."""
     if style == "json":
-        _write(msgspec.json.format(_json(value), indent=2).decode())
+        _write(json_text(value, indent=2))
     elif style == "yaml":
-        sys.stdout.write(
-            yaml.safe_dump(msgspec.json.decode(_json(value)), allow_unicode=True, sort_keys=False)
-        )
+        _write(yaml_text(value), end="")
     elif style == "jsonl":
-        for item in value["items"] if _is_page(value) else [value]:
-            _write(_json(item).decode())
-    elif _is_page(value):
-        _table(value, columns)
+        for item in value["items"] if is_page(value) else [value]:
+            _write(json_text(item))
+    elif is_page(value):
+        _page(value, columns)
     else:
-        _fields(value)
+        fields(value)
 
 
 def emit_problems(problems: Iterable[Problem], style: Format) -> None:
-    """Print problems: to standard output for machines, one line each for people."""
-    listed = [
-        {name: part for name, part in msgspec.structs.asdict(one).items() if part not in ("", None, 0)}
-        for one in problems
-    ]
-    if style == "table":
-        console = err()
-        for one in problems:
-            colour = "red" if one.severity == "error" else "yellow"
-            console.print(Text.assemble((f"{one.severity}: ", colour), printable(str(one))))
-    else:
+    """Print problems: to standard output for machines, one line each on standard error for people."""
+    if style != "table":
+        listed = [
+            {name: part for name, part in msgspec.structs.asdict(one).items() if part not in ("", None, 0)}
+            for one in problems
+        ]
         emit({"items": listed, "next": ""} if style == "jsonl" else {"problems": listed}, style)
+        return
+    console = err()
+    for one in problems:
+        colour = "red" if one.severity == "error" else "yellow"
+        console.print(Text.assemble((f"{one.severity}: ", colour), printable(str(one))))
+
+
+def say(text: str) -> None:
+    """Print one line for people to standard error."""
+    err().print(Text(printable(text)))
+
+
+def line(text: str = "", style: str = "") -> None:
+    """Print one line of an answer for people."""
+    out().print(Text(printable(text), style=style))
 
 
 def printable(text: str) -> str:
-    """Escape control characters: text from outside must not move the cursor (threat S44)."""
+    """Escape what is not printable: text from outside must not move the cursor."""
     return "".join(sign if sign.isprintable() or sign == "\n" else repr(sign)[1:-1] for sign in text)
 
 
-def _write(text: str) -> None:
-    sys.stdout.write(text + "\n")
+def json_text(value: Any, indent: int = 0) -> str:
+    """Return JSON in which unprintable characters are escaped; it means the same to every reader."""
+    encoded = msgspec.json.encode(value)
+    return _escaped((msgspec.json.format(encoded, indent=indent) if indent else encoded).decode())
 
 
-def _json(value: Any) -> bytes:
-    return msgspec.json.encode(value)
+def yaml_text(value: Any) -> str:
+    """Return YAML in which unprintable characters are escaped."""
+    plain = msgspec.json.decode(msgspec.json.encode(value))
+    dumped = yaml.dump(plain, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=100)
+    return _escaped(str(dumped))
 
 
-def _is_page(value: Any) -> bool:
+class _Dumper(yaml.SafeDumper):
+    """Quotes every text that holds something unprintable, so that it can be escaped."""
+
+
+def _quoted(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = None if all(sign.isprintable() or sign == "\n" for sign in text) else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _quoted)
+
+
+def _escaped(text: str) -> str:
+    """Write unprintable characters as JSON and double-quoted YAML write them."""
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() or sign == "\n" else _escape(sign) for sign in text)
+
+
+def _escape(sign: str) -> str:
+    units = sign.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+
+
+def _write(text: str, end: str = "\n") -> None:
+    sys.stdout.write(text + end)
+
+
+def is_page(value: Any) -> bool:
+    """Return whether an answer is a page of items."""
     return isinstance(value, Mapping) and set(value) == {"items", "next"}
 
 
-def _table(page: Mapping[str, Any], columns: Sequence[str]) -> None:
+def _page(page: Mapping[str, Any], columns: Sequence[str]) -> None:
     items = page["items"]
     if not items:
-        err().print("nothing to show")
+        say("nothing to show")
         return
-    names = list(columns) or list(items[0])
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in names:
-        table.add_column(name.replace("_", " ").upper(), overflow="fold")
-    for item in items:
-        table.add_row(*(Text(_cell(item.get(name))) for name in names))
-    out().print(table)
+    rows(items, columns)
     if page["next"]:
-        err().print(f"more: --cursor {page['next']}")
+        say(f"there are more: --cursor {page['next']}")
+
+
+def rows(items: Sequence[Mapping[str, Any]], columns: Sequence[str] = (), indent: str = "") -> None:
+    """Print items as aligned columns. On a terminal, long columns are cut so that each fits one line."""
+    names = list(columns) or list(items[0])
+    titles = [name.replace("_", " ").upper() for name in names]
+    cells = [[_cell(item.get(name)) for name in names] for item in items]
+    widths = [max(map(cell_len, column)) for column in zip(titles, *cells, strict=True)]
+    if sys.stdout.isatty():
+        _narrow(names, widths, out().width - len(indent))
+    out().print(Text(indent + _aligned(titles, widths), style="bold"))
+    for row in cells:
+        out().print(Text(indent + _aligned(row, widths)))
+
+
+def _narrow(names: Sequence[str], widths: list[int], room: int) -> None:
+    """Take from the widest columns that may be cut until everything fits, or none is left to take from."""
+    while (over := sum(widths) + 2 * (len(widths) - 1) - room) > 0:
+        wide = [at for at, name in enumerate(names) if name in CLIPPED and widths[at] > NARROWEST]
+        if not wide:
+            return
+        widest = max(wide, key=widths.__getitem__)
+        widths[widest] = max(NARROWEST, widths[widest] - over)
+
+
+def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(map(_fitted, cells, widths)).rstrip()
+
+
+def _fitted(text: str, width: int) -> str:
+    """Return a cell that is `width` cells wide, cut with a mark where it was longer."""
+    return set_cell_size(text, width) if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
 
 
 def _cell(value: Any) -> str:
-    if value is None or value == "":
+    if value is None or value in ("", [], {}):
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
-        text = " ".join(f"{name}:{part}" for name, part in value.items()) or "-"
+        text = " ".join(f"{name}:{part}" for name, part in value.items())
     elif isinstance(value, list):
-        text = ", ".join(str(part) for part in value) or "-"
+        text = ", ".join(str(part) for part in value)
     else:
         text = str(value)
-    text = printable(text.replace("\n", " "))
-    return text if len(text) <= WIDE else text[: WIDE - 1] + "…"
+    return printable(text.replace("\n", " "))
 
 
-def _fields(value: Mapping[str, Any]) -> None:
-    console = out()
-    width = max((len(name) for name in value), default=0) + 1
+def fields(value: Mapping[str, Any]) -> None:
+    """Print the fields of one thing, one line each; what has parts of its own stands indented below."""
+    width = max((len(name) for name in value), default=0) + 2
     for name, part in value.items():
-        title = Text(f"{name.replace('_', ' ')}:".ljust(width + 1), style="bold")
-        if isinstance(part, Mapping | list) and part:
-            console.print(title)
-            text = msgspec.json.format(_json(part), indent=2).decode()
-            console.print(Text(printable("\n".join("  " + line for line in text.splitlines()))))
+        title = f"{name.replace('_', ' ')}:"
+        if isinstance(part, list) and part and all(_is_flat(item) for item in part):
+            out().print(Text(title, style="bold"))
+            rows(part, indent="  ")
+        elif isinstance(part, Mapping | list) and part:
+            out().print(Text(title, style="bold"))
+            line("\n".join("  " + one for one in json_text(part, indent=2).splitlines()))
         else:
-            console.print(title + Text(printable(str(part)) if part not in (None, "", {}, []) else "-"))
+            out().print(Text.assemble((title.ljust(width), "bold"), _cell(part)))
+
+
+def _is_flat(item: Any) -> bool:
+    return isinstance(item, Mapping) and not any(isinstance(part, Mapping | list) for part in item.values())

@@ -2,20 +2,27 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter
+from pydantic import ValidationError
 
-from service.app import open_desk
 from service.cli.client import Client, Unreachable
-from service.cli.output import Format
-from service.errors import Unavailable
+from service.cli.output import Output
+from service.errors import Invalid, Problem, Unavailable, nearest
 from service.settings import Settings
-from service.usecases.desk import Desk
-from service.usecases.tokens import read_token
+
+if TYPE_CHECKING:
+    from service.usecases.desk import Desk
+
+PORT_FILE: Final = "admin.port"
+"""Where a running instance writes down the port of its admin API, in the data directory."""
+
+_OTHER_VARIABLES: Final = ("POINTSMAN_SERVER", "POINTSMAN_TOKEN", "POINTSMAN_CRASH", "POINTSMAN_CRASH_LOG")
+"""Variables that are no settings of the process."""
 
 
 @Parameter(name="*")
@@ -23,9 +30,7 @@ from service.usecases.tokens import read_token
 class Common:
     """What every command that looks at an instance takes."""
 
-    output: Annotated[
-        Format, Parameter(name=["--output", "-o"], help="How to print: table, json, jsonl or yaml.")
-    ] = "table"
+    output: Output = "table"
     data: Annotated[Path | None, Parameter(help="The instance's data directory (POINTSMAN_DATA).")] = None
     server: Annotated[
         str | None, Parameter(help="The instance's admin URL; absent: this machine's (POINTSMAN_SERVER).")
@@ -36,40 +41,92 @@ class Common:
 
     def settings(self) -> Settings:
         """Return the settings with what was said on the command line."""
-        return Settings(data=self.data) if self.data is not None else Settings()
+        return settings(data=self.data)
 
     def address(self) -> str:
-        """Return the admin URL to talk to."""
+        """Return the admin URL to talk to. Raise Invalid when what was said is no URL."""
         said = self.server or os.environ.get("POINTSMAN_SERVER")
         if said:
+            if not said.startswith(("http://", "https://")):
+                raise Invalid(
+                    [
+                        Problem(
+                            message="--server is no URL",
+                            code="usage",
+                            found=said[:80],
+                            fix="write http://127.0.0.1:8081",
+                        )
+                    ]
+                )
             return said.rstrip("/")
-        settings = self.settings()
-        host = "127.0.0.1" if settings.admin_host in ("0.0.0.0", "::") else settings.admin_host  # noqa: S104
-        return f"http://{host}:{_port(settings)}"
+        made = self.settings()
+        host = "127.0.0.1" if made.admin_host in ("0.0.0.0", "::") else made.admin_host  # noqa: S104 - compared
+        return f"http://{f'[{host}]' if ':' in host else host}:{_port(made)}"
 
     def client(self) -> Client:
         """Return a client for the running instance. Raise Unreachable when no token is to be had."""
-        token = self.token or os.environ.get("POINTSMAN_TOKEN") or read_token(self.settings().data)
+        from service.usecases.tokens import read_token
+
+        data = self.settings().data
+        token = self.token or os.environ.get("POINTSMAN_TOKEN") or read_token(data)
         if token is None:
             raise Unreachable(
-                f"no instance has run in {self.settings().data}: start one with `pointsman serve`, "
-                "or say --data or --server and --token"
+                f"no instance has run in {data}; start one with `pointsman serve`, "
+                "or name its directory with --data, or its --server and a --token"
             )
         return Client(self.address(), token)
 
 
-def _port(settings: Settings) -> int:
+def settings(**said: Any) -> Settings:
+    """Return the settings: what was said on the command line, else the environment, else the defaults.
+
+    Raise Invalid with every setting that cannot be.
+    """
+    given = {name: value for name, value in said.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        problems = []
+        for one in error.errors():
+            name = str(one["loc"][0])
+            where = f"--{name.replace('_', '-')}" if name in given else f"POINTSMAN_{name.upper()}"
+            problems.append(
+                Problem(
+                    message=f"{where}: {one['msg'].removeprefix('Value error, ')}",
+                    code="usage",
+                    found=str(one["input"])[:80],
+                )
+            )
+        raise Invalid(problems) from error
+
+
+def unknown_variables(environment: Mapping[str, str]) -> list[Problem]:
+    """Return a warning for every variable POINTSMAN_… that means nothing."""
+    known = [f"POINTSMAN_{name.upper()}" for name in Settings.model_fields] + list(_OTHER_VARIABLES)
+    unknown = [name for name in environment if name.startswith("POINTSMAN_") and name not in known]
+    return [
+        Problem(
+            message=f"the variable {name} means nothing",
+            code="unknown-variable",
+            severity="warning",
+            fix=f"did you mean {near}?" if (near := nearest(name, known)) else "",
+        )
+        for name in sorted(unknown)
+    ]
+
+
+def _port(made: Settings) -> int:
     """Return the admin port: what the running instance wrote down, or the setting."""
     try:
-        return int((settings.data / "admin.port").read_text("ascii"))
+        return int((made.data / PORT_FILE).read_text("ascii"))
     except (OSError, ValueError):
-        return settings.admin_port
+        return made.admin_port
 
 
 def ask(
     common: Common,
     online: Callable[[Client], Any],
-    offline: Callable[[Desk], Awaitable[Any]] | None = None,
+    offline: "Callable[[Desk], Awaitable[Any]] | None" = None,
 ) -> Any:
     """Return the answer of the running instance, or of its store when it is stopped."""
     try:
@@ -79,15 +136,20 @@ def ask(
         finally:
             client.close()
     except Unreachable as unreachable:
-        settings = common.settings()
-        if offline is None or common.server or not (settings.data / "pointsman.db").exists():
+        made = common.settings()
+        remote = common.server or os.environ.get("POINTSMAN_SERVER")
+        if remote or not (made.data / "pointsman.db").exists():
             raise
+        if offline is None:
+            raise Unreachable(f"{unreachable}; this needs a running one: pointsman serve") from unreachable
         try:
-            return asyncio.run(_at_store(settings, offline))
+            return asyncio.run(_at_store(made, offline))
         except Unavailable as error:
             raise Unreachable(f"{unreachable}; and {error}") from error
 
 
-async def _at_store(settings: Settings, offline: Callable[[Desk], Awaitable[Any]]) -> Any:
-    async with open_desk(settings) as desk:
+async def _at_store(made: Settings, offline: "Callable[[Desk], Awaitable[Any]]") -> Any:
+    from service.app import open_desk
+
+    async with open_desk(made) as desk:
         return await offline(desk)

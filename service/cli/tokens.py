@@ -1,43 +1,78 @@
 """The verb around admin tokens."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
+from service.cli.client import path_of
 from service.cli.output import emit
 from service.cli.place import Common, ask
 
-tokens_app = App(name="tokens", help="Tokens of the admin API: list, make, revoke.")
+if TYPE_CHECKING:
+    from service.usecases.desk import Desk
+    from service.usecases.tokens import Tokens
+
+BY: Final = "command line"
 
 
-@tokens_app.default
-@tokens_app.command(name="list")
-def list_tokens(*, common: Common = Common()) -> None:  # noqa: B008 - frozen
+def list_tokens(*, common: Common = Common()) -> None:
     """List tokens by name and role, never the tokens themselves.
 
     Example: pointsman tokens
     """
-    emit(ask(common, lambda client: client.get("/tokens")), common.output)
+
+    async def offline(desk: "Desk") -> Any:
+        return (await _tokens(desk, common)).list_tokens()
+
+    emit(ask(common, lambda client: client.get("/tokens"), offline), common.output)
 
 
-@tokens_app.command
-def make(
-    name: str,
+def make_token(
+    name: Annotated[str, Parameter(help="What to call it: letters, digits, - and _.")],
     *,
-    role: Annotated[str, Parameter(help="reader, operator or admin")] = "reader",
-    common: Common = Common(),  # noqa: B008 - frozen
+    role: Annotated[str, Parameter(help="reader, operator or admin.")] = "reader",
+    common: Common = Common(),
 ) -> None:
     """Make a token and print it: this once and never again.
 
     Example: pointsman tokens make grafana --role reader
     """
-    emit(ask(common, lambda client: client.post("/tokens", {"name": name, "role": role})), common.output)
+
+    async def offline(desk: "Desk") -> Any:
+        return await (await _tokens(desk, common)).make(name, role, now=desk.now(), by=BY)
+
+    emit(
+        ask(common, lambda client: client.post("/tokens", {"name": name, "role": role}), offline),
+        common.output,
+    )
 
 
-@tokens_app.command
-def revoke(name: str, *, common: Common = Common()) -> None:  # noqa: B008 - frozen
+def revoke_token(
+    name: Annotated[str, Parameter(help="The token's name.")], *, common: Common = Common()
+) -> None:
     """Make a token worthless at once.
 
     Example: pointsman tokens revoke grafana
     """
-    emit(ask(common, lambda client: client.delete(f"/tokens/{name}")), common.output)
+
+    async def offline(desk: "Desk") -> Any:
+        return await (await _tokens(desk, common)).revoke(name)
+
+    emit(ask(common, lambda client: client.delete(path_of("tokens", name)), offline), common.output)
+
+
+async def _tokens(desk: "Desk", common: Common) -> "Tokens":
+    """Return the tokens of a stopped instance."""
+    from service.usecases.tokens import Tokens
+
+    tokens = Tokens(desk.store, common.settings().data)
+    await tokens.load(desk.now())
+    return tokens
+
+
+TOKENS: Final[dict[str, Callable[..., Any]]] = {
+    "list": list_tokens,
+    "make": make_token,
+    "revoke": revoke_token,
+}

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import shlex
 import shutil
 import signal
 import socket
@@ -12,147 +11,171 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
-import msgspec
+import httpx
 from rich.console import Console
 from rich.text import Text
 
 from service.app import Service
-from service.demo.scenario import NotShown, Scenario
-from service.demo.shop import Shop
-from service.demo.starter import write_starter
+from service.demo.advice import commands
+from service.demo.scenario import PATIENCE, NotShown, Scenario
+from service.demo.shop import Call, Shop
+from service.demo.starter import CONFIG, SHOP_SECRET, move_shop, shop_port, write_starter
 from service.errors import ServiceError
 from service.observe import set_up_logs
 from service.settings import Settings
-from triggers.presets import sign
+
+LOOPBACK: Final = "127.0.0.1"
 
 
-async def run_demo(*, once: bool, data: Path | None, port: int, admin_port: int, console: Console) -> int:
-    """Run the demo and return its exit code: 0 only if everything it promises really happened."""
+async def run_demo(
+    *,
+    once: bool,
+    folder: Path | None,
+    port: int,
+    admin_port: int,
+    console: Console,
+    patience: float = PATIENCE,
+) -> int:
+    """Run the demo and return its exit code: 0 only if everything it promises really happened.
+
+    It ends by itself with `once` or when nobody watches on a terminal. `patience` is how many seconds one
+    scene may take.
+    """
     set_up_logs(os.environ.get("POINTSMAN_LOG_LEVEL", "error"), "auto")
     started = time.perf_counter()
     stay = not once and sys.stdout.isatty()
-    with _folder(data, keep=stay) as folder:
+    with _folder(folder, keep=stay) as place:
+        demo = _Demo(place, console, started, patience)
         try:
-            return await _run(folder, stay, _free(port), _free(admin_port), console, started)
-        except ServiceError as error:
-            console.print(f"demo: {error}", markup=False, style="red")
-            return 1
+            return await demo.run(stay, _free(port, console), _free(admin_port, console))
+        except NotShown as missing:
+            demo.fail(f"this did not happen: {missing}")
+        except (ServiceError, httpx.HTTPError) as error:
+            demo.fail(str(error) or type(error).__name__)
+        return 1
 
 
-async def _run(folder: Path, stay: bool, port: int, admin_port: int, console: Console, started: float) -> int:
-    if not (folder / "pointsman.yaml").exists():
-        write_starter(folder)
-    shop = Shop((folder / "secrets/shop").read_text("ascii"))
-    await shop.start()
-    config = folder / "pointsman.yaml"
-    config.write_text(_with_port(config.read_text("utf-8"), shop.port), "utf-8")
-    settings = Settings(config=config, data=folder / "data", port=port, admin_port=admin_port)
-    service = Service(settings)
+async def run_shop(folder: Path, console: Console) -> int:
+    """Run the shop alone, where a project's configuration expects it, until Ctrl-C; print what reaches it."""
+    port = shop_port(folder)
+
+    def heard(call: Call) -> None:
+        again = " (known by its idempotency key: not done again)" if call.repeated else ""
+        console.print(Text(f"{call.method} {call.path} → {call.status or 'cut'}{again}  {call.body}"))
+
+    shop = Shop(_token(folder), heard=heard)
     try:
-        async with service.running():
-            url = f"http://127.0.0.1:{service.ingest.port}"
-            _introduce(console, service, shop, url, time.perf_counter() - started)
-            scenario = Scenario(folder, url, shop, service.desk, lambda *line: _say(console, *line))
-            try:
-                await scenario.play()
-            except NotShown as missing:
-                console.print(f"\ndemo: FAILED: this did not happen: {missing}", markup=False, style="red")
-                return 1
-            took = time.perf_counter() - started
-            if stay:
-                _what_next(console, folder, url, scenario)
-                await _until_interrupted(service)
-            console.print(f"\ndemo: everything above really happened, in {took:.1f} s", style="green")
-            return 0
+        await shop.start(port)
+    except OSError as error:
+        taken = f"the shop cannot listen on {LOOPBACK}:{port}: {os.strerror(error.errno or 0)}"
+        console.print(Text(f"{taken}; write another port in {folder / CONFIG}, connections.shop.server"))
+        return 1
+    console.print(f"the shop listens on {LOOPBACK}:{shop.port}; Ctrl-C ends it")
+    try:
+        await _interrupted()
     finally:
         await shop.stop()
+    return 0
 
 
-def _introduce(console: Console, service: Service, shop: Shop, url: str, took: float) -> None:
-    plan = service.plan
-    rules = len(plan.ruleset.rules) if plan is not None else 0
-    console.print(
-        f" ✓ store      {service.settings.data / 'pointsman.db'} (SQLite, every commit fsynced)", markup=False
-    )
-    console.print(
-        f" ✓ backend    demo shop on 127.0.0.1:{shop.port}, read from shop.openapi.yaml (OpenAPI 3.1)"
-    )
-    console.print(f" ✓ service    webhooks at {url}/hooks/…, admin API on 127.0.0.1:{service.admin.port}")
-    console.print(f" ✓ {rules} rules, 2 webhooks, 1 connector; started in {took:.1f} s\n")
+class _Demo:
+    """One run of the demo in a folder."""
+
+    def __init__(self, folder: Path, console: Console, started: float, patience: float) -> None:
+        self.folder = folder
+        self.console = console
+        self.started = started
+        self.patience = patience
+
+    async def run(self, stay: bool, port: int, admin_port: int) -> int:
+        fresh = not (self.folder / CONFIG).exists()
+        if fresh:
+            write_starter(self.folder)
+        wanted = 0 if fresh else shop_port(self.folder)
+        shop = Shop(_token(self.folder))
+        await shop.start(_free(wanted, self.console))
+        move_shop(self.folder, shop.port)
+        settings = Settings(
+            config=self.folder / CONFIG, data=self.folder / "data", port=port, admin_port=admin_port
+        )
+        service = Service(settings)
+        try:
+            async with service.running():
+                url = f"http://{LOOPBACK}:{service.ingest.port}"
+                self._introduce(service, shop, url)
+                scenario = Scenario(self.folder, url, shop, service.desk, self._say, patience=self.patience)
+                await scenario.play()
+                took = time.perf_counter() - self.started
+                self.console.print(
+                    f"\ndemo: everything above really happened, in {took:.1f} s", style="green"
+                )
+                if stay:
+                    self._what_next(scenario, url, service.admin.port)
+                    await _interrupted(service)
+                    self.console.print(Text(f"\nthe demo has ended; its files stay in {self.folder}"))
+                return 0
+        finally:
+            await shop.stop()
+
+    def fail(self, why: str) -> None:
+        self.console.print(Text(f"\ndemo: FAILED: {why}", style="red"))
+
+    def _introduce(self, service: Service, shop: Shop, url: str) -> None:
+        plan = service.plan
+        rules = len(plan.ruleset.rules) if plan is not None else 0
+        took = time.perf_counter() - self.started
+        for what, text in (
+            ("store", f"{service.settings.data / 'pointsman.db'} (SQLite, every commit fsynced)"),
+            ("backend", f"demo shop on {LOOPBACK}:{shop.port}, read from shop.openapi.yaml (OpenAPI 3.1)"),
+            ("service", f"webhooks at {url}/hooks/…, admin API on {LOOPBACK}:{service.admin.port}"),
+            ("rules", f"{rules} of {self.folder / CONFIG}, in force after {took:.1f} s"),
+        ):
+            self.console.print(Text.assemble((" ✓ ", "green"), f"{what:<9}", text))
+        self.console.print()
+
+    def _say(self, sent: str, status: str, *happened: str) -> None:
+        """Print one scene of the timeline."""
+        colour = "green" if status.startswith("2") else "yellow"
+        first, *more = happened
+        self.console.print(Text.assemble(" → ", f"{sent:<19}", (f"{status} ", colour), " ", first))
+        for line in more:
+            self.console.print(Text(" " * 28 + line))
+
+    def _what_next(self, scenario: Scenario, url: str, admin_port: int) -> None:
+        """Print commands that work when they are pasted."""
+        self.console.print("\nNow you:", style="bold")
+        for title, command in commands(self.folder, url, admin_port, scenario):
+            self.console.print(Text(f"  # {title}", style="dim"))
+            self.console.print(Text(f"  {command}"))
+        self.console.print("\nCtrl-C ends the demo.")
 
 
-def _say(console: Console, sent: str, status: str, happened: str) -> None:
-    colour = "green" if status.startswith("2") else "yellow"
-    console.print(Text.assemble(" → sent ", f"{sent:<18}", (f" {status} ", colour), " ", happened))
+def _token(folder: Path) -> str:
+    try:
+        return (folder / SHOP_SECRET).read_text("ascii").strip()
+    except OSError:
+        return ""
 
 
-def _what_next(console: Console, folder: Path, url: str, scenario: Scenario) -> None:
-    """Print commands that work when they are pasted."""
-    command = _command()
-    where = f"--data {shlex.quote(str(folder / 'data'))}"
-    config = f"--config {shlex.quote(str(folder / 'pointsman.yaml'))}"
-    inputs = shlex.quote('{"sku": "lamp-7", "body": {"order": "A-9", "quantity": 1}}')
-    lines = [
-        ("send a signed order (valid for 5 minutes)", _curl(folder, url)),
-        ("why did nothing happen?", f"{command} explain {scenario.unmatched} big-orders {where}"),
-        ("every attempt of the retried one", f"{command} deliveries show {scenario.retried} {where}"),
-        ("call an operation by hand", f"{command} call shop.reserveStock --with {inputs} --dry-run {config}"),
-        (
-            "change a rule, then",
-            f"{command} check {shlex.quote(str(folder / 'pointsman.yaml'))} && kill -HUP {os.getpid()}",
-        ),
-        ("make it yours", f"{command} init my-project"),
-    ]
-    console.print("\nNow you:", style="bold")
-    for title, line in lines:
-        console.print(f"  # {title}", markup=False, style="dim")
-        console.print(f"  {line}", markup=False, soft_wrap=True)
-    console.print("\nCtrl-C ends the demo.")
-
-
-def _curl(folder: Path, url: str) -> str:
-    order = {
-        "id": "A-2001",
-        "sku": "desk-3",
-        "quantity": 2,
-        "total": 250.0,
-        "currency": "EUR",
-        "customer": "You",
-    }
-    body = msgspec.json.encode({"type": "order.paid", "order": order})
-    name = f"evt_{os.urandom(8).hex()}"
-    secret = (folder / "secrets/orders").read_text("ascii")
-    headers = {
-        "content-type": "application/json",
-        **sign("standard-webhooks", secret, body, now=time.time(), id=name),
-    }
-    said = " ".join(f"-H {shlex.quote(f'{key}: {value}')}" for key, value in headers.items())
-    return f"curl -i {url}/hooks/orders {said} -d {shlex.quote(body.decode())}"
-
-
-def _command() -> str:
-    """Return how this program is called from here."""
-    if shutil.which("pointsman") is not None and Path(sys.argv[0]).name == "pointsman":
-        return "pointsman" if Path(shutil.which("pointsman") or "").samefile(sys.argv[0]) else sys.argv[0]
-    return sys.argv[0] if Path(sys.argv[0]).name == "pointsman" else f"{sys.executable} -m service"
-
-
-async def _until_interrupted(service: Service) -> None:
+async def _interrupted(service: Service | None = None) -> None:
+    """Wait for Ctrl-C or SIGTERM; meanwhile SIGHUP reads the configuration again."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
-    loop.add_signal_handler(signal.SIGHUP, service.reload_later)
+    if service is not None:
+        loop.add_signal_handler(signal.SIGHUP, service.reload_later)
     await stopped.wait()
 
 
 @contextlib.contextmanager
-def _folder(data: Path | None, *, keep: bool) -> Iterator[Path]:
+def _folder(named: Path | None, *, keep: bool) -> Iterator[Path]:
     """Give the demo a folder: the one named, or a new one that goes away unless somebody stays to look."""
-    if data is not None:
-        data.mkdir(parents=True, exist_ok=True)
-        yield data
+    if named is not None:
+        named.mkdir(parents=True, exist_ok=True)
+        yield named.resolve()
         return
     made = Path(tempfile.mkdtemp(prefix="pointsman-demo-"))
     try:
@@ -162,19 +185,13 @@ def _folder(data: Path | None, *, keep: bool) -> Iterator[Path]:
             shutil.rmtree(made)
 
 
-def _with_port(text: str, port: int) -> str:
-    """Return the demo's configuration with the shop's port in it."""
-    head, mark, tail = text.partition("    server: http://127.0.0.1:")
-    rest = tail.lstrip("0123456789")
-    return f"{head}{mark}{port}{rest}" if mark else text
-
-
-def _free(port: int) -> int:
-    """Return the port, or 0 (any) when somebody listens there already."""
+def _free(port: int, console: Console) -> int:
+    """Return the port, or 0 (any), saying so, when somebody listens there already."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((LOOPBACK, port))
         except OSError:
+            console.print(f" · port {port} is taken; taking a free one")
             return 0
     return port

@@ -15,7 +15,7 @@ import httpx
 import msgspec
 
 from service.demo.shop import Call, Shop
-from service.usecases import deliveries, explaining
+from service.usecases import deliveries, explaining, messages
 from service.usecases.desk import Desk
 from triggers.presets import sign
 
@@ -28,11 +28,19 @@ class NotShown(Exception):
 
 
 class Scenario:
-    """Sends webhooks and follows what becomes of them. `say` prints one line of the timeline."""
+    """Sends webhooks and follows what becomes of them. `say` prints one scene of the timeline."""
 
     def __init__(
-        self, folder: Path, url: str, shop: Shop, desk: Desk, say: Callable[[str, str, str], None]
+        self,
+        folder: Path,
+        url: str,
+        shop: Shop,
+        desk: Desk,
+        say: Callable[..., None],
+        *,
+        patience: float = PATIENCE,
     ) -> None:
+        self.patience = patience
         self.folder = folder
         self.url = url
         self.shop = shop
@@ -43,7 +51,7 @@ class Scenario:
 
     async def play(self) -> None:
         """Show everything, in order. Raise NotShown at the first thing that did not happen."""
-        async with httpx.AsyncClient(timeout=PATIENCE, trust_env=False) as client:
+        async with httpx.AsyncClient(timeout=self.patience, trust_env=False) as client:
             for scene in (self._push, self._repeat, self._retry, self._small_order, self._forgery):
                 await scene(client)
 
@@ -60,21 +68,23 @@ class Scenario:
         )
         self.push_id = str(uuid.uuid4())
         started = time.perf_counter()
-        message = await self._send_push(client)
+        message = self.pushed = await self._send_push(client)
         call = await self._call("createDeployment", lambda one: one.status == 201)
         took = (time.perf_counter() - started) * 1000
         _expect(call.body["repository"] == "demo/shop", "the deployment names the repository")
         self.say(
             "github.push",
             "202",
-            f"{message} stored → rule deploy-on-push → POST {call.path} {call.status}  {took:.0f} ms",
+            f"{message} stored → rule deploy-on-push",
+            f"POST {call.path}  {call.status}, {took:.0f} ms after the push",
         )
 
     async def _repeat(self, client: httpx.AsyncClient) -> None:
         message = await self._send_push(client)
         count = sum(call.operation == "createDeployment" for call in self.shop.calls)
         _expect(count == 1, "a repeated webhook calls nothing")
-        self.say("github.push again", "202", f"{message} known already: the same id and body change nothing")
+        _expect(message == self.pushed, "a repeated webhook gets the id of the first")
+        self.say("github.push again", "202", f"{message} is known: the same id and body change nothing")
 
     async def _send_push(self, client: httpx.AsyncClient) -> str:
         headers = {
@@ -104,8 +114,10 @@ class Scenario:
         self.say(
             "order.paid 120.5",
             "202",
-            f"{message} → rule big-orders → POST {again.path} 503 → after {waited:.1f} s, same key: 201 "
-            f"→ PUT {told.path} 200",
+            f"{message} stored → rule big-orders",
+            f"POST {again.path}  503, the shop was closed",
+            f"POST {again.path}  201, after {waited:.1f} s with the same key and body",
+            f"PUT {told.path}  200, with the answer of the step before",
         )
 
     async def _small_order(self, client: httpx.AsyncClient) -> None:
@@ -114,14 +126,16 @@ class Scenario:
         rule = explained["rules"][0]
         _expect(not rule["matched"], "a small order matches no rule")
         self.unmatched = message
-        self.say("order.paid 5", "202", f"{message} → no rule; big-orders: {rule['why']}")
+        self.say("order.paid 5", "202", f"{message} stored → no rule", f"big-orders: {rule['why']}")
 
     async def _forgery(self, client: httpx.AsyncClient) -> None:
         order = _order("A-1003", 9999)
         answer = await self._post_order(client, order, "whsec_" + "AAAA" * 8)
         _expect(answer.status_code == 401, f"a forged signature is refused (got {answer.status_code})")
         _expect(not any("A-1003" in str(call.body) for call in self.shop.calls), "a forgery calls nothing")
-        self.say("forged order", "401", f"{answer.json()['title']}; nothing stored, nothing called")
+        newest = await messages.list_messages(self.desk, limit=1)
+        _expect(newest["items"][0]["id"] == self.unmatched, "a forgery stores nothing")
+        self.say("forged order", "401", f"{answer.json()['title']}: nothing stored, nothing called")
 
     # -- pieces
 
@@ -139,12 +153,12 @@ class Scenario:
         return await client.post(f"{self.url}/hooks/orders", content=order, headers=headers)
 
     def _secret(self, name: str) -> str:
-        return (self.folder / "secrets" / name).read_text("ascii")
+        return (self.folder / "secrets" / name).read_text("ascii").strip()
 
     async def _call(self, operation: str, fits: Callable[[Call], bool]) -> Call:
-        call = await self.shop.wait_for(lambda one: one.operation == operation and fits(one), PATIENCE)
+        call = await self.shop.wait_for(lambda one: one.operation == operation and fits(one), self.patience)
         if call is None:
-            raise NotShown(f"the shop was not called for {operation} within {PATIENCE:.0f} s")
+            raise NotShown(f"the shop is called for {operation} within {self.patience:g} s")
         return call
 
     async def _delivery(self, message: str) -> str:
@@ -155,12 +169,12 @@ class Scenario:
             done = [row["id"] for row in page["items"] if row["state"] == "delivered"]
             return done[0] if done else None
 
-        return await _until(delivered, f"{message} is recorded as delivered")
+        return await _until(delivered, f"{message} is recorded as delivered", self.patience)
 
 
-async def _until(look: Callable[[], Awaitable[str | None]], what: str) -> str:
+async def _until(look: Callable[[], Awaitable[str | None]], what: str, patience: float) -> str:
     """Look again and again until there is something to see; the store tells nobody when it changes."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         found = await look()
         if found is not None:

@@ -55,9 +55,13 @@ class Call:
 
 @dataclass(slots=True)
 class Shop:
-    """The shop. `calls` are what reached it; `wait_for` waits until there is one that fits."""
+    """The shop. `calls` are what reached it; `wait_for` waits until there is one that fits.
+
+    `heard` is told of each call as it comes.
+    """
 
     token: str
+    heard: Callable[[Call], None] = lambda _call: None
     switches: Switches = field(default_factory=Switches)
     calls: deque[Call] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     port: int = 0
@@ -162,6 +166,7 @@ class Shop:
         )
         async with self._changed:
             self.calls.append(call)
+            self.heard(call)
             self._changed.notify_all()
         return status, answer, more
 
