@@ -5,7 +5,7 @@ No network, no store, no secret value: `check` and `serve` build the same way. A
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -17,13 +17,16 @@ from actions.specs.model import LOCATIONS, Operation, Spec
 from service.config.model import Configuration, ConnectionConfig, RuleConfig, StepConfig
 from service.errors import Invalid, Problem, nearest
 from service.retry import Policy
-from service.rules.cel import Budget, CELError, EvaluationError, Program, compile_expression
+from service.rules.cel import VARIABLES, Budget, CELError, EvaluationError, Program, compile_expression
 from service.rules.mapping import Template, TemplateErrors, compile_template, escape, problems_of
 from service.rules.model import Pin, Rule, Ruleset, Step, condition
 from service.rules.pattern import Pattern, parse_pattern
 
 TEST_BUDGET: Final = 200_000
 """Evaluation steps for one example of a rule."""
+
+SOURCE_VARIABLES: Final = ("event", "data", "meta")
+"""What the expressions of a source see: there are no steps yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +96,7 @@ class _Builder:
         self.problems: list[Problem] = []
 
     def build(self) -> Plan:
+        self._check_sources()
         specs = self._specs()
         connections = self._connections(specs)
         rules = []
@@ -114,7 +118,14 @@ class _Builder:
     def _problem(self, pointer: str, message: str, code: str, **more: Any) -> None:
         self.problems.append(Problem(message=message, code=code, pointer=pointer, **more))
 
-    # -- connectors and connections
+    # -- sources, connectors and connections
+
+    def _check_sources(self) -> None:
+        """Compile the expressions of every source; the source itself compiles them again when it opens."""
+        for name, config in self.configuration.sources.items():
+            for field in config.expressions:
+                pointer = f"/sources/{escape(name)}/{field}"
+                self._expression(pointer, getattr(config, field), ("string", "int"), SOURCE_VARIABLES)
 
     def _specs(self) -> dict[str, tuple[Spec, str]]:
         specs = {}
@@ -193,7 +204,7 @@ class _Builder:
         pointer = f"/rules/{escape(name)}"
         before = sum(problem.severity == "error" for problem in self.problems)
         pattern = self._pattern(f"{pointer}/match", config.match)
-        when = self._expression(f"{pointer}/when", config.when)
+        when = self._expression(f"{pointer}/when", config.when, ("bool",))
         key = self._expression(f"{pointer}/key", config.key)
         if config.mode != "parallel" and config.key is None and self.strict:
             self._problem(
@@ -209,7 +220,8 @@ class _Builder:
             made = self._step(f"{pointer}/do/{place}", step, connections)
             if made is not None:
                 steps.append(made)
-        self._check_step_references(pointer, steps)
+        if len(steps) == len(config.do):  # a step that is broken itself may well be the one that is meant
+            self._check_step_references(pointer, steps)
         if sum(problem.severity == "error" for problem in self.problems) > before or len(steps) < len(
             config.do
         ):
@@ -250,14 +262,25 @@ class _Builder:
             fix=problem.fix,
         )
 
-    def _expression(self, pointer: str, text: str | None) -> Program | None:
+    def _expression(
+        self,
+        pointer: str,
+        text: str | None,
+        kinds: Sequence[str] = (),
+        variables: Sequence[str] = VARIABLES,
+    ) -> Program | None:
+        """Compile an expression whose value must be of one of these kinds; none given: of any."""
         if text is None:
             return None
         try:
-            return compile_expression(text)
+            program = compile_expression(text, variables=variables)
         except CELError as error:
             self.problems.extend(problems_of(error, pointer))
             return None
+        if kinds and program.kind and program.kind not in kinds:
+            wanted = " or ".join(kinds)
+            self._problem(pointer, f"the value must be {wanted}, this is always {program.kind}", "expression")
+        return program
 
     def _step(
         self, pointer: str, config: StepConfig, connections: Mapping[str, PlannedConnection]
@@ -267,9 +290,11 @@ class _Builder:
         if connection is None:
             return None  # said elsewhere: unknown, or broken itself
         operation = self._operation(f"{pointer}/call", config, connection)
-        if operation is None or arguments is None:
+        if operation is None:
             return None
         self._check_arguments(f"{pointer}/with", config, operation, connection.spec)
+        if arguments is None:
+            return None
         if self.strict and config.on_unknown == "retry" and operation.method.upper() in ("POST", "PATCH"):
             self._warn_about_repeats(pointer, config, operation)
         return Step(

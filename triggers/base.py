@@ -22,6 +22,9 @@ class SourceConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    expressions: ClassVar[tuple[str, ...]] = ()
+    """Fields that hold an expression: `check` compiles them and places what is wrong."""
+
     kind: str = Field(description="Which adapter brings the messages in.")
 
 

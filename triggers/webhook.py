@@ -99,6 +99,8 @@ class WebhookConfig(SourceConfig):
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
+    expressions: ClassVar[tuple[str, ...]] = ("id", "type", "subject")
+
     kind: Literal["webhook"] = Field(description="Requests to /hooks/{name of the source}.")
     verify: VerifyConfig = Field(
         description="How to tell who sent a request; say {scheme: none} for not at all."
@@ -210,7 +212,7 @@ class WebhookSource(HttpSource[WebhookConfig]):
         if any(not token for token in self._meta_tokens):
             raise SourceRejected(f"{self.name}: a verify token is empty")
         expressions = {}
-        for attribute in ("id", "type", "subject"):
+        for attribute in config.expressions:
             text = getattr(config, attribute)
             if text is not None:
                 try:

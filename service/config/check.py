@@ -42,11 +42,14 @@ _MODELS: Final[dict[str, type[BaseModel]]] = {
 class CheckedConfiguration:
     """What a check found. `configuration` is None when any problem is an error.
 
-    `document` is everything that stands in the files in canonical form, secrets as references: what is
-    stored and compared; empty when there is no configuration.
+    `sketch` is what can be looked at further, so that all problems are found at once: the sound resources,
+    and broken ones without their broken fields. It may never run. `document` is everything that stands in
+    the files in canonical form, secrets as references: what is stored and compared; empty when there is no
+    configuration.
     """
 
     configuration: Configuration | None
+    sketch: Configuration
     document: bytes
     marks: Marks
     problems: tuple[Problem, ...]
@@ -55,6 +58,13 @@ class CheckedConfiguration:
     def path(self, pointer: str) -> Path:
         """Return the file that the text at `pointer` names, relative to the file that says it."""
         return (folder_of(self.marks, pointer) / str(self.marks.value(pointer))).absolute()
+
+    def sound(self, pointer: str) -> bool:
+        """Say whether no error was found at a pointer or below it."""
+        return not any(
+            problem.severity == "error" and f"{problem.pointer}/".startswith(f"{pointer}/")
+            for problem in self.problems
+        )
 
 
 def load_configuration(path: Path, *, resolve: bool, env: Mapping[str, str]) -> CheckedConfiguration:
@@ -79,8 +89,10 @@ def load_configuration(path: Path, *, resolve: bool, env: Mapping[str, str]) -> 
     ]
     problems = tuple(sorted([*loaded.problems, *placed], key=_order))
     sound = not any(problem.severity == "error" for problem in problems)
+    configuration = Configuration.model_validate(shapes.built) if sound else None
     return CheckedConfiguration(
-        configuration=Configuration.model_validate(shapes.built) if sound else None,
+        configuration=configuration,
+        sketch=configuration or Configuration.model_construct(**shapes.built),
         document=canonical(loaded.document) if sound else b"",
         marks=loaded.marks,
         problems=problems,
@@ -158,8 +170,9 @@ class _Shapes:
                 message, fix = PATTERN_WORDS[NAME_PATTERN]
                 self._report("bad-name", pointer, message, fix, found=words.show(name))
             model = self._source_model(name, value) if section == "sources" else _MODELS[section]
-            if model is not None:
-                built[name] = self._build(model, value, pointer)
+            made = self._build(model, value, pointer) if model is not None else None
+            if made is not None:
+                built[name] = made
 
     def _source_model(self, name: str, value: Any) -> type[SourceConfig] | None:
         """Return the model of a source by its kind, or None and a problem that says why not."""
@@ -203,7 +216,7 @@ class _Shapes:
             return None
 
     def _build(self, model: type[BaseModel], value: Any, pointer: str) -> BaseModel | None:
-        """Return the resource, or None and problems."""
+        """Return the resource; or problems, and what is left of it without the broken fields, if anything."""
         filled = put_secrets(model, value, pointer, self._vault)
         try:
             return model.model_validate(filled)
@@ -214,7 +227,7 @@ class _Shapes:
                 for problem in words.explain(details, filled, pointer, model)
                 if not self._only_missing(problem)
             ]
-            return None
+            return _left_of(model, filled, {str(detail["loc"][0]) for detail in details if detail["loc"]})
 
     def _only_missing(self, problem: Problem) -> bool:
         """Say whether a complaint is about the placeholder of a secret that has a problem of its own."""
@@ -228,6 +241,23 @@ class _Shapes:
 
     def _report(self, code: str, pointer: str, message: str, fix: str, *, found: str = "") -> None:
         self.problems.append(Problem(message=message, code=code, pointer=pointer, found=found, fix=fix))
+
+
+def _left_of(model: type[BaseModel], value: Any, broken: set[str]) -> BaseModel | None:
+    """Return a resource without its broken fields, None where the rest would be judged wrongly."""
+    if not isinstance(value, dict) or (model is ConnectionConfig and broken & {"server", "variables"}):
+        return None
+    steps = model is RuleConfig and "do" in broken
+    if model is RuleConfig:
+        broken = broken | {"tests"} | ({"mode"} if "key" in broken else set())
+    left = {name: field for name, field in value.items() if name not in broken}
+    try:
+        if not steps:
+            return model.model_validate(left)
+        some = model.model_validate({**left, "do": [{"call": "nothing.at-all"}]})
+        return some.model_copy(update={"do": ()})
+    except ValidationError:
+        return None
 
 
 def _masked(problem: Problem, vault: Vault) -> Problem:

@@ -59,7 +59,7 @@ def take_turns(
 def _verdict(
     rule: Rule, variables: Mapping[str, object], budget: Budget
 ) -> tuple[Hit | EvaluationError | None, bool]:
-    """Return a rule's verdict and whether it had too little to spend; an error in `key` is a hit's problem."""
+    """Return a rule's verdict and whether it had too little to spend. An error in `key` is a problem."""
     try:
         if not condition(rule, variables, budget):
             return None, False

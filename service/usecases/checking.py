@@ -19,7 +19,7 @@ from service.config.check import CheckedConfiguration, load_configuration, probl
 from service.config.marks import join_pointer
 from service.connectors import PEM, make_connector
 from service.errors import Invalid, Problem
-from service.plan import Plan, build
+from service.plan import SOURCE_VARIABLES, Plan, build
 from service.rules.cel import Budget, CELError, EvaluationError, compile_expression, to_json
 from triggers import SOURCES
 from triggers.base import Expression, Source, SourceContext
@@ -31,10 +31,10 @@ EXPRESSION_BUDGET = 50_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A configuration that was checked. `plan` is None when its shape is wrong already."""
+    """A configuration that was checked. With an error among the problems the plan may not run."""
 
     checked: CheckedConfiguration
-    plan: Plan | None
+    plan: Plan
     files: Mapping[str, bytes]
     pems: Mapping[str, PEM]
     problems: tuple[Problem, ...]
@@ -46,7 +46,7 @@ class Candidate:
 
     def wanted(self) -> Plan:
         """Return the plan. Raise Invalid with every problem when there is an error among them."""
-        if self.plan is None or self.errors:
+        if self.errors:
             raise Invalid(self.problems)
         return self.plan
 
@@ -57,16 +57,22 @@ async def check_configuration(path: Path, *, resolve: bool, env: Mapping[str, st
     With `resolve` a missing secret is an error, without it a warning.
     """
     checked = await asyncio.to_thread(load_configuration, path, resolve=resolve, env=env)
-    if checked.configuration is None:
-        return Candidate(checked=checked, plan=None, files={}, pems={}, problems=checked.problems)
     files = {name: content async for name, content in _descriptions(checked)}
-    plan = await asyncio.to_thread(build, checked.configuration, files)
+    plan = await asyncio.to_thread(build, checked.sketch, files)
     pems, found = _certificates(checked)
-    found += [*plan.problems, *await _check_sources(checked), *await _check_connections(plan, pems)]
-    problems = (*checked.problems, *problems_at(found, checked.marks))
-    return Candidate(
-        checked=checked, plan=plan, files=files, pems=pems, problems=tuple(sorted(problems, key=_place))
-    )
+    found += [*plan.problems, *await _check_sources(checked, plan)]
+    found += await _check_connections(checked, plan, pems)
+    # What is broken as text or in its shape is not judged a second time by what that makes of it.
+    errors = [problem for problem in checked.problems if problem.severity == "error"]
+    lines = {(problem.file, problem.line) for problem in errors if not problem.pointer}
+    places = {_place(problem)[:3] for problem in errors}
+    further = [
+        problem
+        for problem in problems_at(found, checked.marks)
+        if (problem.file, problem.line) not in lines and _place(problem)[:3] not in places
+    ]
+    problems = tuple(sorted((*checked.problems, *further), key=_place))
+    return Candidate(checked=checked, plan=plan, files=files, pems=pems, problems=problems)
 
 
 def _place(problem: Problem) -> tuple[str, int, int, str]:
@@ -75,8 +81,7 @@ def _place(problem: Problem) -> tuple[str, int, int, str]:
 
 async def _descriptions(checked: CheckedConfiguration) -> Any:
     """Yield the bytes of every connector's description that can be read; the others were reported."""
-    configuration = checked.configuration
-    for name in configuration.connectors if configuration is not None else ():
+    for name in checked.sketch.connectors:
         path = checked.path(join_pointer("connectors", name, "spec"))
         if path.is_file():
             yield name, await asyncio.to_thread(path.read_bytes)
@@ -86,8 +91,7 @@ def _certificates(checked: CheckedConfiguration) -> tuple[dict[str, PEM], list[P
     """Read the certificate files of every connection."""
     pems: dict[str, PEM] = {}
     problems: list[Problem] = []
-    configuration = checked.configuration
-    for name, config in configuration.connections.items() if configuration is not None else ():
+    for name, config in checked.sketch.connections.items():
         read = {}
         said = config.tls.model_dump(exclude_none=True) if config.tls is not None else {}
         for field in said:
@@ -119,11 +123,15 @@ class _Offline(Resolver):
         return None
 
 
-async def _check_connections(plan: Plan, pems: Mapping[str, PEM]) -> list[Problem]:
-    """Make every connector and ask it what it thinks of its connection."""
+async def _check_connections(
+    checked: CheckedConfiguration, plan: Plan, pems: Mapping[str, PEM]
+) -> list[Problem]:
+    """Make every connector whose connection is sound and ask it what it thinks of it."""
     problems: list[Problem] = []
     for name, planned in plan.connections.items():
         pointer = join_pointer("connections", name)
+        if not checked.sound(pointer):
+            continue
         try:
             connector = make_connector(planned, planned.spec, pems.get(name, PEM()), resolver=_Offline())
         except Refused as error:
@@ -144,14 +152,14 @@ async def _check_connections(plan: Plan, pems: Mapping[str, PEM]) -> list[Proble
     return problems
 
 
-async def _check_sources(checked: CheckedConfiguration) -> list[Problem]:
-    """Ask every source what it thinks of its configuration; try its expressions."""
+async def _check_sources(checked: CheckedConfiguration, plan: Plan) -> list[Problem]:
+    """Ask every sound source what it thinks of its configuration, and open it on trial."""
     problems: list[Problem] = []
-    configuration = checked.configuration
-    for name, config in configuration.sources.items() if configuration is not None else ():
-        source: Source[Any] = resolve_name(SOURCES[config.kind])(name, config)
-        if _misses_secret(checked, name):
+    for name, config in checked.sketch.sources.items():
+        pointer = join_pointer("sources", name)
+        if _misses_secret(checked, name) or not checked.sound(pointer):
             continue  # a placeholder stands for it: what a source thinks of that says nothing
+        source: Source[Any] = resolve_name(SOURCES[config.kind])(name, config)
         findings = await source.check()
         problems.extend(
             Problem(
@@ -165,12 +173,12 @@ async def _check_sources(checked: CheckedConfiguration) -> list[Problem]:
         )
         if any(finding.severity == "error" for finding in findings):
             continue
+        if any(problem.pointer.startswith(f"{pointer}/") for problem in plan.errors):
+            continue  # its expressions are wrong: opening would only say so again
         try:
             await source.open(source_context(name, lambda _point: None))
         except TriggerError as error:
-            problems.append(
-                Problem(message=str(error), code="source-refused", pointer=join_pointer("sources", name))
-            )
+            problems.append(Problem(message=str(error), code="source-refused", pointer=pointer))
         finally:
             await source.close()
     return problems
@@ -192,7 +200,7 @@ def source_context(name: str, reached: Any) -> SourceContext:
 def compile_for_source(text: str) -> Expression:
     """Compile an expression for a source; it is given the JSON object that rules see. Raise ValueError."""
     try:
-        program = compile_expression(text, variables=("event", "data", "meta"))
+        program = compile_expression(text, variables=SOURCE_VARIABLES)
     except CELError as error:
         raise ValueError(str(error)) from error
 

@@ -8,11 +8,12 @@ from service.rules.cel.check import Checker
 from service.rules.cel.compile import Compiler
 from service.rules.cel.errors import BudgetExceeded, CELError
 from service.rules.cel.frame import weight
+from service.rules.cel.functions import DYN
 from service.rules.cel.names import FIRST_SLOT, Names
 from service.rules.cel.parser import DEFAULT_MAX_DEPTH, parse
 from service.rules.cel.trace import TraceStep, trace
 from service.rules.cel.tree import Node, plain_path, reads
-from service.rules.cel.values import OptionalValue
+from service.rules.cel.values import WORDS, OptionalValue
 
 VARIABLES: Final = ("event", "data", "meta", "steps")
 """What the expressions of a rule see."""
@@ -21,10 +22,12 @@ VARIABLES: Final = ("event", "data", "meta", "steps")
 class Program:
     """One expression, ready to be evaluated as often as wanted, by several messages at once."""
 
-    __slots__ = ("_blank", "_cost", "_run", "_tree", "plain_path", "reads", "text")
+    __slots__ = ("_blank", "_cost", "_run", "_tree", "kind", "plain_path", "reads", "text")
 
-    def __init__(self, text: str, tree: Node, slots: int) -> None:
+    def __init__(self, text: str, tree: Node, slots: int, kind: str = "") -> None:
         self.text = text
+        self.kind = kind
+        """What every value of it is, in one word (`bool`, `list`); "" when that depends on the message."""
         self.reads: frozenset[tuple[str, ...]] = reads(tree)
         """Paths that are read from the variables; a dynamic access yields what stands before it."""
         self.plain_path: tuple[str | int, ...] | None = plain_path(tree)
@@ -74,7 +77,7 @@ def compile_expression(
     if tree is None:
         raise CELError(text, issues)
     names = Names(text, variables, issues)
-    tree, _ = Checker(names).check(tree)
+    tree, kind = Checker(names).check(tree)
     if any(check or issue.code == "syntax" for issue in issues):
         raise CELError(text, issues)
-    return Program(text, tree, names.slots)
+    return Program(text, tree, names.slots, "" if kind in (DYN, OptionalValue) else WORDS[kind])
