@@ -1,6 +1,7 @@
 """What one backend may cost: its breaker, its rate, its calls in flight; and that its neighbours do not notice."""
 
 import asyncio
+import itertools
 import statistics
 import time
 from collections.abc import Awaitable, Callable
@@ -10,6 +11,7 @@ from typing import Any
 from tests.end_to_end.backend import Act, Backend, Call, answers, backend
 from tests.end_to_end.instance import Instance, connection, document, instance, signed, step, until
 
+QUICK = {"failures": 10, "first": "100ms", "max": "200ms"}
 BREAKER = {"failures": 3, "first": "200ms", "max": "400ms"}
 
 
@@ -44,7 +46,7 @@ async def test_a_breaker_opens_probes_one_by_one_closes_and_stirs_up_no_storm(tm
         await shop.called(opened + 3)
         probes = [call.at for call in shop.calls[opened:]]
         assert probes[0] - at >= 0.15  # the first probe waits
-        assert min(later - earlier for earlier, later in zip(probes, probes[1:], strict=False)) >= 0.35
+        assert min(later - earlier for earlier, later in itertools.pairwise(probes)) >= 0.35
         assert shop.most_in_flight == 1
 
         shop.most_in_flight = 0
@@ -132,25 +134,25 @@ async def test_a_dead_backend_makes_no_webhook_refuse_and_its_deliveries_lie_in_
 ) -> None:
     async with backend() as shop, backend() as good:
         content = _two(shop, good)
-        async with instance(tmp_path, content, max_in_memory=64) as it:
+        async with instance(tmp_path, content, max_in_memory=32) as it:
             await shop.die()
             answered: list[int] = []
-            for start in range(0, 1000, 100):
+            for start in range(0, 400, 100):
                 bodies = [b'{"n": %d}' % n for n in range(start, start + 100)]
                 part = await asyncio.gather(*(it.post(body) for body in bodies))
                 answered += [answer.status_code for answer in part]
             assert set(answered) == {202}
-            await good.called(1000)
-            assert it.service.dispatch._in_memory <= 64
+            await good.called(400)
+            assert it.service.dispatch._in_memory <= 32
 
             async def only_the_dead_ones_wait() -> bool:
                 counts = await it.service.store.counts()
-                return sum(count for state, count in counts.items() if "/" not in state) == 1000
+                return sum(count for state, count in counts.items() if "/" not in state) == 400
 
-            await until(only_the_dead_ones_wait, "1000 waiting deliveries")
+            await until(only_the_dead_ones_wait, "400 waiting deliveries")
             await shop.revive()
             await _all_delivered(it)
-            assert len({call.body for call in shop.calls}) == 1000
+            assert len({call.body for call in shop.calls}) == 400
 
 
 def _two(other: Backend, good: Backend) -> dict[str, Any]:
@@ -158,7 +160,7 @@ def _two(other: Backend, good: Backend) -> dict[str, Any]:
     return document(
         "",
         connections={
-            "other": connection(other.url, breaker={}, limits={"timeout": "2s"}),
+            "other": connection(other.url, breaker=QUICK, limits={"timeout": "2s"}),
             "good": connection(good.url, breaker={}),
         },
         rules={
@@ -201,11 +203,11 @@ async def _slowed_by(
 ) -> float:
     """Return how much slower the good backend is reached while the other one is ill: 1.0 is not at all.
 
-    Windows alternate, so that what else runs on the machine meets both alike.
+    Windows alternate, and the best of each kind count: what else runs on the machine only ever adds.
     """
     healthy, sick = [], []
     await _window(it, good, f"{round_name}-warm", 40)
-    for lap in range(4):
+    for lap in range(5):
         await well()
         await _all_delivered(it)
         healthy.append(await _window(it, good, f"{round_name}-h{lap}", 60))
@@ -213,7 +215,7 @@ async def _slowed_by(
         sick.append(await _window(it, good, f"{round_name}-s{lap}", 60))
     await well()
     await _all_delivered(it)
-    return statistics.median(sick) / statistics.median(healthy)
+    return min(sick) / min(healthy)
 
 
 async def _not_slowed(

@@ -101,29 +101,31 @@ async def test_a_retry_after_that_says_nothing_leaves_the_rules_own_delay(tmp_pa
 
 async def test_a_run_dies_with_every_attempt_once_its_time_is_over(tmp_path: Path) -> None:
     rules = {"all": {"from": ["web"], "do": [step(retry={"for": "400ms", "first": "20ms", "max": "50ms"})]}}
-    async with backend(answers(503, {"why": "closed"})) as shop:
-        async with instance(tmp_path, document(shop.url, rules=rules)) as it:
-            message = await it.send({"a": 1})
-            dead = await it.ended(message)
-            attempts = dead["attempts"]
-            assert dead["state"] == "dead"
-            assert len(attempts) == len(shop.calls) >= 5
-            assert [one["number"] for one in attempts] == list(range(1, len(attempts) + 1))
-            assert {(one["outcome"], one["status"]) for one in attempts} == {("retry", 503)}
-            assert all(one["answer"]["body"] == '{"why": "closed"}' for one in attempts)
-            assert f"given up after {len(attempts)} attempts" in dead["reason"]
-            took = _instant(attempts[-1]["started_at"]) - _instant(attempts[0]["started_at"])
-            assert 0.35 <= took <= 1.5
-            assert len({(call.key, call.body, call.target) for call in shop.calls}) == 1
+    async with (
+        backend(answers(503, {"why": "closed"})) as shop,
+        instance(tmp_path, document(shop.url, rules=rules)) as it,
+    ):
+        message = await it.send({"a": 1})
+        dead = await it.ended(message)
+        attempts = dead["attempts"]
+        assert dead["state"] == "dead"
+        assert len(attempts) == len(shop.calls) >= 5
+        assert [one["number"] for one in attempts] == list(range(1, len(attempts) + 1))
+        assert {(one["outcome"], one["status"]) for one in attempts} == {("retry", 503)}
+        assert all(one["answer"]["body"] == '{"why": "closed"}' for one in attempts)
+        assert f"given up after {len(attempts)} attempts" in dead["reason"]
+        took = _instant(attempts[-1]["started_at"]) - _instant(attempts[0]["started_at"])
+        assert 0.35 <= took <= 1.5
+        assert len({(call.key, call.body, call.target) for call in shop.calls}) == 1
 
-            shop.default = Act()
-            answer = await it.admin("POST", f"/api/v1/deliveries/{dead['id']}/retry")
-            assert answer.status_code == 202, answer.text
-            made = answer.json()["id"]
-            assert made != dead["id"]
-            await until(lambda: _is(it, made, "delivered"))
-            assert {call.key for call in shop.calls} == {shop.calls[0].key}
-            assert (await it.show(dead["id"]))["state"] == "dead"
+        shop.default = Act()
+        answer = await it.admin("POST", f"/api/v1/deliveries/{dead['id']}/retry")
+        assert answer.status_code == 202, answer.text
+        made = answer.json()["id"]
+        assert made != dead["id"]
+        await until(lambda: _is(it, made, "delivered"))
+        assert {call.key for call in shop.calls} == {shop.calls[0].key}
+        assert (await it.show(dead["id"]))["state"] == "dead"
 
 
 async def _is(it: Instance, delivery: str, state: str) -> bool:
