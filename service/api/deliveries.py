@@ -2,13 +2,20 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Query
+from fastapi import Query
+from pydantic import Field
 
-from service.api.resources import AtDesk, Cursor, Limit
+from service.api.resources import AtDesk, Cursor, Given, Limit, resource
 from service.api.security import Operator, Reader
 from service.usecases import deliveries
 
-router = APIRouter(tags=["deliveries"])
+router = resource("deliveries")
+
+
+class Discard(Given):
+    """Why a delivery is ended."""
+
+    reason: str = Field(default="", max_length=500)
 
 
 @router.get("/deliveries")
@@ -42,10 +49,8 @@ async def retry(caller: Operator, desk: AtDesk, delivery: str) -> dict[str, Any]
 
 @router.post("/deliveries/{delivery}/discard")
 async def discard(
-    caller: Operator,
-    desk: AtDesk,
-    delivery: str,
-    reason: Annotated[str, Body(embed=True, max_length=500)] = "",
+    caller: Operator, desk: AtDesk, delivery: str, given: Discard | None = None
 ) -> dict[str, Any]:
     """End a delivery that has not ended."""
+    reason = given.reason if given is not None else ""
     return await deliveries.discard(desk, delivery, by=caller.name, reason=reason)

@@ -3,20 +3,19 @@
 from collections.abc import Iterator
 from typing import Any
 
-from fastapi import APIRouter, Request
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from starlette.responses import JSONResponse, Response
 from typing_extensions import override
 
-from service.api.resources import AtDesk
+from service.api.resources import AtDesk, resource
 from service.api.security import Reader
 from service.observe import METRICS
-from service.usecases import connecting
 from service.usecases.desk import Desk
+from service.usecases.health import health as health_of
 
-router = APIRouter(tags=["health"])
+router = resource("health")
 
 
 @router.get("/health/live")
@@ -26,37 +25,16 @@ async def live() -> dict[str, str]:
 
 
 @router.get("/health/ready")
-async def ready(request: Request) -> Response:
+async def ready(desk: AtDesk) -> Response:
     """Say whether webhooks are taken now; 503 when not. It names no detail: that wants a token."""
-    desk: Desk = request.app.state.desk
-    loaded = desk.live is not None and desk.live.plan is not None
-    good = loaded and desk.live is not None and not desk.live.refusing()
+    good = not desk.refusing()
     return JSONResponse({"status": "ready" if good else "refusing"}, status_code=200 if good else 503)
 
 
 @router.get("/api/v1/health")
 async def health(_caller: Reader, desk: AtDesk) -> dict[str, Any]:
     """Say how the store, every source and every connection are."""
-    store = desk.store.health()
-    running = desk.live is not None and desk.live.plan is not None
-    sources = connecting.list_sources(desk)["items"] if running else []
-    connections = (await connecting.list_connections(desk))["items"] if running else []
-    refusing = desk.live.refusing() if desk.live is not None else "stopping"
-    good = running and not refusing and all(one["state"] == "ok" for one in connections)
-    return {
-        "status": "ok" if good else "degraded",
-        "refusing": refusing,
-        "store": {
-            "writable": store.writable,
-            "reason": store.reason,
-            "queue_age_ms": store.queue_age_ms,
-            "unfinished": store.unfinished,
-        },
-        "sources": {
-            one["name"]: {"state": one["state"], "last_message_at": one["last_message_at"]} for one in sources
-        },
-        "connections": {one["name"]: {"state": one["state"], "reason": one["reason"]} for one in connections},
-    }
+    return await health_of(desk)
 
 
 @router.get("/metrics")

@@ -2,13 +2,13 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
-from service.api.resources import AtDesk, Cursor, Limit
+from service.api.resources import AtDesk, Cursor, Limit, resource
 from service.api.security import Reader
 from service.usecases import explaining, messages
 
-router = APIRouter(tags=["messages"])
+router = resource("messages")
 
 
 @router.get("/messages")

@@ -1,6 +1,7 @@
 """Errors as `application/problem+json` (RFC 9457): stable types, all problems, never a stack trace."""
 
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
@@ -23,7 +24,15 @@ STATUSES: Final[dict[type[ServiceError], tuple[int, str, str]]] = {
 }
 """Status, slug and title by class of error."""
 
-_TITLES: Final = {401: "unauthorized", 403: "forbidden", 404: "not-found", 405: "method-not-allowed"}
+_HTTP: Final = {
+    400: ("bad-request", "The request cannot be read"),
+    401: ("unauthorized", "A token is needed"),
+    403: ("forbidden", "The token may not do this"),
+    404: ("not-found", "There is no such thing"),
+    405: ("method-not-allowed", "The resource does not know this method"),
+    413: ("body-too-large", "The body is too large"),
+}
+"""Slug and title of what is answered before a use case is reached."""
 
 
 def problem_response(
@@ -58,6 +67,13 @@ def shown(problem: Problem) -> dict[str, Any]:
     }
 
 
+def _invalid(place: Sequence[str | int], kind: str, message: str) -> dict[str, Any]:
+    """Return a problem with a parameter or a field; what was given is not repeated: it may be a secret."""
+    if kind == "json_invalid":
+        return {"pointer": "/body", "code": "no-json", "message": f"the body is no JSON: {message}"}
+    return {"pointer": "/" + "/".join(map(str, place)), "code": kind.replace("_", "-"), "message": message}
+
+
 def install(app: FastAPI) -> None:
     """Answer every error with a problem document."""
 
@@ -76,17 +92,15 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def bad_request(_request: Request, error: RequestValidationError) -> Response:
-        errors = [
-            {"pointer": "/" + "/".join(str(part) for part in one["loc"]), "message": one["msg"]}
-            for one in error.errors()
-        ]
+        errors = [_invalid(one["loc"], one["type"], one["msg"]) for one in error.errors()]
         return problem_response(422, "invalid", "What was given is wrong", errors=errors)
 
     @app.exception_handler(HTTPException)
     async def http_error(_request: Request, error: HTTPException) -> Response:
-        slug = _TITLES.get(error.status_code, "http")
+        slug, title = _HTTP.get(error.status_code, ("http", "The request was refused"))
+        detail = "" if error.detail == HTTPStatus(error.status_code).phrase else str(error.detail)
         headers = dict(error.headers) if error.headers else None
-        return problem_response(error.status_code, slug, str(error.detail), headers=headers)
+        return problem_response(error.status_code, slug, title, detail, headers=headers)
 
     @app.exception_handler(Exception)
     async def unforeseen(request: Request, error: Exception) -> Response:

@@ -8,17 +8,26 @@ from collections.abc import Callable
 from typing import Annotated, Final
 
 from fastapi import Depends, HTTPException, Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.problems import problem_response
 from service.usecases.tokens import ROLES, Role, Tokens
 
-OPEN_PATHS: Final = frozenset({"/health/live", "/health/ready"})
-"""What load balancers may ask without a token: it says up or not, and nothing else."""
+LARGEST_BODY: Final = 1024 * 1024
+"""Bytes of the largest body that a request may have."""
+
+_HEADERS: Final = (
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+"""What every answer says to a browser that gets hold of it: keep nothing, guess nothing, show nothing."""
 
 
-class HostGuard:
-    """ASGI middleware: refuses requests whose Host or Origin is not one of ours."""
+class Guard:
+    """ASGI middleware: refuses hosts and origins that are not ours, and bodies that are too large."""
 
     def __init__(self, app: ASGIApp, hosts: tuple[str, ...]) -> None:
         self.app = app
@@ -29,19 +38,53 @@ class HostGuard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        host = _without_port(headers.get(b"host", ""))
-        origin = headers.get(b"origin")
-        if host not in self.hosts:
-            response = problem_response(
-                421, "unknown-host", "This host is not served here", "set POINTSMAN_ADMIN_HOSTS to allow it"
-            )
-            await response(scope, receive, send)
-        elif origin is not None and _without_port(origin.partition("://")[2]) not in self.hosts:
-            response = problem_response(403, "foreign-origin", "Requests from this origin are refused")
-            await response(scope, receive, send)
+        answer = _with_headers(send)
+        refusal = self._refusal(scope)
+        if refusal is not None:
+            await refusal(scope, receive, answer)
         else:
-            await self.app(scope, receive, send)
+            await self.app(scope, _limited(receive), answer)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        """Return the answer to a request that goes no further, None when it may."""
+        hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+        origins = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
+        lengths = [value for name, value in scope["headers"] if name == b"content-length"]
+        if [_without_port(host) in self.hosts for host in hosts] != [True]:
+            detail = "set POINTSMAN_ADMIN_HOSTS to allow it"
+            return problem_response(421, "unknown-host", "This host is not served here", detail)
+        if not all(_without_port(origin.partition("://")[2]) in self.hosts for origin in origins):
+            return problem_response(403, "foreign-origin", "Requests from this origin are refused")
+        if any(int(length) > LARGEST_BODY for length in lengths if length.isdigit()):
+            return problem_response(413, "body-too-large", "The body is too large", _TOO_LARGE)
+        return None
+
+
+_TOO_LARGE: Final = f"at most {LARGEST_BODY} bytes are read"
+
+
+def _limited(receive: Receive) -> Receive:
+    """Return `receive` that gives up on a body whose length was not said and that does not end."""
+    read = 0
+
+    async def counted() -> Message:
+        nonlocal read
+        message = await receive()
+        read += len(message.get("body", b""))
+        if read > LARGEST_BODY:
+            raise HTTPException(413, _TOO_LARGE)
+        return message
+
+    return counted
+
+
+def _with_headers(send: Send) -> Send:
+    async def answer(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), *_HEADERS]}
+        await send(message)
+
+    return answer
 
 
 def _without_port(host: str) -> str:
@@ -59,13 +102,17 @@ class Caller:
         self.role = role
 
 
-def needs(role: Role) -> Callable[[Request], Caller]:
+_BEARER: Final = HTTPBearer(auto_error=False, description="A token of `pointsman tokens make`.")
+
+
+def needs(role: Role) -> Callable[..., Caller]:
     """Return the dependency that lets callers of at least this role through."""
 
-    def check(request: Request) -> Caller:
+    def check(
+        request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
+    ) -> Caller:
         tokens: Tokens = request.app.state.tokens
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        found = tokens.role_of(token.strip()) if scheme.lower() == "bearer" else None
+        found = tokens.role_of(given.credentials.strip()) if given is not None else None
         if found is None:
             raise HTTPException(
                 401,

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Iterator
+from typing import Any, Final
 
 import uvicorn
 from fastapi import FastAPI
@@ -11,7 +13,7 @@ from typing_extensions import override
 
 from service import __version__
 from service.api import deliveries, health, messages, problems, setup
-from service.api.security import HostGuard
+from service.api.security import Guard, Reader
 from service.errors import Unavailable
 from service.settings import Settings
 from service.usecases.desk import Desk
@@ -23,7 +25,7 @@ def create_app(desk: Desk, tokens: Tokens, hosts: tuple[str, ...]) -> FastAPI:
     app = FastAPI(
         title="Pointsman admin API",
         version=__version__,
-        openapi_url="/api/v1/openapi.json",
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
     )
@@ -32,9 +34,36 @@ def create_app(desk: Desk, tokens: Tokens, hosts: tuple[str, ...]) -> FastAPI:
     problems.install(app)
     app.include_router(health.router)
     for router in (messages.router, deliveries.router, setup.router):
-        app.include_router(router, prefix="/api/v1")
-    app.add_middleware(HostGuard, hosts=hosts)
+        app.include_router(router, prefix="/api/v1", responses=_PROBLEMS)
+
+    @app.get("/api/v1/openapi.json", include_in_schema=False)
+    async def openapi(_caller: Reader) -> dict[str, Any]:
+        return app.openapi()
+
+    app.add_middleware(Guard, hosts=hosts)
     return app
+
+
+_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
+    "default": {
+        "description": "A problem (RFC 9457): `type` is stable, `errors` lists everything that is wrong.",
+        "content": {
+            "application/problem+json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["type", "title", "status"],
+                    "properties": {
+                        "type": {"type": "string", "format": "uri"},
+                        "title": {"type": "string"},
+                        "status": {"type": "integer"},
+                        "detail": {"type": "string"},
+                        "errors": {"type": "array", "items": {"type": "object"}},
+                    },
+                }
+            }
+        },
+    }
+}
 
 
 class _Quiet(uvicorn.Server):
@@ -61,6 +90,7 @@ class AdminServer:
 
     async def start(self) -> None:
         """Listen. Raise Unavailable when the port is taken."""
+        logging.getLogger("uvicorn").addHandler(logging.NullHandler())  # `problems` logs what is worth it
         config = uvicorn.Config(
             self._app,
             host=self._settings.admin_host,

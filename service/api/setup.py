@@ -1,33 +1,32 @@
 """Sources, rules, connectors, connections, tokens, and the configuration that is in force."""
 
 import time
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Body, Request
+from fastapi import Request
+from pydantic import Field
 
 from service.api.problems import shown
-from service.api.resources import AtDesk
+from service.api.resources import AtDesk, Given, resource
 from service.api.security import Admin, Operator, Reader
-from service.errors import NotFound, Unavailable, nearest
-from service.plan import Plan
 from service.usecases import connecting
-from service.usecases.desk import Desk, Live
 from service.usecases.tokens import Tokens
 
-router = APIRouter()
+router = resource()
 
 
-def _live(desk: Desk) -> Live:
-    if desk.live is None:
-        raise Unavailable("the instance is stopping")
-    return desk.live
+class Call(Given):
+    """What an operation is called with."""
+
+    arguments: dict[str, Any] = Field(alias="with", default_factory=dict, description="The inputs.")
+    dry_run: bool = Field(default=False, description="Show the exact request, secrets masked; send nothing.")
 
 
-def _plan(desk: Desk) -> Plan:
-    plan = _live(desk).plan
-    if plan is None:
-        raise Unavailable("no configuration is in force yet")
-    return plan
+class NewToken(Given):
+    """The token to make."""
+
+    name: str = Field(description="Letters, digits, - and _, at most 63.")
+    role: str = Field(default="reader", description="reader, operator or admin.")
 
 
 def _tokens(request: Request) -> Tokens:
@@ -50,19 +49,19 @@ async def list_rules(_caller: Reader, desk: AtDesk) -> dict[str, Any]:
 @router.get("/connectors", tags=["connectors"])
 async def list_connectors(_caller: Reader, desk: AtDesk) -> dict[str, Any]:
     """List connectors."""
-    return connecting.list_connectors(_plan(desk))
+    return connecting.list_connectors(desk.plan())
 
 
 @router.get("/connectors/{connector}/operations", tags=["connectors"])
 async def list_operations(_caller: Reader, desk: AtDesk, connector: str) -> dict[str, Any]:
     """List a connector's operations."""
-    return connecting.list_operations(connecting.connector_spec(_plan(desk), connector))
+    return connecting.list_operations(connecting.connector_spec(desk.plan(), connector))
 
 
 @router.get("/connectors/{connector}/operations/{operation}", tags=["connectors"])
 async def show_operation(_caller: Reader, desk: AtDesk, connector: str, operation: str) -> dict[str, Any]:
     """Show an operation with its schemas."""
-    return connecting.show_operation(connecting.connector_spec(_plan(desk), connector), operation)
+    return connecting.show_operation(connecting.connector_spec(desk.plan(), connector), operation)
 
 
 @router.get("/connections", tags=["connections"])
@@ -83,41 +82,29 @@ async def call(
     desk: AtDesk,
     connection: str,
     operation: str,
-    arguments: Annotated[dict[str, Any], Body(alias="with", embed=True)],
-    dry_run: Annotated[bool, Body(embed=True)] = False,
+    given: Call,
 ) -> dict[str, Any]:
     """Perform an operation by hand, or show the exact request."""
-    plan = _plan(desk)
-    found = next((one for one in _live(desk).connections() if one.name == connection), None)
-    if found is None:
-        near = nearest(connection, list(plan.connections))
-        raise NotFound(f"there is no connection {connection}" + (f"; did you mean {near}?" if near else ""))
-    spec = plan.connections[connection].spec
-    return await connecting.call(
-        found.connector_for(plan.ruleset.pins[connection]),
-        connecting.find_operation(spec, operation).id,
-        arguments,
-        dry_run=dry_run,
-        deadline=found.limits.timeout,
-        now=time.time(),
+    return await connecting.call_connection(
+        desk, connection, operation, given.arguments, dry_run=given.dry_run, now=time.time()
     )
 
 
 @router.get("/configuration", tags=["configuration"])
 async def configuration(_caller: Reader, desk: AtDesk) -> dict[str, Any]:
     """Show which ruleset is in force, and the warnings it came with."""
-    plan = _plan(desk)
+    plan = desk.plan()
     return {
         "ruleset": plan.ruleset.number,
         "rules": len(plan.ruleset.rules),
-        "problems": [shown(one) for one in _live(desk).problems()],
+        "problems": [shown(one) for one in desk.running().problems()],
     }
 
 
 @router.post("/configuration/reload", tags=["configuration"])
 async def reload(_caller: Admin, desk: AtDesk) -> dict[str, Any]:
     """Read the configuration files again: all of it or nothing."""
-    plan = await _live(desk).reload()
+    plan = await desk.running().reload()
     return {"ruleset": plan.ruleset.number, "rules": len(plan.ruleset.rules)}
 
 
@@ -128,15 +115,9 @@ async def list_tokens(request: Request, _caller: Admin) -> dict[str, Any]:
 
 
 @router.post("/tokens", tags=["tokens"], status_code=201)
-async def make_token(
-    request: Request,
-    caller: Admin,
-    desk: AtDesk,
-    name: Annotated[str, Body(embed=True)],
-    role: Annotated[str, Body(embed=True)] = "reader",
-) -> dict[str, Any]:
+async def make_token(request: Request, caller: Admin, desk: AtDesk, given: NewToken) -> dict[str, Any]:
     """Make a token; the answer shows it this once."""
-    return await _tokens(request).make(name, role, now=desk.now(), by=caller.name)
+    return await _tokens(request).make(given.name, given.role, now=desk.now(), by=caller.name)
 
 
 @router.delete("/tokens/{name}", tags=["tokens"])

@@ -8,17 +8,11 @@ from typing import Any
 from actions.base import Connector
 from actions.errors import ActionError, Refused
 from actions.specs.model import Operation, Spec
-from service.errors import Conflict, Invalid, NotFound, Problem, Unavailable, nearest
+from service.errors import Conflict, Invalid, NotFound, Problem, nearest
 from service.outcome import judge, judge_error
 from service.plan import Plan
 from service.usecases.desk import Desk
 from service.usecases.messages import instant
-
-
-def _plan(desk: Desk) -> Plan:
-    if desk.live is None or desk.live.plan is None:
-        raise Unavailable("no configuration is in force")
-    return desk.live.plan
 
 
 def list_connectors(plan: Plan) -> dict[str, Any]:
@@ -97,11 +91,10 @@ def connector_spec(plan: Plan, name: str) -> Spec:
 
 async def list_connections(desk: Desk) -> dict[str, Any]:
     """Return every connection with its state, what is in flight, and what waits."""
-    plan = _plan(desk)
-    assert desk.live is not None  # noqa: S101 - _plan has seen it
+    plan = desk.plan()
     counts = await desk.store.counts()
     items = []
-    for connection in desk.live.connections():
+    for connection in desk.running().connections():
         planned = plan.connections.get(connection.name)
         unfinished = {
             state: counts.get(f"{connection.lane}/{state}", 0) for state in ("pending", "waiting", "held")
@@ -115,7 +108,7 @@ async def list_connections(desk: Desk) -> dict[str, Any]:
                 "since": _since(connection.hold_since) if connection.hold_reason else None,
                 "server": planned.server if planned else None,
                 "in_flight": connection.in_flight,
-                "in_memory": desk.live.waiting(connection.name),
+                "in_memory": desk.running().waiting(connection.name),
                 **unfinished,
                 "calls": connection.calls,
                 "last_error": connection.last_error,
@@ -126,21 +119,20 @@ async def list_connections(desk: Desk) -> dict[str, Any]:
 
 def release_connection(desk: Desk, name: str) -> dict[str, Any]:
     """Let a held connection through again. Raise NotFound, or Conflict when it is not held."""
-    plan = _plan(desk)
-    assert desk.live is not None  # noqa: S101 - _plan has seen it
+    plan = desk.plan()
     if name not in plan.connections:
         near = nearest(name, list(plan.connections))
         raise NotFound(f"there is no connection {name}" + (f"; did you mean {near}?" if near else ""))
-    if not desk.live.release(name):
+    if not desk.running().release(name):
         raise Conflict(f"connection {name} is not held")
     return {"name": name, "state": "ok"}
 
 
 def list_sources(desk: Desk) -> dict[str, Any]:
     """Return every source with its state and when its last message came."""
-    plan = _plan(desk)
-    assert desk.live is not None  # noqa: S101 - _plan has seen it
-    last, refusing = desk.live.last_messages(), desk.live.refusing()
+    plan = desk.plan()
+    live, refusing = desk.running(), desk.refusing()
+    last = live.last_messages()
     return {
         "items": [
             {
@@ -159,9 +151,8 @@ def list_sources(desk: Desk) -> dict[str, Any]:
 
 async def list_rules(desk: Desk) -> dict[str, Any]:
     """Return every rule with what happened to it since the start."""
-    plan = _plan(desk)
-    assert desk.live is not None  # noqa: S101 - _plan has seen it
-    counts = desk.live.rule_counts()
+    plan = desk.plan()
+    counts = desk.running().rule_counts()
     items = []
     for rule in plan.ruleset.rules:
         seen = counts.get(rule.number)
@@ -181,6 +172,25 @@ async def list_rules(desk: Desk) -> dict[str, Any]:
             }
         )
     return {"items": items, "next": ""}
+
+
+async def call_connection(
+    desk: Desk, connection: str, operation: str, arguments: Mapping[str, Any], *, dry_run: bool, now: float
+) -> dict[str, Any]:
+    """Call an operation of a running instance's connection by hand, as `call`. Raise NotFound."""
+    plan = desk.plan()
+    found = next((one for one in desk.running().connections() if one.name == connection), None)
+    if found is None or connection not in plan.connections:
+        near = nearest(connection, list(plan.connections))
+        raise NotFound(f"there is no connection {connection}" + (f"; did you mean {near}?" if near else ""))
+    return await call(
+        found.connector_for(plan.ruleset.pins[connection]),
+        find_operation(plan.connections[connection].spec, operation).id,
+        arguments,
+        dry_run=dry_run,
+        deadline=found.limits.timeout,
+        now=now,
+    )
 
 
 async def call(

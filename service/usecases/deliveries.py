@@ -1,13 +1,15 @@
 """Deliveries, as people see them and what people do with them: show, retry, discard."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
 from service.connections import Connection
 from service.delivery import Event, State
-from service.errors import Conflict, Invalid, Problem, nearest
-from service.job import Failed, Job, decode_kept, prepare
+from service.errors import Conflict, Invalid, NotFound, Problem, nearest
+from service.job import Failed, Job, StepAnswer, decode_kept, prepare
+from service.rules.model import Step
 from service.store.base import Claimed, RunKey
 from service.store.ids import delivery_id, message_id
 from service.usecases.desk import Desk, message_number, run_key
@@ -43,11 +45,28 @@ async def show_delivery(desk: Desk, public_id: str) -> dict[str, Any]:
     """Return one delivery with every attempt and what was kept of each answer. Raise NotFound."""
     row = await desk.store.delivery(run_key(public_id))
     shown = _row(desk, row, await desk.rule_names(), await desk.lane_names())
+    names = await _step_names(desk, row)
+    shown["step"] = _name(names, row["step"])
     shown["received_at"] = instant(row["received_at"])
     shown["ruleset"] = row["ruleset"]
     shown["request"] = await _request(desk, row)
-    shown["attempts"] = [_attempt(attempt) for attempt in row["attempts"]]
+    shown["attempts"] = [_attempt(attempt, names) for attempt in row["attempts"]]
     return shown
+
+
+async def _step_names(desk: Desk, row: dict[str, Any]) -> Sequence[str]:
+    """Return the names of the steps of the rule that made a delivery; nothing when they cannot be had."""
+    try:
+        ruleset = await desk.rulesets.ruleset(row["ruleset"])
+    except NotFound:
+        return ()
+    rule = ruleset.by_number.get(row["rule"])
+    return [step.name for step in rule.steps] if rule is not None else ()
+
+
+def _name(names: Sequence[str], step: int) -> str:
+    """Return a step's name, or its number where the name is not known."""
+    return names[step] if step < len(names) else str(step + 1)
 
 
 async def retry(desk: Desk, public_id: str, *, by: str) -> dict[str, Any]:
@@ -125,7 +144,6 @@ def _row(desk: Desk, row: dict[str, Any], rules: dict[int, str], lanes: dict[int
         "state": state,
         "reason": reason,
         "connection": connection,
-        "step": row["step"],
         "attempts": row["attempts"],
         "due_at": instant(row["due_at"]),
         "changed_at": instant(row["changed_at"]),
@@ -146,11 +164,11 @@ def _held_by(desk: Desk, name: str) -> Connection | None:
     return None
 
 
-def _attempt(attempt: dict[str, Any]) -> dict[str, Any]:
+def _attempt(attempt: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
     kept = decode_kept(attempt["answer"])
     shown = {
         "number": attempt["number"],
-        "step": attempt["step"],
+        "step": _name(names, attempt["step"]),
         "started_at": instant(attempt["started_at"]),
         "ended_at": instant(attempt["ended_at"]),
         "took_ms": attempt["ended_at"] - attempt["started_at"] if attempt["ended_at"] else None,
@@ -190,6 +208,7 @@ async def _request(desk: Desk, row: dict[str, Any]) -> dict[str, Any]:
     try:
         job.ruleset = await desk.rulesets.ruleset(row["ruleset"])
         step = job.step_of()
+        job.answers = job.answers or _kept_answers(row, job.rule().steps)
         connection = next((one for one in desk.live.connections() if one.name == step.connection), None)
         if connection is None:
             return {"problem": f"connection {step.connection} is not configured"}
@@ -197,3 +216,14 @@ async def _request(desk: Desk, row: dict[str, Any]) -> dict[str, Any]:
         return connector.show(prepare(connector, job, step))
     except (Failed, msgspec.DecodeError) as error:
         return {"problem": str(error)}
+
+
+def _kept_answers(row: dict[str, Any], steps: Sequence[Step]) -> dict[str, StepAnswer]:
+    """Return what is still known of the answers of earlier steps: a run that ended gave up the whole ones."""
+    answers = {}
+    for attempt in row["attempts"]:
+        kept = decode_kept(attempt["answer"])
+        if attempt["outcome"] == "ok" and attempt["step"] < row["step"] and kept is not None:
+            name = steps[attempt["step"]].name
+            answers[name] = StepAnswer(kept.status, dict(kept.headers), kept.body, kept.truncated)
+    return answers

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from service.connections import Connection
-from service.errors import NotFound, Problem, nearest
+from service.errors import NotFound, Problem, Unavailable, nearest
 from service.plan import Plan
 from service.rulesets import Rulesets
 from service.store.base import RunKey, Store
@@ -65,6 +65,28 @@ class Desk:
         self.rulesets = rulesets
         self.now = clock_ms
         self.live = live
+
+    def refusing(self) -> str:
+        """Return why webhooks are refused now, "" when they are taken."""
+        if self.live is None:
+            return "the instance is stopped"
+        store = self.store.health()
+        if not store.writable:
+            return store.reason or "the store takes nothing"
+        return self.live.refusing()
+
+    def running(self) -> Live:
+        """Return the running parts. Raise Unavailable over a stopped instance."""
+        if self.live is None:
+            raise Unavailable("the instance is stopped")
+        return self.live
+
+    def plan(self) -> Plan:
+        """Return the plan in force. Raise Unavailable when there is none."""
+        plan = self.running().plan
+        if plan is None:
+            raise Unavailable("no configuration is in force yet", after=1.0)
+        return plan
 
     async def rule_names(self) -> dict[int, str]:
         """Return every rule number with its present name."""

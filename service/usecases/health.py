@@ -1,0 +1,29 @@
+"""How an instance is: the store, every source and every connection."""
+
+from typing import Any
+
+from service.usecases import connecting
+from service.usecases.desk import Desk
+
+
+async def health(desk: Desk) -> dict[str, Any]:
+    """Return how everything is; `status` is `ok` only when all of it is."""
+    store, reason = desk.store.health(), desk.refusing()
+    loaded = desk.live is not None and desk.live.plan is not None
+    sources = connecting.list_sources(desk)["items"] if loaded else []
+    connections = (await connecting.list_connections(desk))["items"] if loaded else []
+    good = not reason and all(one["state"] == "ok" for one in connections)
+    return {
+        "status": "ok" if good else "degraded",
+        "refusing": reason,
+        "store": {
+            "writable": store.writable,
+            "reason": store.reason,
+            "queue_age_ms": store.queue_age_ms,
+            "unfinished": store.unfinished,
+        },
+        "sources": {
+            one["name"]: {"state": one["state"], "last_message_at": one["last_message_at"]} for one in sources
+        },
+        "connections": {one["name"]: {"state": one["state"], "reason": one["reason"]} for one in connections},
+    }
