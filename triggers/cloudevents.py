@@ -262,6 +262,8 @@ def _problems(attributes: Mapping[str, Any]) -> list[str]:
     if isinstance(version, str) and version != "1.0":
         problems.append(f"specversion is {version[:20]!a}; 1.0 is read")
     for name, value in attributes.items():
+        if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+            problems.append(f"{name[:40]} is an integer of more than 64 bits")
         if not isinstance(value, str):
             continue
         if name in CONTEXT_ATTRIBUTES and not value:

@@ -176,6 +176,12 @@ def test_extensions_keep_their_type() -> None:
     assert event.extensions == {"yes": True, "count": 7, "text": "x", "Odd-Name": "y"}
 
 
+@pytest.mark.parametrize("number", [1 << 63, -(1 << 63) - 1, 10**40])
+def test_an_extension_that_no_store_can_keep_is_refused(number: int) -> None:
+    with pytest.raises(BadEvent, match="ext is an integer of more than 64 bits"):
+        _structured({"specversion": "1.0", "id": "1", "source": "/s", "type": "t", "ext": number})
+
+
 def test_all_problems_are_told_at_once() -> None:
     with pytest.raises(BadEvent) as caught:
         _structured(
