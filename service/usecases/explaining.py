@@ -1,7 +1,7 @@
 """Why a rule did or did not match a message: the stored ruleset is run again, nothing was kept for it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -9,12 +9,13 @@ from service.errors import NotFound, nearest
 from service.rules.cel import ABSENT, Budget, EvaluationError, TraceStep, to_json
 from service.rules.explain import explain_pattern
 from service.rules.model import Rule, Ruleset
+from service.rules.turns import take_turns
 from service.usecases.desk import Desk
 from service.usecases.messages import load_message
 from triggers.message import document
 
-EXPLAIN_BUDGET = 1_000_000
-"""Evaluation steps for one explanation."""
+TRACE_STEPS: Final = 1_000_000
+"""Evaluation steps for showing sub-expressions: more than matching has, to show where it gave up."""
 
 
 async def explain(desk: Desk, public_id: str, rule: str | None = None) -> dict[str, Any]:
@@ -33,12 +34,18 @@ async def explain(desk: Desk, public_id: str, rule: str | None = None) -> dict[s
         near = nearest(rule, [one.name for one in ruleset.rules])
         raise NotFound(f"there is no rule {rule}" + (f"; did you mean {near}?" if near else ""))
     event = document(message)
+    hits, failures = take_turns(ruleset.candidates(source, event, None), _variables(event))
+    matched = {hit.rule.number for hit in hits}
+    failed = {one.number: str(error) for one, error in failures}
     return {
         "message": public_id,
         "source": source,
         "type": message.type,
         "ruleset": ruleset.number,
-        "rules": [explain_rule(one, source, event) for one in rules],
+        "rules": [
+            explain_rule(one, source, event, matched=one.number in matched, failed=failed.get(one.number, ""))
+            for one in rules
+        ],
     }
 
 
@@ -46,9 +53,14 @@ def _pick(ruleset: Ruleset, name: str | None) -> list[Rule]:
     return [rule for rule in ruleset.rules if name is None or rule.name == name]
 
 
-def explain_rule(rule: Rule, source: str, event: Mapping[str, Any]) -> dict[str, Any]:
-    """Return whether a rule matches, the first thing that failed, and the value of each sub-expression."""
-    shown: dict[str, Any] = {"rule": rule.name, "matched": False}
+def explain_rule(
+    rule: Rule, source: str, event: Mapping[str, Any], *, matched: bool, failed: str
+) -> dict[str, Any]:
+    """Return the first thing that failed, and the value of each sub-expression.
+
+    `matched` and `failed` (why `when` has no value) are the verdict that all rules together were given.
+    """
+    shown: dict[str, Any] = {"rule": rule.name, "matched": matched}
     if rule.paused:
         return {**shown, "why": "the rule is paused"}
     if rule.sources is not None and source not in rule.sources:
@@ -62,29 +74,17 @@ def explain_rule(rule: Rule, source: str, event: Mapping[str, Any]) -> dict[str,
         if not explanation.matched:
             return {**shown, "why": explanation.reason}
     if rule.when is not None:
-        holds, shown["when"], why = _explain_when(rule, event)
-        if not holds:
-            return {**shown, "why": why}
-    shown["matched"] = True
-    shown["why"] = "every condition holds"
-    return shown
+        steps = rule.when.trace(_variables(event), Budget(TRACE_STEPS))
+        shown["when"] = [_shown(step) for step in steps]
+        if failed:
+            return {**shown, "why": f"`when` failed: {failed}"}
+        if not matched:
+            return {**shown, "why": f"`when` is not true: {_decisive(steps)}"}
+    return {**shown, "why": "every condition holds"}
 
 
-def _explain_when(rule: Rule, event: Mapping[str, Any]) -> tuple[bool, list[dict[str, Any]], str]:
-    """Return whether `when` holds, its sub-expressions with their values, and the first that failed."""
-    if rule.when is None:
-        return True, [], ""
-    variables = {"event": event, "data": event.get("data"), "meta": event.get("meta", {}), "steps": {}}
-    steps = rule.when.trace(variables, Budget(EXPLAIN_BUDGET))
-    shown = [_shown(step) for step in steps]
-    try:
-        value = rule.when.evaluate(variables, Budget(EXPLAIN_BUDGET))
-    except EvaluationError as error:
-        return False, shown, f"`when` failed: {error}"
-    if value is True:
-        return True, shown, ""
-    decisive = _decisive(steps)
-    return False, shown, f"`when` is not true: {decisive}"
+def _variables(event: Mapping[str, Any]) -> dict[str, object]:
+    return {"event": event, "data": event.get("data"), "meta": event.get("meta", {}), "steps": {}}
 
 
 def _shown(step: TraceStep) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """A check finds everything at once: text, shape, names, expressions, patterns, operations."""
 
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,9 +23,9 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     Path("shop.yaml").write_text(SPEC)
 
-    async def run(text: str, *, resolve: bool = False) -> Candidate:
+    def run(text: str, *, resolve: bool = False) -> Coroutine[Any, Any, Candidate]:
         Path("pointsman.yaml").write_text(text.lstrip("\n"))
-        return await check_configuration(Path("pointsman.yaml"), resolve=resolve, env={})
+        return check_configuration(Path("pointsman.yaml"), resolve=resolve, env={})
 
     return run
 
