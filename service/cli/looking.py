@@ -14,7 +14,7 @@ from service.errors import Conflict, Invalid, NotFound, Problem
 MESSAGE_COLUMNS: Final = ("id", "source", "type", "received_at", "bytes", "deliveries")
 DELIVERY_COLUMNS: Final = ("id", "rule", "state", "attempts", "connection", "due_at", "reason")
 REJECT_COLUMNS: Final = ("id", "source", "received_at", "reason", "bytes", "detail")
-ATTEMPT_COLUMNS: Final = ("number", "step", "started_at", "took_ms", "outcome", "status", "detail")
+ATTEMPT_COLUMNS: Final = ("number", "step_name", "started_at", "took_ms", "outcome", "status", "detail")
 
 Limit = Annotated[int, Parameter(help="Most items of a page.", validator=Number(gte=1, lte=500))]
 Cursor = Annotated[str, Parameter(help="Where to go on, as the page before said.", show_default=False)]
@@ -145,8 +145,8 @@ def show_delivery(delivery: DeliveryId, *, common: Common = Common()) -> None:
     if common.output != "table":
         emit(shown, common.output)
         return
-    attempts = shown.pop("attempts")
-    fields({**shown, "attempts": len(attempts)})
+    attempts = shown["attempts"]
+    fields({name: part for name, part in shown.items() if name != "step"} | {"attempts": len(attempts)})
     if attempts:
         rows(attempts, ATTEMPT_COLUMNS, indent="  ")
     for attempt in attempts:

@@ -46,7 +46,7 @@ async def show_delivery(desk: Desk, public_id: str) -> dict[str, Any]:
     row = await desk.store.delivery(run_key(public_id))
     shown = _row(desk, row, await desk.rule_names(), await desk.lane_names())
     names = await _step_names(desk, row)
-    shown["step"] = _name(names, row["step"])
+    shown["step"], shown["step_name"] = row["step"], _name(names, row["step"])
     shown["received_at"] = instant(row["received_at"])
     shown["ruleset"] = row["ruleset"]
     shown["request"] = await _request(desk, row)
@@ -168,7 +168,8 @@ def _attempt(attempt: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
     kept = decode_kept(attempt["answer"])
     shown = {
         "number": attempt["number"],
-        "step": _name(names, attempt["step"]),
+        "step": attempt["step"],
+        "step_name": _name(names, attempt["step"]),
         "started_at": instant(attempt["started_at"]),
         "ended_at": instant(attempt["ended_at"]),
         "took_ms": attempt["ended_at"] - attempt["started_at"] if attempt["ended_at"] else None,
