@@ -25,7 +25,7 @@ KINDS: Final[Mapping[str, int]] = {
     "pushed": 10,
     "two": 15,
     "across": 12,
-    "queued": 20,
+    "queued": 8,
     "refused": 6,
     "nothing": 7,
 }
@@ -38,7 +38,8 @@ OTHER: Final = 0.04
 """Share of messages followed by another body under the same id."""
 
 KEYS: Final = 6
-"""How many keys the queued messages have: few, so that several wait behind each other."""
+BURST: Final = 3
+"""How many keys the queued messages have, and how many of a key come at once: so that they wait behind each other."""
 
 TICK: Final = 0.01
 AGAIN: Final = 0.03
@@ -117,16 +118,17 @@ class Generator:
             due = min(due + (now - last) * self.options.rate, self.options.rate * 0.2 + 1)
             last = now
             while due >= 1 and self.open < WAITING:
-                due -= 1
-                self.begin(self.make())
+                kind = self.random.choices(list(KINDS), list(KINDS.values()))[0]
+                key = f"k{self.random.randrange(KEYS)}" if kind == "queued" else ""
+                for _ in range(BURST if key else 1):
+                    due -= 1
+                    self.begin(self.make(kind, key))
         if not self.open:
             self.finished.set()
 
-    def make(self) -> Message:
+    def make(self, kind: str, key: str) -> Message:
         self.made += 1
-        kind = self.random.choices(list(KINDS), list(KINDS.values()))[0]
         uid = f"{self.options.run}-{self.made}"
-        key = f"k{self.random.randrange(KEYS)}" if kind == "queued" else ""
         data = {
             "type": f"order.{kind}",
             "uid": uid,

@@ -76,6 +76,9 @@ def become(start: Start, output: int, asked: socket.socket) -> NoReturn:
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)
     os.dup2(0, 1)
     os.close(output)
+    # Streams know what kind of file they were opened upon, which is no longer the case.
+    sys.stdin, sys.stdout = (open(number, mode, closefd=False) for number, mode in ((0, "r"), (1, "w")))  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
     os.chdir(start.folder)
     os.environ.clear()
     os.environ.update(start.environment)

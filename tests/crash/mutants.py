@@ -1,4 +1,4 @@
-"""Four planted bugs. The suite must find each of them: that is what makes its zero believable.
+"""Five planted bugs. The suite must find each of them: that is what makes its zero believable.
 
 A bug is planted in one child process of the launcher, by replacing methods of the service there; never in our own.
 """
@@ -13,7 +13,7 @@ from service.delivery import Event
 from service.dispatch import Dispatch
 from service.job import Job
 from service.store.base import Attempt, Entry, RejectEntry, Settlement
-from service.store.sqlite import recover
+from service.store.sqlite import accept, recover
 from service.store.sqlite.group import Done, Group
 from service.store.sqlite.writer import Writer
 
@@ -91,11 +91,17 @@ def lost_retry_time() -> None:
     recover.recover = forgetful
 
 
+def no_order_per_key() -> None:
+    """Let a queued run start whatever of its key has not ended."""
+    accept.unfinished = lambda *_: False
+
+
 MUTANTS: Final[dict[str, Callable[[], None]]] = {
     "2xx before commit": answer_before_commit,
     "done before send": done_before_send,
     "new key per attempt": new_key_per_attempt,
     "lost retry time": lost_retry_time,
+    "no order per key": no_order_per_key,
 }
 
 
