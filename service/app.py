@@ -7,6 +7,7 @@ loads configurations atomically, and stops in the reverse order. No decision abo
 import asyncio
 import contextlib
 import functools
+import gc
 import hashlib
 import os
 import random
@@ -23,13 +24,14 @@ import msgspec
 import structlog
 
 from actions.base import Connector
+from actions.errors import ActionError
 from service import crashpoints
 from service.api import AdminServer
 from service.clock import SteadyClock
 from service.connections import BreakerPolicy, Connection, Limits
 from service.connectors import PEM, make_connector, revealed
 from service.dispatch import Dispatch
-from service.errors import Invalid, Problem, Unavailable
+from service.errors import Invalid, Problem, ServiceError, Unavailable
 from service.ingest import IngestServer
 from service.ingest.limits import Limits as IngestLimits
 from service.intake import OWN_SOURCE, Intake
@@ -45,11 +47,18 @@ from service.usecases.desk import Desk
 from service.usecases.tokens import Tokens
 from triggers import SOURCES
 from triggers.base import HttpSource
+from triggers.errors import TriggerError
 
 log = structlog.get_logger(__name__)
 
 BEAT: Final = 2.0
-"""Seconds between heartbeats, looks at the disk and bites of retention."""
+"""Seconds between heartbeats and bites of retention."""
+
+WATCH: Final = 0.5
+"""Seconds between looks at the conditions under which webhooks are refused."""
+
+COLLECTED: Final = (20_000, 10, 50)
+"""New objects, and rounds of the younger generations, between two looks of the garbage collector."""
 
 
 class Service:
@@ -111,7 +120,10 @@ class Service:
             async with _plainly(), asyncio.TaskGroup() as group:
                 self._tasks = group
                 dispatching = group.create_task(self.dispatch.run())
-                beating = group.create_task(self._beat_for_ever())
+                dutiful = [
+                    group.create_task(self._beat_for_ever()),
+                    group.create_task(self._watch_for_ever()),
+                ]
                 try:
                     await self.ingest.start(self.settings.host, self.settings.port)
                     await self.admin.start()
@@ -120,7 +132,7 @@ class Service:
                     log.info("listening", webhooks=self.ingest.port, admin=self.admin.port)
                     yield self
                 finally:
-                    await self._stop(dispatching, beating)
+                    await self._stop(dispatching, *dutiful)
         finally:
             crashpoints.reached("stop.before_close")
             await self.store.close()
@@ -134,6 +146,7 @@ class Service:
         # Before anything starts: unhandled, a SIGHUP ends the process.
         loop.add_signal_handler(signal.SIGHUP, self.reload_later)
         async with self.running():
+            _spare_collector()
             await stopped.wait()
             log.info("stopping", grace=self.settings.grace)
 
@@ -147,28 +160,33 @@ class Service:
         for name, value in (await self.store.get("hold/")).items():
             self._holds[name.removeprefix("hold/")] = msgspec.json.decode(value)
 
-    async def _stop(self, dispatching: asyncio.Task[None], beating: asyncio.Task[None]) -> None:
+    async def _stop(self, *tasks: asyncio.Task[None]) -> None:
         self.hooks.close()
         await self.ingest.stop(min(5.0, self.settings.grace))
         await self.dispatch.stop(self.settings.grace)
         await self.admin.stop()
-        beating.cancel()
-        dispatching.cancel()
-        await asyncio.gather(dispatching, beating, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         with contextlib.suppress(Unavailable):
             await self._write_all()
         for connector in self._connectors.values():
             await connector.close()
 
     async def _beat_for_ever(self) -> None:
-        """Beat; look at the conditions under which webhooks are refused; outlive a full disk."""
+        """Beat; outlive a full disk."""
         while True:
             self._stirred.clear()
-            self.hooks.refuse = self._why_refuse()
             with contextlib.suppress(Unavailable):  # the store says itself why; the next beat tries again
                 await self._beat()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stirred.wait(), BEAT)
+
+    async def _watch_for_ever(self) -> None:
+        """Look whether webhooks must be refused. Never waits for the store: it may be what hangs."""
+        while True:
+            self.hooks.refuse = self._why_refuse()
+            await asyncio.sleep(WATCH)
 
     async def _beat(self) -> None:
         """Heartbeat, what has to be kept on disk, and a bite of retention."""
@@ -196,9 +214,11 @@ class Service:
             return health.reason or "the store takes nothing"
         if health.queue_age_ms > self.settings.queue_age * 1000:
             return "the store is behind"
-        if shutil.disk_usage(self.settings.data).free < self.settings.min_free_bytes:
-            return "the disk is nearly full"
-        return ""
+        try:
+            free = shutil.disk_usage(self.settings.data).free
+        except OSError as error:
+            return f"the data directory cannot be looked at: {error.strerror}"
+        return "the disk is nearly full" if free < self.settings.min_free_bytes else ""
 
     # -- configuration
 
@@ -208,11 +228,13 @@ class Service:
             self._tasks.create_task(self._reload_and_say())
 
     async def _reload_and_say(self) -> None:
-        problems: tuple[Problem, ...] = ()
+        problems: tuple[object, ...] = ()
         try:
             await self.reload()
         except Invalid as error:
             problems = error.problems
+        except (ServiceError, TriggerError, ActionError, OSError) as error:
+            problems = (error,)
         for problem in problems:
             log.error("configuration", problem=str(problem))
         if problems:
@@ -362,6 +384,12 @@ def _config_digest(planned: PlannedConnection, pem: PEM) -> str:
     return hashlib.blake2b(
         repr((planned.server, revealed(shown), pem)).encode(), digest_size=16, key=b"connection"
     ).hexdigest()
+
+
+def _spare_collector() -> None:
+    """Let the garbage collector leave alone what start-up made, and look seldom: messages make no cycles."""
+    gc.freeze()
+    gc.set_threshold(*COLLECTED)
 
 
 def _report(what: str, error: BaseException) -> None:
