@@ -77,7 +77,7 @@ class Ruleset:
     def candidates(self, source: str, head: Mapping[str, Any], data: bytes | None) -> list[Rule]:
         """Return the rules whose `from` and `match` take this message, in the order of the file.
 
-        `data` is the JSON text, None when the message has no JSON data (then `head` may hold `data`).
+        `data` is the JSON text, not decoded yet. None: `head` is the whole message, decoded.
         """
         found = self._matchers.get(source)
         if found is None:
@@ -89,7 +89,8 @@ class Ruleset:
             found = (rules, compile_patterns([rule.pattern for rule in rules]))
             self._matchers[source] = found
         rules, matcher = found
-        return [rules[index] for index in matcher.match_message(head, data)]
+        matched = matcher.match(head) if data is None else matcher.match_message(head, data)
+        return [rules[index] for index in matched]
 
 
 def condition(rule: Rule, variables: Mapping[str, object], budget: Budget) -> bool:
