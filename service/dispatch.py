@@ -466,9 +466,9 @@ class Dispatch:
         self._reached("dispatch.after_call")
         self.outcomes[verdict.outcome] += 1
         if verdict.outcome is Outcome.LOGIN:
-            verdict = await self._login_refused(lane, connector, verdict, started)
+            verdict = await self._login_refused(lane, job, connector, verdict, started)
         else:
-            self._note_health(lane, verdict)
+            self._note_health(lane, job, verdict)
         return verdict, Attempt(
             number=job.number,
             step=job.step,
@@ -659,7 +659,7 @@ class Dispatch:
 
     # -- health of a lane
 
-    def _note_health(self, lane: Lane, verdict: Verdict) -> None:
+    def _note_health(self, lane: Lane, job: Job, verdict: Verdict) -> None:
         """Feed the breaker and the hold of a connection with one verdict."""
         connection, now = lane.connection, time.monotonic()
         if verdict.outcome is not Outcome.OK:
@@ -668,12 +668,12 @@ class Dispatch:
             if connection.breaker.unhealthy(verdict.detail, now):
                 self._give_back(lane)
                 log.warning("breaker opened", connection=connection.name, reason=verdict.detail)
-                self._tell("pointsman.connection.open", connection)
+                self._tell("pointsman.connection.open", connection, job)
             return
         connection.fresh_login = False
         if connection.breaker.healthy():
             log.info("breaker closed", connection=connection.name)
-            self._tell("pointsman.connection.closed", connection)
+            self._tell("pointsman.connection.closed", connection, job)
             self._wake.set()
         if connection.breaker.allowed is not None:
             self._pump(lane)
@@ -681,7 +681,7 @@ class Dispatch:
             self.release(connection.name)
 
     async def _login_refused(
-        self, lane: Lane, connector: Connector, verdict: Verdict, started: float
+        self, lane: Lane, job: Job, connector: Connector, verdict: Verdict, started: float
     ) -> Verdict:
         """After one fresh login, hold the connection: no delivery is lost to a wrong password.
 
@@ -700,7 +700,7 @@ class Dispatch:
             return msgspec.structs.replace(verdict, outcome=Outcome.REFUSED)
         if connection.hold(verdict.detail, now=time.monotonic(), wall=time.time()):
             log.error("connection held: its credentials are not taken", connection=connection.name)
-            self._tell("pointsman.connection.expired", connection)
+            self._tell("pointsman.connection.expired", connection, job)
             self._held_changed(connection)
         self._give_back(lane)
         return verdict
@@ -714,10 +714,13 @@ class Dispatch:
         self.nudge(name)
         return True
 
-    def _tell(self, kind: str, connection: Connection) -> None:
-        """Store a message about a connection's trouble, on its own: nothing else depends on it."""
+    def _tell(self, kind: str, connection: Connection, job: Job) -> None:
+        """Store a message about a connection's trouble, on its own: nothing else depends on it.
+
+        `job` brought the trouble about: a message about a trouble must not bring about the next one.
+        """
         facts = {"connection": connection.name, "reason": connection.last_error, "state": connection.state}
-        entry = self._troubles(kind, connection.name, facts, "")
+        entry = self._troubles(kind, connection.name, facts, job.cause())
         if entry is None:
             return
 
