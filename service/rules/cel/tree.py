@@ -295,19 +295,22 @@ class Broken(Node):
 
 
 def plain_path(node: Node) -> tuple[str | int, ...] | None:
-    """Return the path of a variable, its plain selections and constant indexes; None for anything else."""
+    """Return the path of a variable, its selections and constant indexes; None for anything else.
+
+    Optional ones count: where they give a value at all, it is the one that stands at the path.
+    """
     parts: list[str | int] = []
     while True:
         match node:
             case Variable(name=name):
                 return (name, *reversed(parts))
-            case Select(operand=operand, field=field, optional=False):
+            case Select(operand=operand, field=field):
                 parts.append(field)
                 node = operand
-            case Index(operand=operand, index=Literal(value=str() as key), optional=False):
+            case Index(operand=operand, index=Literal(value=str() as key)):
                 parts.append(key)
                 node = operand
-            case Index(operand=operand, index=Literal(value=key), optional=False) if (
+            case Index(operand=operand, index=Literal(value=key)) if (
                 type(key) is int and key >= 0
             ):
                 parts.append(key)

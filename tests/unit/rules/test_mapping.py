@@ -70,6 +70,7 @@ def test_a_number_arrives_with_the_digits_it_came_with(token: str) -> None:
     assert rendered({"a": "${data.n}"}, raw=raw) == f'{{"a":{token}}}'
     assert rendered({"a": "${event.data.n}"}, raw=raw) == f'{{"a":{token}}}'
     assert rendered({"a": "${data['o'].n[0]}"}, raw=raw) == f'{{"a":{token}}}'
+    assert rendered({"a": "${event.?data.?o.n[?0]}"}, raw=raw) == f'{{"a":{token}}}'
     assert rendered({"a": "${data.o}"}, raw=raw) == f'{{"a":{{"n": [{token}]}}}}'
     assert rendered({"a": "n=${data.n}"}, raw=raw) == f'{{"a":"n={token}"}}'
 
