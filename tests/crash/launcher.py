@@ -19,7 +19,9 @@ from typing import Final, NoReturn
 import msgspec
 
 PRELOADED: Final = (
+    "service.app",
     "service.cli.app",
+    "service.cli.serving",
     "service.store.sqlite",
     "triggers.webhook",
     "triggers.presets",
