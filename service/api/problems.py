@@ -1,5 +1,6 @@
 """Errors as `application/problem+json` (RFC 9457): stable types, all problems, never a stack trace."""
 
+import json
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final
@@ -50,8 +51,9 @@ def problem_response(
         document["detail"] = detail
     if errors:
         document["errors"] = list(errors)
+    # Not msgspec: what is wrong may hold half a surrogate pair, which has no UTF-8.
     return Response(
-        msgspec.json.encode(document),
+        json.dumps(document, separators=(",", ":")).encode("ascii"),
         status_code=status,
         media_type="application/problem+json",
         headers=headers,

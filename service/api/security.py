@@ -26,12 +26,22 @@ _HEADERS: Final = (
 """What every answer says to a browser that gets hold of it: keep nothing, guess nothing, show nothing."""
 
 
-class Guard:
-    """ASGI middleware: refuses hosts and origins that are not ours, and bodies that are too large."""
+_OPEN: Final = frozenset({"/health/live", "/health/ready"})
+"""What may be asked without a token: it says up or not, and nothing else."""
 
-    def __init__(self, app: ASGIApp, hosts: tuple[str, ...]) -> None:
+_CHALLENGE: Final = {"www-authenticate": 'Bearer realm="pointsman"'}
+
+
+class Guard:
+    """ASGI middleware: refuses hosts and origins that are not ours, strangers, and bodies that are too large.
+
+    Nothing of a stranger's body is read. What a token may do is each endpoint's to say (`needs`).
+    """
+
+    def __init__(self, app: ASGIApp, hosts: tuple[str, ...], tokens: Tokens) -> None:
         self.app = app
         self.hosts = frozenset(host.lower() for host in hosts)
+        self.tokens = tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on what is ours, answer the rest."""
@@ -55,11 +65,21 @@ class Guard:
             return problem_response(421, "unknown-host", "This host is not served here", detail)
         if not all(_without_port(origin.partition("://")[2]) in self.hosts for origin in origins):
             return problem_response(403, "foreign-origin", "Requests from this origin are refused")
+        if scope["path"] not in _OPEN and _known(self.tokens, scope) is None:
+            return problem_response(401, "unauthorized", "A token is needed", _WANTED, headers=_CHALLENGE)
         if any(int(length) > LARGEST_BODY for length in lengths if length.isdigit()):
             return problem_response(413, "body-too-large", "The body is too large", _TOO_LARGE)
         return None
 
 
+def _known(tokens: Tokens, scope: Scope) -> tuple[str, Role] | None:
+    """Return whose token a request brings, None when it is none of ours."""
+    given = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
+    scheme, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")
+    return tokens.role_of(token.strip()) if scheme.lower() == "bearer" else None
+
+
+_WANTED: Final = "send one as Authorization: Bearer …"
 _TOO_LARGE: Final = f"at most {LARGEST_BODY} bytes are read"
 
 
@@ -114,11 +134,7 @@ def needs(role: Role) -> Callable[..., Caller]:
         tokens: Tokens = request.app.state.tokens
         found = tokens.role_of(given.credentials.strip()) if given is not None else None
         if found is None:
-            raise HTTPException(
-                401,
-                "A token is needed: Authorization: Bearer pmt_…",
-                headers={"www-authenticate": 'Bearer realm="pointsman"'},
-            )
+            raise HTTPException(401, _WANTED, headers=_CHALLENGE)
         name, has = found
         if ROLES.index(has) < ROLES.index(role):
             raise HTTPException(403, f"This needs the role {role}; the token {name} has {has}")

@@ -40,7 +40,7 @@ def create_app(desk: Desk, tokens: Tokens, hosts: tuple[str, ...]) -> FastAPI:
     async def openapi(_caller: Reader) -> dict[str, Any]:
         return app.openapi()
 
-    app.add_middleware(Guard, hosts=hosts)
+    app.add_middleware(Guard, hosts=hosts, tokens=tokens)
     return app
 
 
