@@ -321,7 +321,7 @@ async def test_an_opened_and_closed_breaker_and_a_hold_are_messages(tmp_path: Pa
 
 
 async def test_a_failing_alarm_never_feeds_itself(tmp_path: Path) -> None:
-    """The connection that is told of is the one that tells, and its backend fails every second call."""
+    """The connection that is told of is the one that tells, and its backend fails every second time it is told."""
     breaker = {"failures": 1, "first": "10ms", "max": "10ms"}
     async with backend() as shop:
         content = document(shop.url, connections={"shop": connection(shop.url, breaker=breaker)})
@@ -332,7 +332,10 @@ async def test_a_failing_alarm_never_feeds_itself(tmp_path: Path) -> None:
         }
         content["rules"]["tell"] = {"from": ["pointsman"], "do": [told]}
         async with instance(tmp_path, content) as it:
-            shop.decide = lambda _call: answers(503) if len(shop.calls) % 2 else None
+            shop.script(answers(503), path="/one")
+            shop.decide = lambda call: (
+                answers(503) if call.target == "/two" and not len(shop.to("/two")) % 2 else None
+            )
             await it.send({"n": 1})
             await it.send({"n": 2})
 
