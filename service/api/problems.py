@@ -1,6 +1,7 @@
 """Errors as `application/problem+json` (RFC 9457): stable types, all problems, never a stack trace."""
 
 import json
+import json
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final
@@ -86,7 +87,8 @@ def install(app: FastAPI) -> None:
             (500, "internal", "Something failed in the service"),
         )
         if isinstance(error, Invalid):
-            return problem_response(status, slug, title, errors=[shown(one) for one in error.problems])
+            worst_first = sorted(error.problems, key=lambda one: one.severity != "error")
+            return problem_response(status, slug, title, errors=[shown(one) for one in worst_first])
         headers = None
         if isinstance(error, Unavailable) and error.after is not None:
             headers = {"retry-after": str(max(1, round(error.after)))}
