@@ -28,7 +28,7 @@ _BODY: Final = (
     '{"ref":"refs/heads/main","after":"%040x","number":%d,"sent_at":%d,"forced":false,'
     '"repository":{"id":186853002,"full_name":"octo/shop","private":true,"stars":1.10},'
     '"pusher":{"name":"mona","email":"mona@example.org"},"head_commit":{"id":"%040x",'
-    '"message":"Take orders of more than one page","timestamp":"2026-01-31T09:30:00Z","distinct":true,'
+    '"message":"Take orders of several pages","timestamp":"2026-01-31T09:30:00Z",'
     '"added":["orders/pages.py"],"modified":["README.md"]}}'
 )
 _HEAD: Final = (
@@ -118,7 +118,7 @@ async def send(port: int, first: int, count: int, rate: float) -> dict[str, floa
     """Send, and return the figures."""
     loop, load = asyncio.get_running_loop(), Load(first, count, rate)
     for _ in range(CONNECTIONS):
-        transport, client = await loop.create_connection(Client, "127.0.0.1", port)
+        _, client = await loop.create_connection(Client, "127.0.0.1", port)
         client.begin(load)
     await load.run()
     ordered = sorted(load.took)

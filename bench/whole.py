@@ -1,4 +1,4 @@
-"""Measures the whole way (`DESIGN.md` §14): a signed webhook in, one of ten rules, seven fields, one POST out.
+"""Measures the whole way (`DESIGN.md` §14): a signed webhook, one of ten rules, seven fields, one POST.
 
 The service is a real one (`python -m service serve`) with its files on a real disk, SQLite with FULL
 synchronisation; sender and backend are processes of their own. Every message that got its 202 must have

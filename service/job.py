@@ -5,6 +5,7 @@ stores nothing; `dispatch` decides what follows an attempt.
 """
 
 import hashlib
+import itertools
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -61,6 +62,10 @@ class StepAnswer(msgspec.Struct, frozen=True, array_like=True):
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_kept: Final = msgspec.msgpack.Decoder(Kept).decode
 _decode_answers: Final = msgspec.msgpack.Decoder(dict[str, StepAnswer]).decode
+
+_SPAN_BITS: Final = (1 << 64) - 1
+_SPANS: Final = itertools.count(int.from_bytes(os.urandom(8), "big") | 1)
+"""Ids of our spans: counted on from a random start, since each question to the system costs a switch."""
 
 _CREDENTIAL_HEADERS: Final = frozenset(
     {"set-cookie", "www-authenticate", "authorization", "proxy-authenticate"}
@@ -255,9 +260,11 @@ def hops(message: TriggerMessage) -> int:
     said = message.extensions.get("pointsmanhops")
     if said is None:
         headers = message.meta.get("headers")
-        said = headers.get(HOPS_HEADER) if isinstance(headers, Mapping) else None
+        said = headers.get(HOPS_HEADER) if isinstance(headers, dict) else None
+        if said is None:
+            return 0
     text = str(said)
-    return int(text[:6]) if said is not None and text.isascii() and text.isdigit() else 0
+    return int(text[:6]) if text.isascii() and text.isdigit() else 0
 
 
 def _traceparent(message: TriggerMessage) -> str:
@@ -265,14 +272,14 @@ def _traceparent(message: TriggerMessage) -> str:
     given = message.extensions.get("traceparent")
     if given is None:
         headers = message.meta.get("headers")
-        given = headers.get("traceparent") if isinstance(headers, Mapping) else None
+        given = headers.get("traceparent") if isinstance(headers, dict) else None
     parts = given.split("-") if isinstance(given, str) else ()
     if len(parts) >= 4 and len(parts[1]) == 32 and _hex(parts[1]) and parts[1].strip("0"):
         trace, flags = parts[1], parts[3][:2] if _hex(parts[3][:2]) and len(parts[3]) >= 2 else "00"
     else:
         identity = f"{message.source}\0{message.id}".encode("utf-8", "surrogatepass")
         trace, flags = hashlib.blake2b(identity, digest_size=16).hexdigest(), "01"
-    return f"00-{trace}-{os.urandom(8).hex()}-{flags}"
+    return f"00-{trace}-{next(_SPANS) & _SPAN_BITS:016x}-{flags}"
 
 
 def _hex(text: str) -> bool:

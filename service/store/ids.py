@@ -5,6 +5,7 @@ from typing import Final
 from service.store.base import RunKey
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32, lower case
+_PAIRS: Final = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
 
 
 def message_id(number: int) -> str:
@@ -46,8 +47,8 @@ def parse_delivery_id(text: str) -> RunKey | None:
 
 
 def _base32(number: int) -> str:
-    signs: list[str] = []
-    while number or not signs:
-        number, digit = divmod(number, 32)
-        signs.append(_ALPHABET[digit])
-    return "".join(reversed(signs)).rjust(6, "0")
+    text = ""
+    while number:
+        text = _PAIRS[number & 1023] + text
+        number >>= 10
+    return text.lstrip("0").rjust(6, "0")
