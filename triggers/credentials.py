@@ -130,7 +130,7 @@ class ApiKey(Scheme, frozen=True, kw_only=True):
 
 
 def _text(secret: str) -> str:
-    if not secret:
+    if not secret.strip():
         raise BadSecret("the secret is empty")
     return secret
 

@@ -34,7 +34,7 @@ def shared_key(secret: str, form: KeyForm = "text") -> bytes:
             key = bytes.fromhex(secret) if form == "hex" else from_base64(secret)
     except ValueError:
         raise BadSecret(f"the secret is not {'hex' if form == 'hex' else 'base64'}") from None
-    if not key:
+    if not key or not secret.strip():
         raise BadSecret("the secret is empty")
     return key
 

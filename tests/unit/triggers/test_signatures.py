@@ -178,8 +178,9 @@ def test_a_pem_key_verifies_too() -> None:
 
 @pytest.mark.parametrize("name", _ALL)
 def test_an_empty_secret_is_refused(name: str) -> None:
-    with pytest.raises(BadSecret):
-        Verifier(_ALL[name], ("",))
+    for blank in ("", " ", "\t\n"):
+        with pytest.raises(BadSecret):
+            Verifier(_ALL[name], (blank,))
     with pytest.raises(BadSecret):
         Verifier(_ALL[name], ())
     with pytest.raises(BadSecret):
