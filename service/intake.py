@@ -301,22 +301,32 @@ class Intake:
             if run.state is State.RUNNING and state is not State.RUNNING:
                 self._lanes.cancel(connection)
             if state is State.RUNNING:
-                job = Job(
-                    RunKey(stored.number, hit.rule.number, 1),
-                    taken.message,
-                    source=taken.source,
-                    ruleset=taken.ruleset,
-                    ruleset_number=taken.ruleset.number,
-                    started_at=taken.now,
-                    received_at=taken.now,
-                    mode=hit.rule.mode,
-                    seen=taken.seen,
-                )
-                self._lanes.hand_over(connection, job)
+                self._lanes.hand_over(connection, _job(taken, stored.number, hit))
             elif state is State.PENDING:
                 self._lanes.nudge(connection)
+            elif state is State.DEAD:
+                self._tell_dead(_job(taken, stored.number, hit), hit.problem)
 
     # -- the service's own troubles
+
+    def _tell_dead(self, job: Job, reason: str) -> None:
+        """Store a message about a delivery that was born dead, on its own."""
+        entry = self.trouble("pointsman.delivery.dead", job.public_id(), job.facts(reason), job.cause())
+        if entry is None:
+            return
+
+        def done(stored: Stored | Exception) -> None:
+            if isinstance(stored, Exception):
+                log.warning(
+                    "a message about a trouble was not stored", subject=job.public_id(), why=str(stored)
+                )
+            else:
+                self._lanes.nudge()
+
+        try:
+            self._store.accept(entry, done)
+        except Unavailable as error:
+            done(error)
 
     def trouble(self, kind: str, subject: str, data: Mapping[str, object], cause: str) -> Entry | None:
         """Return a message about the service's own trouble as an entry; None when it would cause itself.
@@ -344,6 +354,21 @@ class Intake:
             for run in runs
         )
         return self._entry(OWN_SOURCE, message, now, pending)
+
+
+def _job(taken: _Taken, number: int, hit: Hit) -> Job:
+    """Return the job of a delivery that was just born."""
+    return Job(
+        RunKey(number, hit.rule.number, 1),
+        taken.message,
+        source=taken.source,
+        ruleset=taken.ruleset,
+        ruleset_number=taken.ruleset.number,
+        started_at=taken.now,
+        received_at=taken.now,
+        mode=hit.rule.mode,
+        seen=taken.seen,
+    )
 
 
 class _Gathering:

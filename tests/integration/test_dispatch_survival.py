@@ -213,6 +213,19 @@ async def test_a_step_whose_connection_is_gone_is_dead_and_says_so(tmp_path) -> 
         assert len(connector.calls) == 2
 
 
+async def test_a_delivery_that_was_born_dead_says_so(tmp_path) -> None:
+    tell = {
+        "from": ["pointsman"], "match": {"type": ["pointsman.delivery.dead"]},
+        "do": [{"call": "shop.one", "with": {"body": "${data.reason}"}}],
+    }  # fmt: skip
+    async with engine_room(tmp_path) as room:
+        await room.use({"r": rule(mode="queued", key="data.nothing.here"), "tell": tell})
+        await room.send({"id": 1})
+        await room.ended(1, State.DEAD)
+        await room.ended(1)
+        assert b"key: " in room.connectors["shop"].calls[0].request
+
+
 async def test_a_message_that_cannot_be_encoded_keeps_no_slot(tmp_path) -> None:
     async with engine_room(tmp_path) as room:
         await room.use({"r": rule()})
