@@ -43,6 +43,7 @@ from service.settings import Settings
 from service.store import STORES
 from service.store.base import Entry, Store
 from service.usecases.checking import check_configuration, source_context
+from service.usecases.connecting import list_connections
 from service.usecases.desk import Desk
 from service.usecases.tokens import Tokens
 from triggers import SOURCES
@@ -264,6 +265,9 @@ class Service:
                 sources=len(sources),
                 warnings=len(self.problems),
             )
+            for gone in (await list_connections(self.desk))["items"]:
+                if gone["state"] == "removed":
+                    log.warning("connection removed", connection=gone["name"], reason=gone["reason"])
             return plan
 
     async def _open_sources(self, plan: Plan) -> dict[str, HttpSource[Any]]:

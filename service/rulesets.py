@@ -40,12 +40,11 @@ class Rulesets:
             self._sources[await self._store.number("source", name)] = name
         for name in configuration.connections:
             await self._store.number("lane", name)
+        known = frozenset((await self._store.names("rule")).values())
         numbers = {}
         for name, rule in configuration.rules.items():
-            number = None
-            for earlier in rule.was:
-                number = await self._store.number("rule", name, was=earlier)
-            numbers[name] = await self._store.number("rule", name) if number is None else number
+            was = next((earlier for earlier in rule.was if earlier in known), None)
+            numbers[name] = await self._store.number("rule", name, was=was)
         kept = msgspec.json.encode(
             {"configuration": msgspec.Raw(document), "rules": numbers}, order="deterministic"
         )

@@ -90,15 +90,15 @@ def connector_spec(plan: Plan, name: str) -> Spec:
 
 
 async def list_connections(desk: Desk) -> dict[str, Any]:
-    """Return every connection with its state, what is in flight, and what waits."""
+    """Return every connection with its state, what is in flight, and what waits.
+
+    One that is not configured any more is shown as removed for as long as deliveries wait for it.
+    """
     plan = desk.plan()
     counts = await desk.store.counts()
     items = []
     for connection in desk.running().connections():
         planned = plan.connections.get(connection.name)
-        unfinished = {
-            state: counts.get(f"{connection.lane}/{state}", 0) for state in ("pending", "waiting", "held")
-        }
         items.append(
             {
                 "name": connection.name,
@@ -109,12 +109,34 @@ async def list_connections(desk: Desk) -> dict[str, Any]:
                 "server": planned.server if planned else None,
                 "in_flight": connection.in_flight,
                 "in_memory": desk.running().waiting(connection.name),
-                **unfinished,
+                **_unfinished(counts, connection.lane),
                 "calls": connection.calls,
                 "last_error": connection.last_error,
             }
         )
+    present = {connection.lane for connection in desk.running().connections()}
+    for lane, name in (await desk.lane_names()).items():
+        unfinished = _unfinished(counts, lane)
+        if lane not in present and any(unfinished.values()):
+            items.append(
+                {
+                    "name": name,
+                    "state": "removed",
+                    "reason": "deliveries wait for it and it is not configured any more",
+                    "since": None,
+                    "server": None,
+                    "in_flight": 0,
+                    "in_memory": 0,
+                    **unfinished,
+                    "calls": 0,
+                    "last_error": "",
+                }
+            )
     return {"items": items, "next": ""}
+
+
+def _unfinished(counts: Mapping[str, int], lane: int) -> dict[str, int]:
+    return {state: counts.get(f"{lane}/{state}", 0) for state in ("pending", "waiting", "held")}
 
 
 def release_connection(desk: Desk, name: str) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from typing import Any, Final
 
 import msgspec
 
-from service.connections import Connection
 from service.delivery import Event, State
 from service.errors import Conflict, Invalid, NotFound, Problem, nearest
 from service.job import Failed, Job, StepAnswer, decode_kept, prepare
@@ -130,12 +129,9 @@ def _row(desk: Desk, row: dict[str, Any], rules: dict[int, str], lanes: dict[int
     key = _key(row)
     connection = lanes.get(row["lane"], str(row["lane"]))
     state, reason = row["state"].name.lower(), row["reason"]
-    held = _held_by(desk, connection) if state in ("pending", "waiting") else None
-    if held is not None:
-        state = "held"
-        reason = (
-            f"connection {connection} is {held.state}: {held.hold_reason or held.breaker.reason or 'paused'}"
-        )
+    held = _held_by(desk, connection) if state in ("pending", "waiting") else ""
+    if held:
+        state, reason = "held", held
     return {
         "id": delivery_id(key),
         "message": message_id(key.message),
@@ -154,14 +150,17 @@ def _key(row: dict[str, Any]) -> RunKey:
     return RunKey(row["message"], row["rule"], row["run"])
 
 
-def _held_by(desk: Desk, name: str) -> Connection | None:
-    """Return the connection that keeps a delivery back: held, open or paused."""
-    if desk.live is None:
-        return None
-    for connection in desk.live.connections():
-        if connection.name == name and connection.state != "ok":
-            return connection
-    return None
+def _held_by(desk: Desk, name: str) -> str:
+    """Return why a connection keeps its deliveries back, "" when it does not (or nothing runs)."""
+    if desk.live is None or desk.live.plan is None:
+        return ""
+    connection = next((one for one in desk.live.connections() if one.name == name), None)
+    if connection is None:
+        return f"connection {name} is not configured any more: configure it again, or discard the delivery"
+    if connection.state == "ok":
+        return ""
+    why = connection.hold_reason or connection.breaker.reason or "paused"
+    return f"connection {name} is {connection.state}: {why}"
 
 
 def _attempt(attempt: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
