@@ -1,7 +1,6 @@
 """Errors as `application/problem+json` (RFC 9457): stable types, all problems, never a stack trace."""
 
 import json
-import json
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final

@@ -32,7 +32,9 @@ CONNECTION_COLUMNS: Final = (
 def call(
     operation: Annotated[str, Parameter(help="connection.operation, as a rule's `call` says it.")],
     *,
-    with_: Annotated[str, Parameter(name="--with", help="The inputs, as JSON text, @file or -.")] = "{}",
+    with_: Annotated[
+        str, Parameter(name="--with", allow_leading_hyphen=True, help="The inputs, as JSON text, @file or -.")
+    ] = "{}",
     dry_run: Annotated[bool, Parameter(help="Show the exact request, secrets masked; send nothing.")] = False,
     config: Config = None,
     output: Output = "table",

@@ -64,8 +64,8 @@ def schema() -> None:
 
 
 def match(
-    pattern: Annotated[str | None, Parameter(help="A pattern, as JSON text, @file or -.")] = None,
-    message: Annotated[str | None, Parameter(help="A message, as JSON text, @file or -.")] = None,
+    pattern: Annotated[str | None, Parameter(help="A pattern, as JSON text, @file or @-.")] = None,
+    message: Annotated[str | None, Parameter(help="A message, as JSON text, @file or @-.")] = None,
     *,
     lines: Annotated[bool, Parameter(help='Read JSON lines {"pattern": …, "message": …}.')] = False,
 ) -> int:

@@ -175,7 +175,9 @@ def retry_deliveries(*delivery: DeliveryId, common: Common = Common()) -> int:
 
 def discard_deliveries(
     *delivery: DeliveryId,
-    reason: Annotated[str, Parameter(help="Why; it is kept.", show_default=False)] = "",
+    reason: Annotated[
+        str, Parameter(allow_leading_hyphen=True, help="Why; it is kept.", show_default=False)
+    ] = "",
     common: Common = Common(),
 ) -> int:
     """End deliveries that have not ended. They are kept, and say who ended them and why.

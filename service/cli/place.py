@@ -67,14 +67,14 @@ class Common:
         """Return a client for the running instance. Raise Unreachable when no token is to be had."""
         from service.usecases.tokens import read_token
 
-        data = self.settings().data
+        address, data = self.address(), self.settings().data
         token = self.token or os.environ.get("POINTSMAN_TOKEN") or read_token(data)
         if token is None:
             raise Unreachable(
                 f"no instance has run in {data}; start one with `pointsman serve`, "
                 "or name its directory with --data, or its --server and a --token"
             )
-        return Client(self.address(), token)
+        return Client(address, token)
 
 
 def settings(**said: Any) -> Settings:

@@ -16,8 +16,15 @@ from triggers.presets import PRESETS, sign
 from triggers.signatures import Received, Verifier
 
 Scheme = Annotated[str, Parameter(help=f"The provider: {', '.join(sorted(PRESETS))}.")]
-Secret = Annotated[str, Parameter(help="The secret, or @file, so that it stays out of the shell's history.")]
-Body = Annotated[str, Parameter(help="The exact body, as text, @file, or - for standard input.")]
+Secret = Annotated[
+    str,
+    Parameter(
+        allow_leading_hyphen=True, help="The secret, or @file, so that it stays out of the shell's history."
+    ),
+]
+Body = Annotated[
+    str, Parameter(allow_leading_hyphen=True, help="The exact body, as text, @file, or - for standard input.")
+]
 Url = Annotated[str, Parameter(help="The address that was called; matters for Twilio.", show_default=False)]
 
 
@@ -52,7 +59,9 @@ def make_signature(
 def verify_signature(
     scheme: Scheme,
     *,
-    secret: Annotated[list[str], Parameter(help="The active secrets, or @file; may be repeated.")],
+    secret: Annotated[
+        list[str], Parameter(allow_leading_hyphen=True, help="The active secrets, or @file; may be repeated.")
+    ],
     header: Annotated[list[str], Parameter(name=["--header", "-H"], help="A header, as `name: value`.")],
     body: Body = "-",
     url: Url = "",

@@ -1,0 +1,77 @@
+"""`call --dry-run` and `connectors`: from the files alone."""
+
+import json
+
+import pytest
+
+
+@pytest.fixture
+def project(pointsman, monkeypatch, tmp_path):
+    pointsman("init", "p")
+    monkeypatch.chdir(tmp_path / "p")
+    return pointsman
+
+
+INPUTS = '{"sku": "a/b c", "body": {"order": "A-9", "quantity": 1}}'
+
+
+def test_a_dry_run_shows_exactly_the_request_with_the_secret_masked(project, tmp_path):
+    ran = project("call", "shop.reserveStock", "--with", INPUTS, "--dry-run")
+    assert ran.code == 0
+    head, _, body = ran.out.partition("\n\n")
+    lines = head.splitlines()
+    assert lines[0] == "POST http://127.0.0.1:8082/stock/a%2Fb%20c/reservations"
+    assert "authorization: Bearer ***" in [line.lower().replace("bearer", "Bearer") for line in lines]
+    assert body == '{"order":"A-9","quantity":1}\n'
+    assert (tmp_path / "p/secrets/shop").read_text("ascii") not in ran.out
+
+
+def test_a_dry_run_is_for_machines_too(project):
+    ran = project("call", "shop.reserveStock", "--with", INPUTS, "--dry-run", "-o", "json")
+    request = json.loads(ran.out)["request"]
+    assert request["method"] == "POST"
+    assert json.loads(request["body"]) == {"order": "A-9", "quantity": 1}
+
+
+def test_inputs_come_from_a_file_or_standard_input(project, tmp_path):
+    (tmp_path / "p/inputs.json").write_text(INPUTS, "utf-8")
+    assert project("call", "shop.reserveStock", "--with", "@inputs.json", "--dry-run").code == 0
+    assert project("call", "shop.reserveStock", "--with", "@-", "--dry-run", stdin=INPUTS.encode()).code == 0
+    assert project("call", "shop.reserveStock", "--with", "-", "--dry-run", stdin=INPUTS.encode()).code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["shop.reserveStock"], ["sku is required", "body is required"]),
+        (["shop.reserveStok"], ["did you mean reserveStock?"]),
+        (["shp.reserveStock"], ["there is no connection shp; did you mean shop?"]),
+        (["shop.getHealth", "--with", "{"], ["--with is no JSON"]),
+        (["shop.getHealth", "--with", "[]"], ["--with must be an object"]),
+        (["shop.getHealth", "--with", "[" * 100_000], ["--with is no JSON"]),
+        (["shop.getHealth", "--with", "@none"], ["cannot read none: No such file or directory"]),
+        (["shop.getHealth", "--with", '{"x": 1}'], ["x is not an input"]),
+        (["shop.getHealth", "--config", "none.yaml"], ["none.yaml"]),
+    ],
+)
+def test_what_cannot_be_called_is_said(project, words, said):
+    ran = project("call", *words, "--dry-run")
+    assert ran.code == 1
+    for text in said:
+        assert text in ran.err
+
+
+def test_nothing_can_be_called_without_its_secret(project, tmp_path):
+    (tmp_path / "p/secrets/shop").unlink()
+    assert project("call", "shop.getHealth").code == 1
+    assert project("call", "shop.getHealth", "--dry-run").code == 0, "to look, no secret is needed"
+
+
+def test_connectors_and_operations_are_listed(project):
+    assert "shop.openapi.yaml" in project("connectors").out
+    lines = project("connectors", "operations", "shop").out.splitlines()
+    assert lines[0].split() == ["ID", "METHOD", "PATH", "SUMMARY"]
+    assert len(lines) == 5
+    shown = json.loads(project("connectors", "show", "shop.reserveStock", "-o", "json").out)
+    assert shown["input"]["required"] == ["sku", "body"]
+    assert "did you mean shop?" in project("connectors", "operations", "shp").err
