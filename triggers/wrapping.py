@@ -20,6 +20,14 @@ from triggers.templates import MAX_TEXT, compile_templates
 
 ID_BYTES: Final = 16
 
+_KINDS: Final = {
+    type(None): "null",
+    bool: "true or false",
+    float: "a number with a fraction",
+    list: "a list",
+    dict: "an object",
+}
+
 
 class Wrapper:
     """Wraps requests of one source. `form` fixes how the body is read; None: its Content-Type says it."""
@@ -149,7 +157,7 @@ def _evaluate(expression: Expression, seen: Mapping[str, Any]) -> tuple[str | No
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
-        return None, f"it gives {'null' if value is None else type(value).__name__}"
+        return None, f"it gives {_KINDS.get(type(value), 'no text')}"
     if not value or len(value) > MAX_TEXT or not value.isprintable():
         return None, f"it is empty, longer than {MAX_TEXT} characters, or not printable"
     return value, ""
