@@ -111,6 +111,8 @@ class AdminServer:
                 f"the admin API cannot listen on {host}:{port}: {error.strerror or error}; "
                 "choose another --admin-port"
             ) from error
+        # What is accepted inherits it; asyncio sets it only on sockets that it has made itself.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port = listening.getsockname()[1]
         self._serving = asyncio.get_running_loop().create_task(self._server.serve(sockets=[listening]))
 
