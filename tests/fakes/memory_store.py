@@ -260,6 +260,7 @@ class MemoryStore(Store):
                 run.number -= 1
             else:
                 run.retried += 1
+            self._promote(run, now)
         else:
             if said.event is not Event.SUCCEED:
                 run.digest = run.digest or digest
@@ -336,6 +337,7 @@ class MemoryStore(Store):
         run.state, run.reason, run.changed_at = state, reason, now
         if event is Event.HOLD:
             run.held_at, run.due_at = now, None
+            self._promote(run, now)
             return state
         if run.held_at is not None:
             run.paused_ms, run.held_at = run.paused_ms + max(0, now - run.held_at), None

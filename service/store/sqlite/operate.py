@@ -79,7 +79,7 @@ def _release(unit: Unit, event: Event, key: RunKey, reason: str, now: Millis) ->
     if queued and event is Event.RELEASE and state is State.WAITING:
         # It was its key's first already: nobody else may be let past it.
         unit.connection.execute(_DUE, (now, *key))
-    elif run_key is not None and event is not Event.HOLD:
+    elif run_key is not None:
         promote(unit, key.rule, run_key)
     return new
 

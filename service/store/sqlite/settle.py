@@ -8,7 +8,7 @@ import msgspec
 from service.delivery import TRANSITIONS, Event, State
 from service.store.base import Attempt, RunKey, Settlement
 from service.store.sqlite.connect import BAD_ROW
-from service.store.sqlite.ledger import DELIVERED, Unit, promote
+from service.store.sqlite.ledger import DELIVERED, HELD, Unit, promote
 
 # Every change checks that the run is RUNNING, ours, and on this very attempt.
 _END: Final = """
@@ -89,8 +89,8 @@ def _settle(unit: Unit, settlements: Sequence[Settlement]) -> list[bool]:
                 rows.answers.append((*key, settlement.answers if state != DELIVERED else None))
             if state >= DELIVERED:
                 unit.unfinished -= 1
-                if key.rule in unit.ledger.queued:
-                    follow(unit, key)
+            if state >= HELD and key.rule in unit.ledger.queued:
+                follow(unit, key)
     rows.write(unit)
     return verdicts
 
@@ -149,9 +149,10 @@ def _change(unit: Unit, settlement: Settlement) -> bool:
 
 
 def follow(unit: Unit, key: RunKey) -> None:
-    """After the end of a run: the next queued one of its key becomes due.
+    """After the end of a run, or when it is held: the next queued one of its key becomes due if it may.
 
-    Whatever its own mode was: a rule's mode may have changed while it was under way.
+    Behind a held one none may, but a run made by hand can stand before it. The ended one's own mode does not
+    matter: a rule's mode may have changed while it was under way.
     """
     row = unit.connection.execute(
         "SELECT key FROM runs WHERE message = ? AND rule = ? AND run = ? AND key IS NOT NULL", key
