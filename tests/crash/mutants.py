@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from service.delivery import Event
-from service.dispatch import Dispatch
+from service.dispatch.working import Working
 from service.job import Job
 from service.store.base import Attempt, Entry, RejectEntry, Settlement
 from service.store.sqlite import accept, recover
@@ -46,9 +46,9 @@ def answer_before_commit() -> None:
 
 def done_before_send() -> None:
     """Settle a run as delivered before its last call is made."""
-    attempt = Dispatch._attempt
+    attempt = Working._attempt
 
-    async def eager(self: Dispatch, lane: Any, job: Job) -> Any:
+    async def eager(self: Working, lane: Any, job: Job) -> Any:
         if job.following() is None:
             applied: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
             fine = Attempt(
@@ -62,11 +62,11 @@ def done_before_send() -> None:
             settlement = Settlement(
                 key=job.key, number=job.number, event=Event.SUCCEED, attempt=fine, step=job.step
             )
-            self._store.settle(settlement, applied.set_result)
+            self._settling._store.settle(settlement, applied.set_result)
             await applied
         return await attempt(self, lane, job)
 
-    Dispatch._attempt = eager
+    Working._attempt = eager
 
 
 def new_key_per_attempt() -> None:

@@ -143,7 +143,7 @@ async def test_a_dead_backend_makes_no_webhook_refuse_and_its_deliveries_lie_in_
                 answered += [answer.status_code for answer in part]
             assert set(answered) == {202}
             await good.called(400)
-            assert it.service.dispatch._in_memory <= 32
+            assert it.service.dispatch.lanes.in_memory <= 32
 
             async def only_the_dead_ones_wait() -> bool:
                 counts = await it.service.store.counts()

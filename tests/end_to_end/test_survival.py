@@ -47,6 +47,6 @@ async def test_a_bug_in_the_claim_loop_ends_the_service_loudly(tmp_path) -> None
 
     with pytest.raises(ZeroDivisionError):
         async with instance(tmp_path, document("http://127.0.0.1:9")) as running:
-            running.service.dispatch._claim_once = bug
+            running.service.dispatch.claiming.once = bug
             running.service.dispatch.nudge()
             await asyncio.sleep(20)

@@ -17,8 +17,8 @@ from tests.integration.test_dispatch import key_of, rule
 
 def at_rest(room: Room) -> bool:
     """Tell whether every slot is free and every counter back at zero."""
-    lanes = room.dispatch._lanes.values()
-    return room.dispatch._in_memory == 0 and all(
+    lanes = room.dispatch.lanes.used.values()
+    return room.dispatch.lanes.in_memory == 0 and all(
         (lane.reserved, lane.spawned, len(lane.queue), lane.connection.in_flight) == (0, 0, 0, 0)
         for lane in lanes
     )
@@ -166,14 +166,14 @@ async def test_an_open_breaker_with_nothing_to_probe_with_costs_nothing(tmp_path
         await room.ended(1, State.WAITING)
         await asyncio.sleep(0.05)
         looked = 0
-        claim_once = room.dispatch._claim_once
+        claim_once = room.dispatch.claiming.once
 
         async def counted() -> bool:
             nonlocal looked
             looked += 1
             return await claim_once()
 
-        room.dispatch._claim_once = counted  # to count
+        room.dispatch.claiming.once = counted  # to count
         room.dispatch.nudge()
         await asyncio.sleep(0.3)
         assert looked < 10
