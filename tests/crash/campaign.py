@@ -96,7 +96,8 @@ async def _start(name: str, options: Mapping[str, Any]) -> asyncio.subprocess.Pr
 
 async def _first_line(process: asyncio.subprocess.Process) -> bytes:
     assert process.stdout is not None
-    return await asyncio.wait_for(process.stdout.readline(), 15)
+    async with asyncio.timeout(15):
+        return await process.stdout.readline()
 
 
 async def _end(process: asyncio.subprocess.Process, within: float = 5.0) -> None:
@@ -106,7 +107,8 @@ async def _end(process: asyncio.subprocess.Process, within: float = 5.0) -> None
     assert process.stdin is not None
     process.stdin.close()
     try:
-        await asyncio.wait_for(process.wait(), within)
+        async with asyncio.timeout(within):
+            await process.wait()
     except TimeoutError:
         process.kill()
         await process.wait()

@@ -92,7 +92,8 @@ class Generator:
         workers = [asyncio.create_task(self.send_for_ever()) for _ in range(self.options.connections)]
         await asyncio.gather(self.make_for_ever(), self.listen())
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.finished.wait(), self.options.drain)
+            async with asyncio.timeout(self.options.drain):
+                await self.finished.wait()
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
@@ -113,7 +114,8 @@ class Generator:
         last = time.monotonic()
         while not self.stopping.is_set():
             with suppress(TimeoutError):
-                await asyncio.wait_for(self.stopping.wait(), TICK)
+                async with asyncio.timeout(TICK):
+                    await self.stopping.wait()
             now = time.monotonic()
             due = min(due + (now - last) * self.options.rate, self.options.rate * 0.2 + 1)
             last = now
@@ -216,7 +218,9 @@ class Connection:
     async def post(self, target: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
         """Send one request and return status and body of its answer. Whatever goes wrong closes the connection."""
         try:
-            return await asyncio.wait_for(self._post(target, headers, body), 5)
+            # Not wait_for: before Python 3.12 it may lose a cancellation, and a worker would never end.
+            async with asyncio.timeout(5):
+                return await self._post(target, headers, body)
         except BaseException:
             self.close()
             raise

@@ -125,9 +125,9 @@ class Product:
         def happened() -> bool:
             return self.ended or bool(word and self.said[word] >= count)
 
-        async with self._changed:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait_for(happened), within)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within), self._changed:
+                await self._changed.wait_for(happened)
         return self.said[word] >= count if word else self.ended
 
     def signal(self, number: signal.Signals) -> None:

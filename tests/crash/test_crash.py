@@ -70,8 +70,4 @@ async def _run(path: Path, seed: int, say: Callable[[str], None]) -> Verdict:
         return [task.result() for task in tasks]
 
     async with asyncio.timeout(DEADLINE):
-        verdict = merge(await with_progress(both(), goals, say))
-    for point in POINTS:
-        if verdict.kills[point] < EACH:
-            verdict.breach("point", f"{point} killed {verdict.kills[point]} times, {EACH} were wanted")
-    return verdict
+        return merge(await with_progress(both(), goals, say), dict.fromkeys(POINTS, EACH))

@@ -84,7 +84,7 @@ def history() -> History:
 
 
 def test_a_sound_history_is_clean_and_counted(history):
-    verdict = verify(history, {"store.accept.before": 1})
+    verdict = verify(history)
     assert verdict.clean, verdict.shown()
     counts = verdict.counts
     assert (
@@ -343,7 +343,9 @@ def test_a_death_of_what_was_never_refused_is_found(history):
 
 
 def test_a_point_that_fired_too_seldom_is_found(history):
-    assert dict(verify(history, {"store.accept.before": 2, "random": 1}).breaches) == {"point": 1}
+    assert merge([verify(history)], {"store.accept.before": 1, "random": 1}).clean
+    whole = merge([verify(history)], {"store.accept.before": 2, "store.accept.inside": 1})
+    assert dict(whole.breaches) == {"point": 2}
 
 
 def test_troubles_are_breaches(history):

@@ -5,7 +5,7 @@ from what is lost: a backlog is no loss, but after the time to drain it is a fau
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -65,13 +65,13 @@ class Verdict:
         }
 
 
-def verify(history: History, least: Mapping[str, int] | None = None) -> Verdict:
-    """Judge a history. `least` says how often each crash point must have killed the service."""
-    return _Verifier(history).verify(least or {})
+def verify(history: History) -> Verdict:
+    """Judge a history."""
+    return _Verifier(history).verify()
 
 
-def merge(verdicts: list[Verdict]) -> Verdict:
-    """Return the sum of the verdicts of several runs."""
+def merge(verdicts: Sequence[Verdict], least: Mapping[str, int] | None = None) -> Verdict:
+    """Return the sum of the verdicts of several runs. `least` says how often each point must have killed in all."""
     whole = Verdict()
     for verdict in verdicts:
         for name, count in verdict.counts.items():
@@ -80,6 +80,9 @@ def merge(verdicts: list[Verdict]) -> Verdict:
         whole.kills.update(verdict.kills)
         for kind, samples in verdict.samples.items():
             whole.samples[kind].extend(samples)
+    for point, wanted in (least or {}).items():
+        if whole.kills[point] < wanted:
+            whole.breach("point", f"{point} killed {whole.kills[point]} times, {wanted} were wanted")
     return whole
 
 
@@ -100,7 +103,7 @@ class _Verifier:
             self.tried[tried.message, tried.rule].append(tried)
         self.calls: dict[tuple[int, str], list[Call]] = defaultdict(list)
 
-    def verify(self, least: Mapping[str, int]) -> Verdict:
+    def verify(self) -> Verdict:
         self._place_calls()
         self._check_acknowledged()
         self._check_identities()
@@ -112,7 +115,7 @@ class _Verifier:
         self._check_order()
         self._check_acceptance_order()
         self._check_deaths()
-        self._check_kills(least)
+        self._check_kills()
         self._count()
         return self.verdict
 
@@ -311,14 +314,9 @@ class _Verifier:
 
     # -- the kills
 
-    def _check_kills(self, least: Mapping[str, int]) -> None:
+    def _check_kills(self) -> None:
         for kill in self.history.kills:
             self.verdict.kills[kill.point] += 1
-        for point, wanted in least.items():
-            if self.verdict.kills[point] < wanted:
-                self.verdict.breach(
-                    "point", f"{point} killed {self.verdict.kills[point]} times, {wanted} were wanted"
-                )
         for trouble in self.history.troubles:
             self.verdict.breach("trouble", trouble)
 
