@@ -5,6 +5,7 @@ No network, no store, no secret value: `check` and `serve` build the same way. A
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,7 +14,8 @@ from typing import Any, Final
 from actions.errors import Refused
 from actions.serialize import expand_server
 from actions.specs import read_spec
-from actions.specs.model import LOCATIONS, Operation, Spec
+from actions.specs.model import Operation, Server, Spec, Variable
+from service.calls import check_inputs, check_login, check_references, check_repeats
 from service.config.model import Configuration, ConnectionConfig, RuleConfig, StepConfig
 from service.errors import Invalid, Problem, nearest
 from service.retry import Policy
@@ -172,15 +174,14 @@ class _Builder:
         return connections
 
     def _server(self, pointer: str, config: ConnectionConfig, spec: Spec) -> str | None:
-        if config.server is not None:
-            return config.server
-        if not spec.servers:
+        server = _server(config, spec)
+        if server is None:
             self._problem(
                 pointer, "the description names no server", "no-server", fix="say `server:` in the connection"
             )
             return None
         try:
-            url = expand_server(spec.servers[0], config.variables)
+            url = expand_server(server, config.variables)
         except Refused as error:
             for where, text in error.problems or (("", str(error)),):
                 self._problem(f"{pointer}/variables{where}", text, "server-variable")
@@ -221,7 +222,7 @@ class _Builder:
             if made is not None:
                 steps.append(made)
         if len(steps) == len(config.do):  # a step that is broken itself may well be the one that is meant
-            self._check_step_references(pointer, steps)
+            self.problems += check_references(pointer, steps)
         if sum(problem.severity == "error" for problem in self.problems) > before or len(steps) < len(
             config.do
         ):
@@ -292,11 +293,12 @@ class _Builder:
         operation = self._operation(f"{pointer}/call", config, connection)
         if operation is None:
             return None
-        self._check_arguments(f"{pointer}/with", config, operation, connection.spec)
+        self.problems += check_inputs(f"{pointer}/with", config.with_, operation, connection.spec)
         if arguments is None:
             return None
-        if self.strict and config.on_unknown == "retry" and operation.method.upper() in ("POST", "PATCH"):
-            self._warn_about_repeats(pointer, config, operation)
+        if self.strict:
+            self.problems += check_login(f"{pointer}/call", config, operation, connection.config)
+            self.problems += check_repeats(f"{pointer}/call", config, operation)
         return Step(
             name=config.name or operation.id,
             connection=config.connection,
@@ -342,75 +344,6 @@ class _Builder:
             return None
         return operation
 
-    def _check_arguments(self, pointer: str, config: StepConfig, operation: Operation, spec: Spec) -> None:
-        """Compare the top level of `with` with the operation's inputs: unknown and missing names."""
-        schema = spec.input_schema(operation)
-        self._check_names(pointer, config.with_, schema, operation.id)
-        for group in LOCATIONS if operation.grouped else ():
-            inner, given = schema["properties"].get(group), config.with_.get(group)
-            if inner is not None and isinstance(given, dict):
-                self._check_names(f"{pointer}/{group}", given, inner, operation.id)
-
-    def _check_names(
-        self, pointer: str, given: Mapping[str, Any], schema: Mapping[str, Any], operation: str
-    ) -> None:
-        properties = schema.get("properties", {})
-        for name in given:
-            if name not in properties:
-                near = nearest(name, list(properties))
-                self._problem(
-                    f"{pointer}/{escape(name)}",
-                    f"operation {operation} has no input {name}",
-                    "unknown-input",
-                    found=name,
-                    fix=f"did you mean {near}?"
-                    if near
-                    else f"it takes: {', '.join(properties) or 'nothing'}",
-                )
-        for name in schema.get("required", ()):
-            has_default = isinstance(properties.get(name), dict) and "default" in properties[name]
-            if name not in given and not has_default:
-                self._problem(
-                    pointer,
-                    f"operation {operation} needs {name}",
-                    "missing-input",
-                    fix=f"give {name}: … under `with`",
-                )
-
-    def _warn_about_repeats(self, pointer: str, config: StepConfig, operation: Operation) -> None:
-        if not operation.key_header:
-            self._problem(
-                f"{pointer}/call",
-                f"{operation.method.upper()} {operation.path} declares no idempotency header: a call whose "
-                "outcome is unknown is made again and may happen twice",
-                "may-repeat",
-                severity="warning",
-                fix="on_unknown: dead, when twice is worse than never",
-                found=config.call,
-            )
-
-    def _check_step_references(self, pointer: str, steps: list[Step]) -> None:
-        """An expression may look at the answers of earlier steps only."""
-        earlier: set[str] = set()
-        for place, step in enumerate(steps):
-            for leaf, program in step.arguments.programs:
-                for path in program.reads:
-                    if len(path) < 2 or path[0] != "steps" or path[1] in earlier:
-                        continue
-                    near = nearest(path[1], list(earlier))
-                    self._problem(
-                        f"{pointer}/do/{place}/with{leaf}",
-                        f"no earlier step is called {path[1]}",
-                        "unknown-step",
-                        found=path[1],
-                        fix=f"did you mean {near}?"
-                        if near
-                        else f"earlier steps: {', '.join(earlier) or 'none'}",
-                    )
-            if step.name in earlier:
-                self._problem(f"{pointer}/do/{place}", f"two steps are called {step.name}", "duplicate-step")
-            earlier.add(step.name)
-
     def _run_tests(self, pointer: str, rule: Rule, config: RuleConfig) -> None:
         """Try the rule on its own examples."""
         for place, test in enumerate(config.tests):
@@ -429,6 +362,15 @@ class _Builder:
                     "rule-test",
                     found=seen,
                 )
+
+
+def _server(config: ConnectionConfig, spec: Spec) -> Server | None:
+    """Return a connection's server: the description's first, the one of it that is named, or another."""
+    if config.server is None:
+        return spec.servers[0] if spec.servers else None
+    named = (server for server in spec.servers if server.url == config.server)
+    variables = {name: Variable() for name in re.findall(r"{([^{}]+)}", config.server)}
+    return next(named, Server(url=config.server, variables=variables))
 
 
 def _example(message: Mapping[str, Any], rule: Rule) -> dict[str, Any]:

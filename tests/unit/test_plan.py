@@ -115,6 +115,7 @@ def test_a_call_that_may_happen_twice_is_warned_of() -> None:
     found = problems({"do": [note]})["/rules/r/do/0/call"]
     assert (found.severity, found.code) == ("warning", "may-repeat")
     assert not problems({"do": [{**note, "on_unknown": "dead"}]})
+    assert not problems({"do": [{**note, "on_unknown": "retry"}]})
     assert not problems({"do": [{"call": "shop.notes", "with": {}}]})
 
 
@@ -180,3 +181,54 @@ def test_a_rule_takes_only_from_its_sources() -> None:
         source: [rule.name for rule in ruleset.candidates(source, {"type": "t"}, b"{}")] for source in "xy"
     }
     assert names == {"x": ["a", "b"], "y": ["b"]}
+
+
+@pytest.mark.parametrize(
+    ("connection", "server"),
+    [
+        ({"variables": {"region": "us"}}, "https://us.shop.example/v1"),
+        (
+            {"server": "https://{region}.shop.example/v1", "variables": {"region": "us"}},
+            "https://us.shop.example/v1",
+        ),
+        ({"server": "https://{region}.shop.example/v1"}, "https://eu.shop.example/v1"),
+        ({"server": "https://{own}.example", "variables": {"own": "x"}}, "https://x.example"),
+        ({"server": "https://plain.example"}, "https://plain.example"),
+    ],
+)
+def test_a_server_is_the_descriptions_or_ones_own_with_its_variables(connection, server) -> None:
+    assert plan({"r": {"do": [GOOD]}}, connection=connection).connections["shop"].server == server
+
+
+@pytest.mark.parametrize(
+    ("connection", "words"),
+    [
+        ({"server": "https://{own}.example"}, "own is required"),
+        ({"server": "https://plain.example", "variables": {"own": "x"}}, "own is not a variable"),
+        (
+            {"server": "https://{region}.shop.example/v1", "variables": {"region": "mars"}},
+            "must be one of eu, us",
+        ),
+    ],
+)
+def test_variables_that_do_not_fit_a_given_server_are_named(connection, words) -> None:
+    assert any(
+        words in problem.message for problem in problems({"do": [GOOD]}, connection=connection).values()
+    )
+
+
+def test_an_operation_that_wants_other_credentials_than_there_are_is_warned_of() -> None:
+    spec = (
+        SPEC
+        + b"""
+components: {securitySchemes: {user: {type: http, scheme: bearer}, key: {type: apiKey, in: query, name: k}}}
+security: [{user: []}]
+"""
+    )
+    login = {"bearer": "t"}
+    found = problems({"do": [GOOD]}, spec=spec, connection={"auth": {"schemes": {"key": {"api_key": "k"}}}})
+    assert (
+        "wants user, and connection shop has credentials for key only" in found["/rules/r/do/0/call"].message
+    )
+    for auth in ({"schemes": {"user": login}}, login):
+        assert not problems({"do": [GOOD]}, spec=spec, connection={"auth": auth})

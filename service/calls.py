@@ -1,0 +1,111 @@
+"""Judges the calls of a rule against the operations they name, as far as that can be said without a message.
+
+Each function returns problems with JSON pointers. Whether expressions and patterns are right is not its
+business, nor what a call will do.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from actions.specs.model import LOCATIONS, Operation, Spec
+from service.config.model import ConnectionConfig, StepConfig
+from service.errors import Problem, nearest
+from service.rules.mapping import escape
+from service.rules.model import Step
+
+
+def check_inputs(
+    pointer: str, given: Mapping[str, Any], operation: Operation, spec: Spec
+) -> Iterator[Problem]:
+    """Compare the top level of `with` with the operation's inputs: unknown and missing names."""
+    schema = spec.input_schema(operation)
+    yield from _check_names(pointer, given, schema, operation.id)
+    for group in LOCATIONS if operation.grouped else ():
+        inner, below = schema["properties"].get(group), given.get(group)
+        if inner is not None and isinstance(below, dict):
+            yield from _check_names(f"{pointer}/{group}", below, inner, operation.id)
+
+
+def _check_names(
+    pointer: str, given: Mapping[str, Any], schema: Mapping[str, Any], operation: str
+) -> Iterator[Problem]:
+    properties = schema.get("properties", {})
+    for name in given:
+        if name not in properties:
+            near = nearest(name, list(properties))
+            yield Problem(
+                message=f"operation {operation} has no input {name}",
+                code="unknown-input",
+                pointer=f"{pointer}/{escape(name)}",
+                found=name,
+                fix=f"did you mean {near}?" if near else f"it takes: {', '.join(properties) or 'nothing'}",
+            )
+    for name in schema.get("required", ()):
+        has_default = isinstance(properties.get(name), dict) and "default" in properties[name]
+        if name not in given and not has_default:
+            yield Problem(
+                message=f"operation {operation} needs {name}",
+                code="missing-input",
+                pointer=pointer,
+                fix=f"give {name}: … under `with`",
+            )
+
+
+def check_login(
+    pointer: str, config: StepConfig, operation: Operation, connection: ConnectionConfig
+) -> Iterator[Problem]:
+    """Warn of an operation that wants credentials which are not among those given by scheme."""
+    auth = connection.auth
+    if auth is None or auth.schemes is None:
+        return
+    wanted = [[need.scheme for need in needs] for needs in operation.security]
+    if wanted and not any(auth.schemes.keys() >= set(names) for names in wanted):
+        yield Problem(
+            message=f"operation {operation.id} wants {' or '.join(' and '.join(names) for names in wanted)}, "
+            f"and connection {config.connection} has credentials for {', '.join(auth.schemes)} only",
+            code="no-credentials",
+            severity="warning",
+            pointer=pointer,
+            found=config.call,
+            fix=f"add them under `auth: {{schemes: …}}` of {config.connection}",
+        )
+
+
+def check_repeats(pointer: str, config: StepConfig, operation: Operation) -> Iterator[Problem]:
+    """Warn of a call that may happen twice; whoever says `on_unknown` has thought about it."""
+    repeats = operation.method.upper() in ("POST", "PATCH") and not operation.key_header
+    if repeats and "on_unknown" not in config.model_fields_set:
+        yield Problem(
+            message=f"{operation.method.upper()} {operation.path} declares no idempotency header: a call "
+            "whose outcome is unknown is made again and may happen twice",
+            code="may-repeat",
+            severity="warning",
+            pointer=pointer,
+            found=config.call,
+            fix="on_unknown: dead, when twice is worse than never; else say on_unknown: retry",
+        )
+
+
+def check_references(pointer: str, steps: Sequence[Step]) -> Iterator[Problem]:
+    """Check that expressions look at the answers of earlier steps only, and that names are unique."""
+    earlier: dict[str, None] = {}
+    for place, step in enumerate(steps):
+        for leaf, program in step.arguments.programs:
+            for path in program.reads:
+                if len(path) < 2 or path[0] != "steps" or path[1] in earlier:
+                    continue
+                near = nearest(path[1], list(earlier))
+                yield Problem(
+                    message=f"no earlier step is called {path[1]}",
+                    code="unknown-step",
+                    pointer=f"{pointer}/do/{place}/with{leaf}",
+                    found=path[1],
+                    fix=f"did you mean {near}?" if near else f"earlier steps: {', '.join(earlier) or 'none'}",
+                )
+        if step.name in earlier:
+            yield Problem(
+                message=f"two steps are called {step.name}",
+                code="duplicate-step",
+                pointer=f"{pointer}/do/{place}",
+            )
+        earlier[step.name] = None
