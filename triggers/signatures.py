@@ -361,17 +361,22 @@ def _written(raw: bytes, encoding: Encoding) -> bytes:
 
 
 def _read(text: str, encoding: Encoding) -> bytes:
-    """Return the bytes of a written signature, none when it is not written like that."""
-    raw = octets(text)
+    """Return the bytes of a written signature, none when it is not written like that.
+
+    One signature has one spelling: the bits that the last sign of base64 does not need are zero.
+    """
+    said = octets(text)
     try:
         if encoding == "hex":
-            return binascii.unhexlify(raw)
-        if encoding == "base64url":
-            raw = raw.rstrip(b"=").translate(bytes.maketrans(b"-_", b"+/"))
-            raw += b"=" * (-len(raw) % 4)
-        return base64.b64decode(raw, validate=True)
+            return binascii.unhexlify(said)
+        if encoding == "base64":
+            raw = base64.b64decode(said, validate=True)
+        else:
+            said = said.rstrip(b"=")
+            raw = base64.urlsafe_b64decode(said + b"=" * (-len(said) % 4))
     except ValueError:
         return b""
+    return raw if _written(raw, encoding) == said else b""
 
 
 def _twilio_parameters(url: str, body: bytes, *, is_form: bool) -> bytes | Refusal:
