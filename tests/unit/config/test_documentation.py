@@ -1,6 +1,8 @@
 """The page on the configuration file says what the models say."""
 
+import re
 from pathlib import Path
+from typing import get_args
 
 import jsonschema_rs
 import pytest
@@ -9,7 +11,10 @@ from service.config import model
 from service.config.load import read_text
 from service.config.schema import configuration_schema
 from service.config.shape import is_model, wire_fields
+from service.settings import Settings
 from triggers import SOURCES
+from triggers.verification import SCHEME_NAMES, VerifyConfig
+from triggers.webhook import RespondConfig, WebhookConfig
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "configuration.md"
 
@@ -38,8 +43,37 @@ def test_the_example_is_good(check, write, monkeypatch):
     assert list(validator.iter_errors(read_text(blocks()[0], "f").root.value)) == []
 
 
+def test_every_field_of_a_webhook_is_on_the_page():
+    page = PAGE.read_text("utf-8").partition("### webhook")[2].partition("## Connectors")[0]
+    models = [WebhookConfig, RespondConfig, *get_args(get_args(VerifyConfig)[0])]
+    for name in {name for made in models for name in wire_fields(made)} | set(SCHEME_NAMES) - {"kind"}:
+        assert f"`{name}`" in page or f"{name}: " in page, name
+
+
+def test_the_webhooks_are_good(check, write, monkeypatch):
+    monkeypatch.setitem(SOURCES, "webhook", "triggers.webhook:WebhookSource")
+    write("secrets/machine", "secret").chmod(0o600)
+    names = re.findall(r"env: (\w+)", blocks()[1])
+    checked = check(blocks()[1], **dict.fromkeys(names, "whsec_c2VjcmV0"))
+    assert checked.problems == ()
+    assert len(checked.configuration.sources) == 7
+    validator = jsonschema_rs.validator_for(configuration_schema())
+    assert list(validator.iter_errors(read_text(blocks()[1], "f").root.value)) == []
+
+
+def test_every_setting_is_on_the_page_with_its_default():
+    page = PAGE.read_text("utf-8").partition("## The process")[2]
+    for name, field in Settings.model_fields.items():
+        (line,) = (line for line in page.splitlines() if f"`POINTSMAN_{name.upper()}`" in line)
+        default = field.default
+        words = (
+            ", ".join(default) or "none" if isinstance(default, tuple) else f"{default}".removesuffix(".0")
+        )
+        assert words in line, name
+
+
 def test_every_way_to_log_in_is_good():
-    for line in blocks()[1].splitlines():
+    for line in blocks()[2].splitlines():
         parsed = read_text(line, "f")
         assert parsed.problems == []
         auth = parsed.root.value["auth"]

@@ -1,5 +1,6 @@
 """A check finds everything at once: text, shape, names, expressions, patterns, operations."""
 
+import re
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 
 from service.errors import Invalid
 from service.usecases.checking import Candidate, check_configuration
+from tests.shared import ROOT
 
 SPEC = """
 openapi: 3.1.0
@@ -23,9 +25,9 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     Path("shop.yaml").write_text(SPEC)
 
-    def run(text: str, *, resolve: bool = False) -> Coroutine[Any, Any, Candidate]:
+    def run(text: str, **env: str) -> Coroutine[Any, Any, Candidate]:
         Path("pointsman.yaml").write_text(text.lstrip("\n"))
-        return check_configuration(Path("pointsman.yaml"), resolve=resolve, env={})
+        return check_configuration(Path("pointsman.yaml"), resolve=bool(env), env=env)
 
     return run
 
@@ -123,3 +125,13 @@ async def test_a_file_that_says_nothing_is_one_problem(check) -> None:
 async def test_a_missing_description_is_one_problem(check) -> None:
     candidate = await check(SHOP.replace("shop.yaml", "shp.yaml") + "rules: {r: {do: [{call: shop.note}]}}")
     assert errors(candidate) == [(1, 27, "there is no such file")]
+
+
+async def test_the_webhooks_of_the_documentation_would_run(check, tmp_path: Path) -> None:
+    page = ROOT / "docs" / "configuration.md"
+    block = page.read_text("utf-8").partition("### webhook")[2].partition("```yaml\n")[2].partition("```")[0]
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "machine").write_text("secret")
+    (tmp_path / "secrets" / "machine").chmod(0o600)
+    candidate = await check(block, **dict.fromkeys(re.findall(r"env: (\w+)", block), "whsec_c2VjcmV0"))
+    assert {problem.code for problem in candidate.problems} == {"token-in-query", "random-id"}
