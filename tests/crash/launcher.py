@@ -79,8 +79,8 @@ def become(start: Start, output: int, asked: socket.socket) -> NoReturn:
     os.dup2(0, 1)
     os.close(output)
     # Streams know what kind of file they were opened upon, which is no longer the case.
-    sys.stdin, sys.stdout = (open(number, mode, closefd=False) for number, mode in ((0, "r"), (1, "w")))  # noqa: SIM115
-    sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
+    sys.stdin, sys.stdout = (open(number, mode, closefd=False) for number, mode in ((0, "r"), (1, "w")))  # noqa: SIM115 - for as long as it lives
+    sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115 - for as long as it lives
     os.chdir(start.folder)
     os.environ.clear()
     os.environ.update(start.environment)
