@@ -14,7 +14,7 @@ from cyclopts import App, CycloptsError, Parameter
 from service import __version__
 from service.cli import calling, files, looking, serving, signing, tokens
 from service.cli.client import Unreachable
-from service.cli.output import Format, emit_problems, say
+from service.cli.output import Format, emit_problems, paper, say
 from service.errors import Invalid, ServiceError, Unavailable
 
 FINE: Final = 0
@@ -58,6 +58,7 @@ def make_app() -> App:
         help="Turns events from outside into messages, matches them with rules, calls described APIs.",
         help_epilogue="Start with: pointsman demo\nHelp for a command: pointsman COMMAND --help",
         version=__version__,
+        console=paper(),
         help_format="plaintext",
         result_action="return_value",
         suppress_keyboard_interrupt=False,

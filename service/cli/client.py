@@ -1,12 +1,14 @@
 """Talks to a running instance over its admin API; says clearly when there is none."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import httpx
 import msgspec
 
 from service.errors import Conflict, Invalid, NotFound, Problem, ServiceError, Unavailable
+
+if TYPE_CHECKING:
+    import httpx
 
 
 class Unreachable(ServiceError):
@@ -22,6 +24,9 @@ class Client:
     """A connection to the admin API of one instance."""
 
     def __init__(self, server: str, token: str) -> None:
+        import httpx  # a fifth of a second that offline verbs need not wait
+
+        self._failures = (httpx.HTTPError, httpx.InvalidURL)
         self._server = server
         self._http = httpx.Client(
             base_url=server + "/api/v1",
@@ -50,7 +55,7 @@ class Client:
     def _answer(self, method: str, path: str, **more: Any) -> Any:
         try:
             response = self._http.request(method, path, **more)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except self._failures as error:
             raise Unreachable(
                 f"no instance answers at {self._server} ({error or type(error).__name__})"
             ) from error
@@ -67,7 +72,7 @@ class Client:
         raise _error(response, document)
 
 
-def _error(response: httpx.Response, document: dict[str, Any]) -> ServiceError:
+def _error(response: "httpx.Response", document: dict[str, Any]) -> ServiceError:
     """Return the error that a problem document stands for."""
     status = response.status_code
     detail = document.get("detail") or document.get("title") or f"the instance answered {status}"

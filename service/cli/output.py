@@ -14,6 +14,7 @@ from cyclopts import Parameter
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
+from typing_extensions import override
 
 from service.errors import Problem
 
@@ -31,14 +32,27 @@ NARROWEST: Final = 12
 """Cells that a cut column keeps."""
 
 
+class _Console(Console):
+    """A console that leaves it to the command to say what a reader who has gone means."""
+
+    @override
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def out() -> Console:
-    """Return the console for answers: no colour when it is no terminal, never cut there."""
-    return Console(file=sys.stdout, soft_wrap=True, highlight=False)
+    """Return the console for answers: no colour when it is no terminal, and no line is folded."""
+    return _Console(file=sys.stdout, soft_wrap=True, highlight=False)
 
 
 def err() -> Console:
     """Return the console for everything that is no answer."""
-    return Console(file=sys.stderr, soft_wrap=True, highlight=False)
+    return _Console(file=sys.stderr, soft_wrap=True, highlight=False)
+
+
+def paper() -> Console:
+    """Return the console for help: folded to the width that there is."""
+    return _Console(file=sys.stdout, highlight=False)
 
 
 def emit(value: Any, style: Format, columns: Sequence[str] = ()) -> None:
