@@ -115,24 +115,19 @@ def _wrong(row: Row, seen: dict[str, Any], shop: Backend) -> list[str]:
     ]
 
 
-async def test_every_row_of_the_table_is_recorded_and_ends_as_it_says(tmp_path: Path) -> None:
-    async with (
-        backend() as shop,
-        instance(
-            tmp_path,
-            document(
-                shop.url,
-                connections={"shop": connection(shop.url, limits={"timeout": "1s", "in_flight": 100})},
-            ),
-        ) as it,
-    ):
-        shop.decide = first_only({row.name: row.act for row in ROWS})
-        ended = await _all(it, [row.name for row in ROWS])
-        wrong = [line for row in ROWS for line in _wrong(row, ended[row.name], shop)]
-        assert not wrong, "\n".join(wrong)
-        kept = ended["422"]["attempts"][0]["answer"]
-        assert kept["body"] == '{"why": "no"}'
-        assert kept["headers"]["content-type"] == "application/json"
+@pytest.mark.parametrize("engine", ["pyreqwest", "httpx"])
+async def test_every_row_of_the_table_is_recorded_and_ends_as_it_says(tmp_path: Path, engine: str) -> None:
+    async with backend() as shop:
+        limits = {"timeout": "1s", "in_flight": 100}
+        content = document(shop.url, connections={"shop": connection(shop.url, limits=limits, engine=engine)})
+        async with instance(tmp_path, content) as it:
+            shop.decide = first_only({row.name: row.act for row in ROWS})
+            ended = await _all(it, [row.name for row in ROWS])
+            wrong = [line for row in ROWS for line in _wrong(row, ended[row.name], shop)]
+            assert not wrong, "\n".join(wrong)
+            kept = ended["422"]["attempts"][0]["answer"]
+            assert kept["body"] == '{"why": "no"}'
+            assert kept["headers"]["content-type"] == "application/json"
 
 
 async def test_unknown_outcomes_are_dead_where_the_step_says_so_and_others_are_tried_again(

@@ -1,6 +1,7 @@
 """Trying again over real HTTP: when, how long, with what; over restarts and jumps of the wall clock."""
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ import pytest
 
 from service.clock import SteadyClock
 from tests.end_to_end.backend import Act, Backend, answers, backend, first_only
-from tests.end_to_end.instance import Instance, document, instance, signed, step, until
+from tests.end_to_end.instance import Instance, connection, document, instance, signed, step, until
 
 
 def patient(total: str = "30s", **more: Any) -> dict[str, Any]:
@@ -139,6 +140,47 @@ async def test_a_retry_by_hand_does_not_wait_for_retry_after(tmp_path: Path) -> 
         planned = await _waiting(it, message)
         assert (await it.admin("POST", f"/api/v1/deliveries/{planned['id']}/retry")).status_code == 202
         assert (await it.ended(message))["state"] == "delivered"
+
+
+async def test_after_a_breaker_closes_there_is_one_more_attempt_however_late_it_is(tmp_path: Path) -> None:
+    breaker = {"failures": 3, "first": "1s", "max": "1s"}
+    connections = {"shop": connection("http://127.0.0.1:1", breaker=breaker)}
+    async with backend(answers(503)) as shop:
+        connections["shop"]["server"] = shop.url
+        content = document(shop.url, connections=connections, rules=patient("300ms"))
+        async with instance(tmp_path, content) as it:
+            messages = [await it.send({"n": n}) for n in range(5)]
+            await until(lambda: it.lane().state == "open", "the breaker opens")
+            shop.default = Act()
+            for message in messages:
+                assert (await it.ended(message))["state"] == "delivered"
+            assert time.monotonic() - shop.calls[0].at > 0.8
+
+
+async def test_a_message_that_has_expired_is_not_sent_and_an_odd_expiry_never_matters(tmp_path: Path) -> None:
+    soon = datetime.fromtimestamp(time.time() + 0.8, UTC).isoformat()
+    expiries = {
+        "2001-01-01T00:00:00Z": "expired", "0001-01-01T00:00:00+14:00": "expired", soon: "expired",
+        "9999-12-31T23:59:59-14:00": "delivered", "soon": "delivered", "": "delivered", "2001-13-01T00:00:00Z": "delivered",
+        "2001-01-01": "expired", "99999999999999999999": "delivered",
+    }  # fmt: skip
+    async with backend() as shop, instance(tmp_path, document(shop.url, rules=patient())) as it:
+        shop.decide = first_only(
+            {expiry: answers(503, retry_after="1") if expiry == soon else Act() for expiry in expiries}
+        )
+        ends = {}
+        for expiry in expiries:
+            headers = {"ce-specversion": "1.0", "ce-id": f"e{len(ends)}", "ce-source": "/s", "ce-type": "t"}
+            body = json.dumps({"case": expiry}).encode()
+            answer = await it.post(body, headers={**headers, "ce-expirytime": expiry})
+            assert answer.status_code in (202, 400), (expiry, answer.text)
+            if answer.status_code == 202:
+                ends[expiry] = await it.ended(answer.json()["id"])
+        seen = {expiry: end["state"] for expiry, end in ends.items()}
+        assert seen == {expiry: expiries[expiry] for expiry in seen}
+        assert {soon, "2001-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00"} <= set(seen)
+        assert len(ends[soon]["attempts"]) == 1
+        assert "2001-01-01T00:00:00Z" not in [call.json["case"] for call in shop.calls]
 
 
 # -- clocks
