@@ -58,9 +58,6 @@ BEAT: Final = 2.0
 WATCH: Final = 0.5
 """Seconds between looks at the conditions under which webhooks are refused."""
 
-COLLECTED: Final = (20_000, 10, 50)
-"""New objects, and rounds of the younger generations, between two looks of the garbage collector."""
-
 
 class Service:
     """One running instance."""
@@ -147,7 +144,7 @@ class Service:
         # Before anything starts: unhandled, a SIGHUP ends the process.
         loop.add_signal_handler(signal.SIGHUP, self.reload_later)
         async with self.running():
-            _spare_collector()
+            gc.freeze()  # what start-up made stays: the collector need not look at it again
             await stopped.wait()
             log.info("stopping", grace=self.settings.grace)
 
@@ -388,12 +385,6 @@ def _config_digest(planned: PlannedConnection, pem: PEM) -> str:
     return hashlib.blake2b(
         repr((planned.server, revealed(shown), pem)).encode(), digest_size=16, key=b"connection"
     ).hexdigest()
-
-
-def _spare_collector() -> None:
-    """Let the garbage collector leave alone what start-up made, and look seldom: messages make no cycles."""
-    gc.freeze()
-    gc.set_threshold(*COLLECTED)
 
 
 def _report(what: str, error: BaseException) -> None:
