@@ -310,9 +310,7 @@ def plain_path(node: Node) -> tuple[str | int, ...] | None:
             case Index(operand=operand, index=Literal(value=str() as key)):
                 parts.append(key)
                 node = operand
-            case Index(operand=operand, index=Literal(value=key)) if (
-                type(key) is int and key >= 0
-            ):
+            case Index(operand=operand, index=Literal(value=key)) if type(key) is int and key >= 0:
                 parts.append(key)
                 node = operand
             case _:
