@@ -22,7 +22,28 @@ from service.rules.cel.values import map_key
 from tests.shared import shared_json
 
 COMPLETE = frozenset(
-    ["basic", "comparisons", "fields", "integer_math", "fp_math", "lists", "logic", "macros", "string", "conversions", "parse", "plumbing", "namespace", "optionals", "bindings_ext", "encoders_ext", "macros2", "math_ext", "string_ext", "timestamps"]
+    [
+        "basic",
+        "comparisons",
+        "fields",
+        "integer_math",
+        "fp_math",
+        "lists",
+        "logic",
+        "macros",
+        "string",
+        "conversions",
+        "parse",
+        "plumbing",
+        "namespace",
+        "optionals",
+        "bindings_ext",
+        "encoders_ext",
+        "macros2",
+        "math_ext",
+        "string_ext",
+        "timestamps",
+    ]
 )
 """Suites in which no case may fail."""
 
