@@ -157,14 +157,14 @@ def _equal_numbers(left: Any, right: Any) -> bool:
 def _equal_lists(left: list[Any], right: list[Any], budget: Budget, depth: int) -> bool:
     if len(left) != len(right):
         return False
-    budget.spend(len(left))
+    budget.spend(3 + len(left))
     return all(equals(one, other, budget, depth) for one, other in zip(left, right, strict=True))
 
 
 def _equal_maps(left: dict[Any, Any], right: dict[Any, Any], budget: Budget, depth: int) -> bool:
     if len(left) != len(right):
         return False
-    budget.spend(2 * len(left))
+    budget.spend(3 + 2 * len(left))  # a generator is made: small maps cost most
     return all(key in right and equals(one, right[key], budget, depth) for key, one in left.items())
 
 
