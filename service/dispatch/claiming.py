@@ -57,8 +57,9 @@ class Claiming:
         while not lanes.stopping:
             lanes.wake.clear()
             lanes.claiming = True
+            now, steady = time.monotonic(), self._clock_ms()
             try:
-                again = await self.once()
+                again = await self.once(now, steady)
             except Unavailable as error:  # a full disk: the store says so itself
                 await asyncio.sleep(error.after or 1.0)
                 continue
@@ -67,7 +68,7 @@ class Claiming:
                 lanes.note_drained()
             if again or lanes.stopping:
                 continue
-            sleep = lanes.sleep_time()
+            sleep = lanes.sleep_time(now, steady)
             try:
                 await asyncio.wait_for(lanes.wake.wait(), sleep)
             except TimeoutError:
@@ -75,10 +76,10 @@ class Claiming:
                     for lane in lanes.used.values():
                         lane.stir()
 
-    async def once(self) -> bool:
-        """Claim what there is room for; return whether more may be had at once."""
-        lanes, steady = self._lanes, self._clock_ms()
-        wanted = lanes.wanted(steady)
+    async def once(self, now: float, steady: int) -> bool:
+        """Claim what there is room for at this instant; return whether more may be had at once."""
+        lanes = self._lanes
+        wanted = lanes.wanted(now, steady)
         if not wanted:
             return False
         claimed = await self._store.claim(wanted, steady)

@@ -178,9 +178,11 @@ class Lanes:
             lane.next_due = due_at
             self.wake.set()
 
-    def wanted(self, steady: int) -> dict[int, int]:
-        """Return how many runs of each lane may be claimed, for those that may have any."""
-        now = time.monotonic()
+    def wanted(self, now: float, steady: int) -> dict[int, int]:
+        """Return how many runs of each lane may be claimed at this instant, for those that may have any.
+
+        `now` is the monotonic clock (breakers), `steady` the service's own (due times).
+        """
         wanted: dict[int, int] = {}
         for lane in self.used.values():
             self.pump(lane)  # a probe may wait there
@@ -195,13 +197,13 @@ class Lanes:
                 wanted[lane.connection.lane] = room
         return wanted
 
-    def sleep_time(self) -> float:
+    def sleep_time(self, now: float, steady: int) -> float:
         """Return how many seconds until something may be done: a retry, or a probe of a closed lane.
 
-        What could be done already waits for room: whoever makes room wakes the loop.
+        What could be done at the instant of the last look (`wanted`) already waits for room: whoever makes
+        room wakes the loop. What came due since then could not, so it is that instant that counts here.
         """
-        now, steady = time.monotonic(), self._clock_ms()
-        waits = [IDLE_CLAIM]
+        waits, since = [IDLE_CLAIM], time.monotonic() - now
         for lane in self.used.values():
             if lane.backlog or lane.queue:
                 due = 0.0
@@ -211,8 +213,8 @@ class Lanes:
                 continue
             wait = max(due, (lane.connection.wakes_at() or now) - now)
             if wait > 0:
-                waits.append(wait)
-        return max(0.001, min(waits))
+                waits.append(max(0.001, wait - since))
+        return min(waits)
 
     # -- the end
 
