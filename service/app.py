@@ -15,7 +15,7 @@ import secrets
 import shutil
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Set
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Final
@@ -54,6 +54,9 @@ log = structlog.get_logger(__name__)
 
 BEAT: Final = 2.0
 """Seconds between heartbeats and bites of retention."""
+
+RETIRE: Final = 900.0
+"""Seconds after which the connectors of a superseded configuration are closed."""
 
 WATCH: Final = 0.5
 """Seconds between looks at the conditions under which webhooks are refused."""
@@ -98,6 +101,7 @@ class Service:
         self.plan: Plan | None = None
         self.problems: tuple[Problem, ...] = ()
         self._connectors: dict[tuple[str, str, str], Connector] = {}
+        self._retiring: set[asyncio.Task[None]] = set()
         self._holds: dict[str, dict[str, Any]] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._reloading = asyncio.Lock()
@@ -163,9 +167,9 @@ class Service:
         await self.ingest.stop(min(5.0, self.settings.grace))
         await self.dispatch.stop(self.settings.grace)
         await self.admin.stop()
-        for task in tasks:
+        for task in (*tasks, *self._retiring):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, *self._retiring, return_exceptions=True)
         with contextlib.suppress(Unavailable):
             await self._write_all()
         for connector in self._connectors.values():
@@ -262,10 +266,20 @@ class Service:
                 sources=len(sources),
                 warnings=len(self.problems),
             )
-            for gone in (await list_connections(self.desk))["items"]:
-                if gone["state"] == "removed":
-                    log.warning("connection removed", connection=gone["name"], reason=gone["reason"])
+            self._retire({(connection.name, connection.digest) for connection in connections})
+            await self._say_removed()
             return plan
+
+    async def _say_removed(self) -> None:
+        """Log which connections are gone while deliveries still want them; it changes nothing."""
+        try:
+            listed = await list_connections(self.desk)
+        except ServiceError as error:
+            log.warning("what became of removed connections cannot be looked up now", why=str(error))
+            return
+        for gone in listed["items"]:
+            if gone["state"] == "removed":
+                log.warning("connection removed", connection=gone["name"], reason=gone["reason"])
 
     async def _open_sources(self, plan: Plan) -> dict[str, HttpSource[Any]]:
         """Make and open the sources of a plan."""
@@ -296,6 +310,15 @@ class Service:
         return self.intake.trouble(kind, subject, data, cause)
 
     # -- connections
+
+    def _retire(self, current: Set[tuple[str, str]]) -> None:
+        """Close the connectors of superseded configurations, once no call can be under way in them."""
+        for key in [key for key in self._connectors if key[:2] not in current]:
+            connector = self._connectors.pop(key)
+            if self._tasks is not None:
+                task = self._tasks.create_task(_close_later(connector))
+                self._retiring.add(task)
+                task.add_done_callback(self._retiring.discard)
 
     async def _connections(self, plan: Plan, pems: Mapping[str, PEM]) -> list[Connection]:
         return [await self._connection(planned, pems[name]) for name, planned in plan.connections.items()]
@@ -385,6 +408,14 @@ def _config_digest(planned: PlannedConnection, pem: PEM) -> str:
     return hashlib.blake2b(
         repr((planned.server, revealed(shown), pem)).encode(), digest_size=16, key=b"connection"
     ).hexdigest()
+
+
+async def _close_later(connector: Connector) -> None:
+    """Close a connector that nobody asks for any more, after its last call must have ended."""
+    try:
+        await asyncio.sleep(RETIRE)
+    finally:
+        await connector.close()
 
 
 def _report(what: str, error: BaseException) -> None:
