@@ -8,14 +8,13 @@ import asyncio
 import contextlib
 import functools
 import gc
-import hashlib
 import os
 import random
 import secrets
 import shutil
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Set
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Final
@@ -29,7 +28,7 @@ from service import crashpoints
 from service.api import AdminServer
 from service.clock import SteadyClock
 from service.connections import BreakerPolicy, Connection, Limits
-from service.connectors import PEM, make_connector, revealed
+from service.connectors import PEM, config_digest, make_connector
 from service.dispatch import Dispatch
 from service.errors import Invalid, Problem, ServiceError, Unavailable
 from service.ingest import IngestServer
@@ -266,7 +265,7 @@ class Service:
                 sources=len(sources),
                 warnings=len(self.problems),
             )
-            self._retire({(connection.name, connection.digest) for connection in connections})
+            self._retire(frozenset((one.name, one.digest) for one in connections))
             await self._say_removed()
             return plan
 
@@ -311,7 +310,7 @@ class Service:
 
     # -- connections
 
-    def _retire(self, current: Set[tuple[str, str]]) -> None:
+    def _retire(self, current: frozenset[tuple[str, str]]) -> None:
         """Close the connectors of superseded configurations, once no call can be under way in them."""
         for key in [key for key in self._connectors if key[:2] not in current]:
             connector = self._connectors.pop(key)
@@ -326,7 +325,7 @@ class Service:
     async def _connection(self, planned: PlannedConnection, pem: PEM) -> Connection:
         """Make a connection; what was held stays held while nothing about it has changed."""
         config = planned.config
-        digest = _config_digest(planned, pem)
+        digest = config_digest(planned, pem)
         pin = Pin(planned.spec_digest, planned.spec)
 
         def connector_for(wanted: Pin) -> Connector:
@@ -400,14 +399,6 @@ async def _plainly() -> AsyncIterator[None]:
         while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
             error = error.exceptions[0]
         raise error from error.__cause__
-
-
-def _config_digest(planned: PlannedConnection, pem: PEM) -> str:
-    """Return a hash over all that could make a held connection work again, secrets included."""
-    shown = planned.config.model_dump(mode="python")
-    return hashlib.blake2b(
-        repr((planned.server, revealed(shown), pem)).encode(), digest_size=16, key=b"connection"
-    ).hexdigest()
 
 
 async def _close_later(connector: Connector) -> None:

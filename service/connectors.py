@@ -1,5 +1,6 @@
 """Makes the connector of a connection from its configuration. It opens nothing and calls nothing."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pkgutil import resolve_name
@@ -60,3 +61,11 @@ def revealed(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: revealed(item) for key, item in value.items()}
     return value
+
+
+def config_digest(planned: PlannedConnection, pem: PEM) -> str:
+    """Return a hash over all that could make a held connection work again, secrets included."""
+    shown = planned.config.model_dump(mode="python")
+    return hashlib.blake2b(
+        repr((planned.server, revealed(shown), pem)).encode(), digest_size=16, key=b"connection"
+    ).hexdigest()

@@ -168,10 +168,10 @@ async def test_an_open_breaker_with_nothing_to_probe_with_costs_nothing(tmp_path
         looked = 0
         claim_once = room.dispatch.claiming.once
 
-        async def counted() -> bool:
+        async def counted(*instants: object) -> bool:
             nonlocal looked
             looked += 1
-            return await claim_once()
+            return await claim_once(*instants)
 
         room.dispatch.claiming.once = counted  # to count
         room.dispatch.nudge()
