@@ -4,7 +4,6 @@
 BIN := .venv/bin
 ONCE ?=
 KILLS ?= 300
-START := $(shell date +%s)
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14

@@ -16,6 +16,9 @@ from service.usecases.messages import instant
 
 STATES: Final = tuple(state.name.lower() for state in State)
 
+LOOKS: Final = 20
+"""How often the store is asked for one page."""
+
 
 async def list_deliveries(
     desk: Desk,
@@ -27,17 +30,28 @@ async def list_deliveries(
     connection: str | None = None,
     message: str | None = None,
 ) -> dict[str, Any]:
-    """Return a page of deliveries, newest first. Raise NotFound for an unknown name, Invalid for a state."""
-    page = await desk.store.deliveries(
-        cursor=cursor,
-        limit=limit,
-        states=_states(state),
-        rule=await desk.number_of("rule", rule),
-        lane=await desk.number_of("lane", connection),
-        message=message_number(message) if message is not None else None,
-    )
+    """Return a page of deliveries, newest first. Raise NotFound for an unknown name, Invalid for a state.
+
+    What a held connection keeps back is shown as held and found as held, whatever the store says of it. For
+    that rows are left out here; where that is most of them a page is shorter than `limit` and has a `next`.
+    """
+    wanted = _states(state)
+    stored = {*wanted, State.PENDING, State.WAITING} if State.HELD in wanted else wanted
+    rule_number, lane = await desk.number_of("rule", rule), await desk.number_of("lane", connection)
+    of_message = message_number(message) if message is not None else None
     rules, lanes = await desk.rule_names(), await desk.lane_names()
-    return {"items": [_row(desk, row, rules, lanes) for row in page.rows], "next": page.next}
+    items: list[dict[str, Any]] = []
+    for _ in range(LOOKS):
+        page = await desk.store.deliveries(
+            cursor=cursor, limit=limit - len(items), states=tuple(stored), rule=rule_number, lane=lane,
+            message=of_message,
+        )  # fmt: skip
+        rows = [_row(desk, row, rules, lanes) for row in page.rows]
+        items += [row for row in rows if not wanted or State[row["state"].upper()] in wanted]
+        cursor = page.next
+        if not cursor or len(items) >= limit:
+            break
+    return {"items": items, "next": cursor}
 
 
 async def show_delivery(desk: Desk, public_id: str) -> dict[str, Any]:

@@ -8,10 +8,10 @@ import pytest
 from tests.unit.api.house import CONFIGURATION, ENVIRONMENT, SECRET, write
 
 
-async def pages(home, path, limit):
+async def pages(home, path, limit, **query):
     items, cursor = [], ""
     while True:
-        page = await home.get(path, limit=limit, cursor=cursor)
+        page = await home.get(path, limit=limit, cursor=cursor, **query)
         assert len(page["items"]) <= limit
         items += page["items"]
         cursor = page["next"]
@@ -203,3 +203,19 @@ async def test_no_answer_of_any_endpoint_holds_a_secret(own_home):
     for secret in (*ENVIRONMENT.values(), SECRET[6:], "canary", *own_home.tokens.values()):
         assert secret not in seen, secret
     assert base64.b64encode(b"shop:canary-password").decode() not in seen
+
+
+async def test_what_a_held_connection_keeps_back_is_found_as_held(own_home):
+    shop = next(one for one in own_home.service.dispatch.connections() if one.name == "shop")
+    shop.hold("401: not taken", now=1e12, wall=0.0)
+    for number in range(5):
+        await own_home.send({"id": f"held-{number}", "type": "paid", "total": 200, "currency": "EUR"})
+    held = []
+    while len(held) < 5:
+        held = (await own_home.get("/api/v1/deliveries", state="held", connection="shop"))["items"]
+    assert {one["state"] for one in held} == {"held"}
+    assert {one["reason"] for one in held} == {"connection shop is held: 401: not taken"}
+    assert (await own_home.get("/api/v1/deliveries", state="waiting,pending"))["items"] == []
+    assert [one["id"] for one in await pages(own_home, "/api/v1/deliveries", 2, state="held")] == [
+        one["id"] for one in held
+    ]

@@ -1,0 +1,36 @@
+"""What the README tells a newcomer to type works as it stands."""
+
+import re
+import signal
+from pathlib import Path
+
+from tests.end_to_end.shell import free_port, shell, started
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_commands_of_the_readme_work_one_after_the_other(tmp_path):
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    demo, start, shop, serve, send = (block.strip() for block in blocks)
+    assert demo == "make demo"
+    assert re.search(r"^demo:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    begun = shell("set -e; " + start.partition("\n")[2], cwd=tmp_path)
+    assert begun.returncode == 0, begun.stderr
+    assert "fine; 2 rules would run" in begun.stderr
+    project = tmp_path / "my-project"
+    port, admin_port = str(free_port()), str(free_port())
+    path = project / "pointsman.yaml"
+    path.write_text(path.read_text("utf-8").replace("127.0.0.1:8082", f"127.0.0.1:{free_port()}"), "utf-8")
+    settings = {"POINTSMAN_PORT": port, "POINTSMAN_ADMIN_PORT": admin_port}
+    with (
+        started(shop.split()[1:], cwd=project) as backend,
+        started(serve.split()[1:], cwd=project, **settings) as service,
+    ):
+        backend.until("the shop listens on")
+        service.until("listening")
+        sent = shell("set -eo pipefail; " + send.replace("8080", port), cwd=project)
+        assert sent.returncode == 0, sent.stderr
+        assert "202 Accepted" in sent.stdout
+        assert "big-orders" in sent.stdout
+        assert "✓ big-orders matches" in sent.stdout
+        assert service.end(signal.SIGINT) == 0
