@@ -20,6 +20,7 @@ from typing import IO, Any, Final
 
 import yaml
 
+from actions.engines import DEFAULT, ENGINES
 from bench.figures import Row, Table
 from bench.sender import SECRET
 
@@ -64,7 +65,7 @@ def specification() -> dict[str, Any]:
     }
 
 
-def configuration(backend: int, in_flight: int) -> dict[str, Any]:
+def configuration(backend: int, in_flight: int, engine: str) -> dict[str, Any]:
     """Return the configuration: ten rules, of which the messages match one."""
     matches: list[dict[str, Any]] = [
         {"type": ["com.github.push"], "data": {"ref": ["refs/heads/main"], "forced": [False]}},
@@ -90,6 +91,7 @@ def configuration(backend: int, in_flight: int) -> dict[str, Any]:
                 "server": f"http://127.0.0.1:{backend}",
                 "egress": ["127.0.0.1"],
                 "limits": {"in_flight": in_flight},
+                "engine": engine,
             }
         },
         "rules": {
@@ -133,11 +135,11 @@ class Server:
 
 
 @contextlib.contextmanager
-def service(directory: Path, backend: int, in_flight: int = 64) -> Iterator[Server]:
+def service(directory: Path, backend: int, in_flight: int = 64, engine: str = DEFAULT) -> Iterator[Server]:
     """Run a service that calls this backend; it is ready inside the block."""
     (directory / "backend.openapi.json").write_text(json.dumps(specification()))
     (directory / "pointsman.yaml").write_text(
-        yaml.safe_dump(configuration(backend, in_flight), sort_keys=False)
+        yaml.safe_dump(configuration(backend, in_flight, engine), sort_keys=False)
     )
     port, admin_port = _free_ports()
     environment = os.environ | {
@@ -201,6 +203,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", type=int, default=200, help="messages a second at rest (200)")
     parser.add_argument("--seconds", type=int, default=15, help="seconds at rest; 0 leaves it out (15)")
     parser.add_argument("--in-flight", type=int, default=64, help="calls in flight (64)")
+    parser.add_argument("--engine", choices=ENGINES, default=DEFAULT, help=f"the HTTP client ({DEFAULT})")
     parser.add_argument("--directory", type=Path, help="where the store lies: a real disk")
 
 
@@ -209,14 +212,14 @@ def figures(options: argparse.Namespace) -> Iterator[Table]:
     with (
         tempfile.TemporaryDirectory(prefix="pointsman-bench-", dir=options.directory) as directory,
         sink() as backend,
-        service(Path(directory), backend.port, options.in_flight) as server,
+        service(Path(directory), backend.port, options.in_flight, options.engine) as server,
     ):
         measure("warm-up", server, backend, 1, 500, 0)
         rows = [measure("saturation", server, backend, 1_000, options.messages, 0)]
         if options.seconds:
             first, count = 1_000 + options.messages, options.rate * options.seconds
             rows.append(measure(f"{options.rate} a second", server, backend, first, count, options.rate))
-        yield Table("the whole way: webhook, 10 rules, one call", rows)
+        yield Table(f"the whole way: webhook, 10 rules, one call through {options.engine}", rows)
 
 
 # -- processes

@@ -8,6 +8,7 @@ from actions.transport import Engine, EngineSettings
 ENGINES: Final[dict[str, str]] = {
     "pyreqwest": "actions.engines.pyreqwest:PyreqwestEngine",
     "httpx": "actions.engines.httpx:HTTPXEngine",
+    "direct": "actions.engines.direct:DirectEngine",
 }
 """Registry: kind → "module:Class", resolved on first use by `pkgutil.resolve_name`."""
 

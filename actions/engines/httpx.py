@@ -6,7 +6,6 @@ events say whether a byte of the request was written: that, not the class of the
 
 import asyncio
 import ssl
-import tempfile
 import time
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ import httpx
 from typing_extensions import override
 
 from actions.base import Answer
+from actions.engines.tls import trust
 from actions.errors import ActionError, OutcomeUnknown, Refused, RetryLater
 from actions.transport import Engine, EngineSettings, Request
 
@@ -104,22 +104,6 @@ class HTTPXEngine(Engine):
             content=request.body,
             extensions=extensions,
         )
-
-
-def trust(settings: EngineSettings) -> ssl.SSLContext:
-    """Return the TLS settings of a connection: the system's authorities, its own one, its certificate."""
-    context = ssl.create_default_context()
-    try:
-        if settings.ca_pem:
-            context.load_verify_locations(cadata=settings.ca_pem.decode("ascii"))
-        if settings.identity_pem:
-            with tempfile.NamedTemporaryFile() as file:  # OpenSSL takes a path only; the mode is 0600
-                file.write(settings.identity_pem)
-                file.flush()
-                context.load_cert_chain(file.name)
-    except (ssl.SSLError, ValueError):
-        raise Refused(f"{settings.name}: the CA or client certificate cannot be read") from None
-    return context
 
 
 async def _read(response: httpx.Response, cap: int) -> bytes:

@@ -243,8 +243,9 @@ class ConnectionConfig(Closed):
     tls: TLSConfig | None = Field(
         default=None, description="Certificates; absent: the system's authorities alone."
     )
-    engine: Literal["pyreqwest", "httpx"] = Field(
-        default="pyreqwest", description="The HTTP client below; httpx is slower and plain Python."
+    engine: Literal["pyreqwest", "httpx", "direct"] = Field(
+        default="pyreqwest",
+        description="The HTTP client below: pyreqwest, direct (asyncio's own transports) or httpx (slow).",
     )
 
 

@@ -30,7 +30,7 @@ def _steps(second: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("engine", ["pyreqwest", "httpx"])
+@pytest.mark.parametrize("engine", ["pyreqwest", "httpx", "direct"])
 async def test_a_huge_answer_is_read_to_the_cap_and_cut(tmp_path: Path, engine: str) -> None:
     limits = {"max_answer": "64KiB", "timeout": "5s"}
     async with backend() as shop:
@@ -53,7 +53,7 @@ async def test_a_huge_answer_is_read_to_the_cap_and_cut(tmp_path: Path, engine: 
             assert _peak_bytes() - before < 30 * MIB
 
 
-@pytest.mark.parametrize("engine", ["pyreqwest", "httpx"])
+@pytest.mark.parametrize("engine", ["pyreqwest", "httpx", "direct"])
 async def test_a_gzip_bomb_stays_one_capped_body(tmp_path: Path, engine: str) -> None:
     squeezer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS | 16)
     head = squeezer.compress(b"") + squeezer.flush(zlib.Z_FULL_FLUSH)

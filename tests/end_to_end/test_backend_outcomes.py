@@ -115,7 +115,7 @@ def _wrong(row: Row, seen: dict[str, Any], shop: Backend) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("engine", ["pyreqwest", "httpx"])
+@pytest.mark.parametrize("engine", ["pyreqwest", "httpx", "direct"])
 async def test_every_row_of_the_table_is_recorded_and_ends_as_it_says(tmp_path: Path, engine: str) -> None:
     async with backend() as shop:
         limits = {"timeout": "1s", "in_flight": 100}
@@ -169,7 +169,7 @@ async def test_a_step_says_itself_what_a_status_means(tmp_path: Path) -> None:
         assert "the step's `on:` says refused" in ended["503"]["reason"]
 
 
-@pytest.mark.parametrize("engine", ["pyreqwest", "httpx"])
+@pytest.mark.parametrize("engine", ["pyreqwest", "httpx", "direct"])
 async def test_a_refused_connection_was_surely_not_sent(tmp_path: Path, engine: str) -> None:
     rules = {"all": {"from": ["web"], "do": [step(on_unknown="dead")]}}
     content = document("", rules=rules)
