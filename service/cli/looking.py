@@ -7,7 +7,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from service.cli.client import Client, path_of
-from service.cli.output import emit, fields, line, rows
+from service.cli.output import emit, fields, json_text, line, rows
 from service.cli.place import Common, ask
 from service.errors import Conflict, Invalid, NotFound, Problem
 
@@ -238,12 +238,23 @@ def _verdict(one: Mapping[str, Any]) -> None:
         line(f"✗ {one['rule']} does not match: {one['why']}", style="yellow")
     if change := one.get("match", {}).get("change"):
         line(f"  nearest change: {change}")
-    for tested in one.get("fields", ()):
-        line(f"  {tested}")
+    for tested in one.get("match", {}).get("tested", ()):
+        line(f"  {_tested(tested)}")
     if one.get("when"):
         line("  when:")
     for step in one.get("when", ()):
         line(f"    {'  ' * step['depth']}{step['line']}")
+
+
+def _tested(field: Mapping[str, Any]) -> str:
+    """Return one line about a field that the pattern tests."""
+    seen = ", ".join(json_text(value) for value in field.get("seen", ())) or "absent"
+    if field.get("count", 0) > len(field.get("seen", ())):
+        seen += ", …"
+    if field["matched"]:
+        return f"✓ {field['path']}: {seen}"
+    hint = f" ({field['hint']})" if field.get("hint") else ""
+    return f"✗ {field['path']}: {seen}; would match: {field['wants']}{hint}"
 
 
 def _named(delivery: tuple[str, ...]) -> None:

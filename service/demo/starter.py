@@ -23,6 +23,7 @@ SECRETS: Final = ("secrets/github", "secrets/orders", SHOP_SECRET)
 """The secrets that the configuration refers to; each is made anew, readable for its owner alone."""
 
 SCHEMA: Final = "pointsman.schema.json"
+IGNORE: Final = ".gitignore"
 IGNORED: Final = "secrets/\npointsman-data/\n"
 
 NEXT: Final = (
@@ -44,7 +45,7 @@ _SERVER: Final = re.compile(r"(?m)^( +server: http://127\.0\.0\.1:)(\d+)")
 
 def write_starter(folder: Path) -> list[str]:
     """Write the starter and return what was written. Raise Conflict when one of it is there already."""
-    names = [*FILES, *SECRETS, SCHEMA, ".gitignore"]
+    names = [*FILES, *SECRETS, SCHEMA]
     there = [name for name in names if (folder / name).exists()]
     if there:
         raise Conflict(f"{folder} has {', '.join(there)} already; nothing was written")
@@ -56,8 +57,10 @@ def write_starter(folder: Path) -> list[str]:
     for name in SECRETS:
         _write_secret(folder / name, _new_secret(name))
     (folder / SCHEMA).write_bytes(msgspec.json.format(msgspec.json.encode(configuration_schema()), indent=2))
-    (folder / ".gitignore").write_text(IGNORED, "utf-8")
-    return names
+    if (folder / IGNORE).exists():
+        return names
+    (folder / IGNORE).write_text(IGNORED, "utf-8")
+    return [*names, IGNORE]
 
 
 def shop_port(folder: Path) -> int:

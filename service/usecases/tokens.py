@@ -129,7 +129,7 @@ def read_token(data: Path) -> str | None:
     """Return the first token of an instance from its data directory, None when it cannot be read."""
     try:
         return (data / TOKEN_FILE).read_text("ascii").strip() or None
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return None
 
 

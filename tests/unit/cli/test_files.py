@@ -1,7 +1,6 @@
 """Verbs that need no instance, as a newcomer uses them."""
 
 import json
-import os
 import sys
 
 import pytest
@@ -42,12 +41,16 @@ def test_nothing_is_overwritten(pointsman, tmp_path):
     assert {path: path.read_bytes() for path in before} == before
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_cannot_be_written_is_said(pointsman, tmp_path):
-    (tmp_path / "closed").mkdir(mode=0o500)
-    ran = pointsman("init", "closed/p")
+def test_a_gitignore_that_is_there_stays_as_it_is(pointsman, tmp_path):
+    (tmp_path / ".gitignore").write_text("mine\n", "utf-8")
+    assert pointsman("init").code == 0
+    assert (tmp_path / ".gitignore").read_text("utf-8") == "mine\n"
+
+
+def test_a_folder_that_cannot_be_made_is_said(pointsman):
+    ran = pointsman("init", "/proc/nothing")
     assert ran.code == 1
-    assert "closed/p: Permission denied" in ran.err
+    assert ran.err == "pointsman: /proc/nothing: No such file or directory\n"
 
 
 def test_a_file_in_the_way_is_said(pointsman, tmp_path):

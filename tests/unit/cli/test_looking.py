@@ -114,6 +114,7 @@ def test_an_explanation_reads_well(at):
     out = at("explain", "msg_000003", "paid").out
     assert out.splitlines()[0] == "msg_000003  paid  from open, ruleset 1"
     assert "✗ paid does not match: data.total is 5; would match: a number >= 100" in out
+    assert '  ✓ type: "paid"\n  ✗ data.total: 5; would match: a number >= 100' in out
     out = at("explain", "msg_000001").out
     assert "✓ paid matches" in out
     assert 'data.currency == "EUR" → "EUR" == "EUR" → true' in out

@@ -7,7 +7,7 @@ import pytest
 from triggers.presets import PRESETS
 
 STANDARD = "whsec_" + "QUFB" * 8
-SYMMETRIC = sorted(set(PRESETS) - {"sendgrid"})
+SYMMETRIC = sorted(set(PRESETS) - {"sendgrid", "twilio"})  # Twilio signs a body that is no form by its URL
 
 
 @pytest.mark.parametrize("scheme", SYMMETRIC)
@@ -20,8 +20,6 @@ def test_what_was_signed_is_genuine_and_what_was_changed_is_not(pointsman, tmp_p
     signed = pointsman("signature", "sign", scheme, "--secret", "@key", *form, *url)
     assert signed.code == 0, signed.err
     headers = [word for line in signed.out.splitlines() for word in ("-H", line)]
-    if scheme == "twilio":
-        pytest.skip("Twilio signs a body that is no form through its URL alone")
     good = pointsman("signature", "verify", scheme, "--secret", "wrong-but-long-enough-x"
                      if scheme != "standard-webhooks" else "whsec_" + "QkJC" * 8,
                      "--secret", "@key", *headers, *form, *url)  # fmt: skip
