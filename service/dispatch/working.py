@@ -58,7 +58,9 @@ class Working:
                     lane.connection.in_flight -= 1
         finally:
             lane.spawned -= 1
-        if lane.queue and not lanes.stopping and lane.timer is None:
+        if lane.connection.state != "ok":
+            lanes.wake.set()  # a probe has failed: the next one has another time
+        elif lane.queue and not lanes.stopping and lane.timer is None:
             lanes.pump(lane)
         elif lane.backlog or lane.next_due is not None:
             lanes.wake.set()

@@ -43,7 +43,9 @@ def test_other_encodings_stay_as_they_came(encoding):
     assert as_read(one, 100) is one
 
 
-@pytest.mark.parametrize("body", [b"not packed at all", b"", gzip.compress(b"x", mtime=0)[:5] + b"\xff\xff\xff\xff"])
+@pytest.mark.parametrize(
+    "body", [b"not packed at all", b"", gzip.compress(b"x", mtime=0)[:5] + b"\xff\xff\xff\xff"]
+)
 def test_a_body_that_lies_about_its_encoding_stays_as_it_came(body):
     one = answer(body, "gzip")
     assert as_read(one, 100).body in {body, b""}
