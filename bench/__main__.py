@@ -17,7 +17,7 @@ import msgspec
 
 from bench.figures import Table
 
-NAMES: Final = ("whole",)
+NAMES: Final = ("whole", "ingest", "webhook", "store", "match", "render", "call", "cel", "specs")
 """What runs when nothing is named, in this order."""
 
 

@@ -1,18 +1,17 @@
 """Measures calls alone: what a call costs through the connector, beside the bare driver below it.
 
-Run as `python -m bench.call`. The backend is a process of its own; 64 calls are in flight; figures are µs per
+Run as `python -m bench call`. The backend is a process of its own; 64 calls are in flight; figures are µs per
 call, wall and CPU (all threads of this process), medians over rounds that are interleaved.
 """
 
 import argparse
 import asyncio
-import json
 import resource
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Final
@@ -26,6 +25,7 @@ from actions.egress import read_egress
 from actions.http import HTTPConnector, HTTPLimits
 from actions.specs import read_spec
 from actions.specs.model import Spec
+from bench.figures import Table
 
 IN_FLIGHT: Final = 64
 ARGUMENTS: Final = {
@@ -148,6 +148,8 @@ async def run(port: int, calls: int, rounds: int) -> dict[str, Figure]:
         "pyreqwest bare": (bare(port), calls),
         "pyreqwest call": (ours(port, "pyreqwest", prepare=False), calls),
         "pyreqwest prepare+call": (ours(port, "pyreqwest", prepare=True), calls),
+        "direct call": (ours(port, "direct", prepare=False), calls),
+        "direct prepare+call": (ours(port, "direct", prepare=True), calls),
         "httpx prepare+call": (ours(port, "httpx", prepare=True), calls // 20),
     }
     seen: dict[str, list[Figure]] = {name: [] for name in ways}
@@ -168,29 +170,39 @@ async def run(port: int, calls: int, rounds: int) -> dict[str, Figure]:
     }
 
 
-def main() -> None:
-    """Measure, and print a table and one line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--calls", type=int, default=10_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--calls", type=int, default=6_000, help="calls of a round (6000)")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds, interleaved (3)")
+
+
+def figures(options: argparse.Namespace) -> Iterator[Table]:
+    """Measure every way, beside a backend in a process of its own."""
     backend = subprocess.Popen(
         [sys.executable, "-m", "bench.backend"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert backend.stdout is not None
     try:
         port = int(backend.stdout.readline())
-        figures = uvloop.run(run(port, options.calls, options.rounds))
+        found = uvloop.run(run(port, options.calls, options.rounds))
     finally:
         backend.communicate()
-    base = figures["pyreqwest bare"]
-    print(f"{'call, 64 in flight':26}{'calls/s':>10}{'wall µs':>10}{'CPU µs':>10}{'over bare, CPU µs':>20}")
-    for name, one in figures.items():
-        print(
-            f"{name:26}{1e6 / one.wall:>10,.0f}{one.wall:>10.1f}{one.cpu:>10.1f}{one.cpu - base.cpu:>20.1f}"
-        )
-    print(json.dumps({name: msgspec.to_builtins(one) for name, one in figures.items()}))
+    base = found["pyreqwest bare"]
+    yield Table(
+        f"calls alone, {IN_FLIGHT} in flight",
+        [
+            {
+                "call": name,
+                "calls/s": round(1e6 / one.wall),
+                "wall µs": round(one.wall, 1),
+                "CPU µs": round(one.cpu, 1),
+                "CPU µs over bare": round(one.cpu - base.cpu, 1),
+            }
+            for name, one in found.items()
+        ],
+    )
 
 
 if __name__ == "__main__":
-    main()
+    from bench.__main__ import main
+
+    main(["call", *sys.argv[1:]])

@@ -1,12 +1,15 @@
 """How long expressions take: compiling, evaluating over a message, and the worst that a budget allows.
 
-Figures for people; nothing here fails by time. Run as `python -m bench.cel`.
+Figures for people; nothing here fails by time. Run as `python -m bench cel`.
 """
 
+import argparse
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from bench.figures import Table
 from service.rules.cel import Budget, BudgetExceeded, compile_expression, to_json
 
 MESSAGE: dict[str, Any] = {
@@ -103,17 +106,22 @@ def variables() -> dict[str, Any]:
     }
 
 
-def main() -> None:
+def add_options(_parser: argparse.ArgumentParser) -> None:
+    pass
+
+
+def figures(_options: argparse.Namespace) -> Iterator[Table]:
     values = variables()
     names = list(values)
-    print(f"{'expression':32} {'compile µs':>10} {'evaluate µs':>12}")
+    rows = []
     for name, text in EXPRESSIONS.items():
         program = compile_expression(text)
         budget = Budget(10**12)
         compiling = best(lambda text=text: compile_expression(text), 3, 20)
         running = best(lambda program=program, budget=budget: program.evaluate(values, budget), 7, 5_000)
-        print(f"{name:32} {compiling:10.1f} {running:12.3f}")
-    print(f"\n{'bomb, default budget':32} {'ms':>10}  end")
+        rows.append({"expression": name, "compile µs": round(compiling, 1), "evaluate µs": round(running, 3)})
+    yield Table("expressions", rows)
+    rows = []
     for name, text in BOMBS.items():
         program = compile_expression(text, variables=names)
         start = time.perf_counter()
@@ -122,8 +130,11 @@ def main() -> None:
             end = "finished"
         except BudgetExceeded:
             end = "budget exceeded"
-        print(f"{name:32} {(time.perf_counter() - start) * 1e3:10.1f}  {end}")
+        rows.append({"bomb": name, "ms": round((time.perf_counter() - start) * 1e3, 1), "end": end})
+    yield Table("the worst that a budget allows", rows)
 
 
 if __name__ == "__main__":
-    main()
+    from bench.__main__ import main
+
+    main(["cel", *sys.argv[1:]])

@@ -4,7 +4,8 @@ A benchmark is a module of this package with `figures(options) -> Iterator[Table
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -44,5 +45,9 @@ def percentile(ordered: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
 
 
-MILLI: Final = 1e3
-"""Milliseconds in a second."""
+def rss_mib(process: int) -> float:
+    """Return the resident memory of a process."""
+    for line in Path(f"/proc/{process}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return round(int(line.split()[1]) / 1024, 1)
+    return 0.0

@@ -7,17 +7,18 @@ and 445 bytes of body. Run it with `python -m bench.ingest`; it prints a table a
 
 import argparse
 import asyncio
-import json
 import os
-import resource
+import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from typing import Final, cast
 
 import uvloop
 from typing_extensions import override
 
+from bench.figures import Table, rss_mib
 from service.ingest import IngestServer, Limits
 from triggers.base import (
     Accepted,
@@ -123,7 +124,7 @@ async def serve(later: bool) -> None:
     measured = {
         "cpu": time.process_time() - before,
         "requests": server.counters.requests - requests,
-        "rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "rss_mib": rss_mib(os.getpid()),
     }
     print(json.dumps(measured), flush=True)
     await server.stop(1)
@@ -189,36 +190,31 @@ def measure(later: bool, seconds: float) -> dict[str, float | str]:
     took.sort()
     return {
         "answer": "in groups" if later else "at once",
-        "requests_per_s": round(len(took) / elapsed),
-        "cpu_us": round(of_server["cpu"] / of_server["requests"] * 1e6, 2),
-        "p50_ms": round(took[len(took) // 2] * 1e3, 2),
-        "p99_ms": round(took[len(took) * 99 // 100] * 1e3, 2),
-        "not_202": others,
-        "rss_mib": round(of_server["rss_mib"], 1),
+        "requests/s": round(len(took) / elapsed),
+        "CPU µs each": round(of_server["cpu"] / of_server["requests"] * 1e6, 2),
+        "p50 ms": round(took[len(took) // 2] * 1e3, 2),
+        "p99 ms": round(took[len(took) * 99 // 100] * 1e3, 2),
+        "not 202": others,
+        "RSS MiB": of_server["rss_mib"],
     }
 
 
-def main() -> None:
-    """Measure both kinds of answer and print the figures."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--seconds", type=float, default=5.0, help="how long each run lasts")
-    arguments.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
-    arguments.add_argument("--later", action="store_true", help=argparse.SUPPRESS)
-    options, _ = arguments.parse_known_args()
-    if options.serve:
-        uvloop.run(serve(options.later))
-        return
-    rows = [measure(later, options.seconds) for later in (False, True)]
-    print(f"{CONNECTIONS} connections, requests of {len(REQUEST)} bytes, {os.cpu_count()} CPUs")
-    print(f"{'answer':>9} {'requests/s':>11} {'CPU us each':>12} {'p50 ms':>7} {'p99 ms':>7} {'RSS MiB':>8}")
-    for row in rows:
-        print(
-            f"{row['answer']:>9} {row['requests_per_s']:>11,} {row['cpu_us']:>12} {row['p50_ms']:>7}"
-            f" {row['p99_ms']:>7} {row['rss_mib']:>8}"
-        )
-    result = {"bench": "ingest", "connections": CONNECTIONS, "request_bytes": len(REQUEST), "figures": rows}
-    print(json.dumps(result))
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seconds", type=float, default=3.0, help="how long each run lasts (3)")
+
+
+def figures(options: argparse.Namespace) -> Iterator[Table]:
+    """Measure both kinds of answer."""
+    yield Table(
+        f"ingest alone, {CONNECTIONS} connections, requests of {len(REQUEST)} bytes",
+        [measure(later, options.seconds) for later in (False, True)],
+    )
 
 
 if __name__ == "__main__":
-    main()
+    if "--serve" in sys.argv:
+        uvloop.run(serve("--later" in sys.argv))
+    else:
+        from bench.__main__ import main
+
+        main(["ingest", *sys.argv[1:]])

@@ -6,17 +6,18 @@ the rules. Messages have about 1 KB of JSON data, and all of them differ. Decodi
 and data of their own for every message; `match` is over messages that are decoded already.
 """
 
+import argparse
 import gc
-import json
 import random
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
+from bench.figures import Table
 from service.rules.compile import Matcher, compile_patterns
 from service.rules.pattern import parse_pattern
 
@@ -156,16 +157,20 @@ def measure(kind: str, size: int, messages: Sequence[Message]) -> dict[str, Any]
     return {
         "set": kind,
         "rules": size,
-        "messages_per_s": round(rate(lambda: match_all(matcher, messages), len(messages))),
-        "decoded_per_s": round(rate(match_decoded, len(decoded))),
-        "matches_per_message": round(matched / len(messages), 2),
-        "build_s": round(build, 3),
+        "messages/s": round(rate(lambda: match_all(matcher, messages), len(messages))),
+        "decoded messages/s": round(rate(match_decoded, len(decoded))),
+        "matches each": round(matched / len(messages), 2),
+        "build s": round(build, 3),
     }
 
 
-def main() -> None:
-    """Print a table, then the same as one line of JSON."""
-    messages = make_messages(MESSAGES, random.Random(1))
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--messages", type=int, default=MESSAGES, help=f"how many messages ({MESSAGES})")
+
+
+def figures(options: argparse.Namespace) -> Iterator[Table]:
+    """Measure every kind and size of ruleset."""
+    messages = make_messages(options.messages, random.Random(1))
     size = statistics.mean(len(data) for _, data in messages)
     decode = msgspec.json.Decoder().decode
 
@@ -174,17 +179,13 @@ def main() -> None:
             decode(data)
 
     whole = rate(decode_all, len(messages))
-    figures = [measure(kind, count, messages) for kind in ("x", "n") for count in SIZES]
-    print(f"{MESSAGES:,} messages with {size:,.0f} bytes of data; decoding all of it alone: {whole:,.0f}/s")
-    print(f"{'set':>3} {'rules':>7} {'messages/s':>12} {'decoded/s':>12} {'matches each':>13} {'build s':>8}")
-    for each in figures:
-        print(
-            f"{each['set']:>3} {each['rules']:>7,} {each['messages_per_s']:>12,} {each['decoded_per_s']:>12,}"
-            f" {each['matches_per_message']:>13} {each['build_s']:>8}"
-        )
-    result = {"bench": "match", "data_bytes": round(size), "decode_per_s": round(whole), "figures": figures}
-    sys.stdout.write(json.dumps(result) + "\n")
+    yield Table(
+        f"matching, {size:,.0f} bytes of data; decoding all of it alone: {whole:,.0f} messages/s",
+        [measure(kind, count, messages) for kind in ("x", "n") for count in SIZES],
+    )
 
 
 if __name__ == "__main__":
-    main()
+    from bench.__main__ import main
+
+    main(["match", *sys.argv[1:]])

@@ -1,15 +1,16 @@
 """Measures the reading of API descriptions and the building of requests.
 
-Run as `python -m bench.specs [FILE…]`. Without files: the largest OpenAPI 3 documents of the shared data,
-where they are beside the project, and a made one. Seconds are of CPU on one core; memory is what Python
+Run as `python -m bench specs [--file FILE …]`. Without files: the largest OpenAPI 3 documents of the shared
+data, where they are beside the project, and a made one. Seconds are of CPU on one core; memory is what Python
 allocated at most.
 """
 
-import json
+import argparse
 import sys
 import tarfile
 import time
 import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import msgspec
 
 from actions.serialize import compile_operation
 from actions.specs import read_spec
+from bench.figures import Table
 
 ARCHIVE = Path(__file__).resolve().parents[2] / "shared" / "data" / "openapi-dev.tar.xz"
 LARGEST = 10
@@ -78,7 +80,7 @@ def measure(name: str, data: bytes) -> dict[str, Any]:
         "mb": round(len(data) / 1e6, 2),
         "operations": len(kept.operations),
         "seconds": round(took, 3),
-        "peak_mb": round(peak / 1e6, 1),
+        "peak MB": round(peak / 1e6, 1),
     }
 
 
@@ -97,22 +99,18 @@ def build_us() -> float:
     return (time.process_time() - start) / CALLS * 1e6
 
 
-def main() -> None:
-    """Print a table, then the same as one line of JSON."""
-    figures = [measure(name, data) for name, data in documents(sys.argv[1:]).items()]
-    figures = [each for each in figures if each["readable"]][: LARGEST + 1]
-    print(f"{'MB':>6} {'operations':>10} {'seconds':>8} {'peak MB':>8}  document")
-    for each in figures:
-        print(
-            f"{each['mb']:>6} {each['operations']:>10,} {each['seconds']:>8} {each['peak_mb']:>8}"
-            f"  {each['document'][-70:]}"
-        )
-    per_call = build_us()
-    print(f"building a request: {per_call:.1f} µs")
-    sys.stdout.write(
-        json.dumps({"bench": "specs", "build_us": round(per_call, 2), "figures": figures}) + "\n"
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--file", dest="files", action="append", default=[], help="a description to measure")
+
+
+def figures(options: argparse.Namespace) -> Iterator[Table]:
+    """Measure documents, then the building of requests."""
+    rows = [measure(name, data) for name, data in documents(options.files).items()]
+    yield Table("reading descriptions", [row for row in rows if row.pop("readable")][: LARGEST + 1])
+    yield Table("building a request with two parameters and a body", [{"CPU µs each": round(build_us(), 2)}])
 
 
 if __name__ == "__main__":
-    main()
+    from bench.__main__ import main
+
+    main(["specs", *sys.argv[1:]])

@@ -1,13 +1,12 @@
 """Measures the embedded store: layouts of a group, the whole cycle of accept and settle, its latency at rest.
 
-`python -m bench.store [--seconds S] [--json FILE]`. A layout is judged beside a busy event loop: each
+`python -m bench store [--seconds S]`. A layout is judged beside a busy event loop: each
 message costs the loop 100 µs of other work, as in the service. What the layout adds to that, in CPU of all
 threads, and how long the loop stood still for it, is what counts. Nothing here fails by time.
 """
 
 import argparse
 import asyncio
-import json
 import queue
 import shutil
 import sqlite3
@@ -24,6 +23,7 @@ from typing import Any
 
 import uvloop
 
+from bench.figures import Table
 from service.delivery import Event, State
 from service.store.base import Attempt, Entry, NewRun, RunKey, Settlement, Stored
 from service.store.migrate import read
@@ -34,31 +34,19 @@ RECORD = b"r" * 700
 WORK_US = 100
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=1.5, help="how long each figure is measured")
-    parser.add_argument("--json", type=Path, help="where to write the figures too")
-    options = parser.parse_args()
-    figures: dict[str, list[dict[str, Any]]] = {
-        "layouts": list(layouts(options.seconds)),
-        "cycle": [uvloop.run(cycle(many, options.seconds)) for many in (1, 10, 50, 200, 1000)],
-        "rest": [uvloop.run(rest(options.seconds))],
-    }
-    show("layouts of a group, beside a busy loop", figures["layouts"])
-    show("accept and settle through SQLiteStore, so many messages under way", figures["cycle"])
-    show("accept at 200 messages a second", figures["rest"])
-    print(json.dumps(figures))
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=1) + "\n")
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seconds", type=float, default=0.7, help="how long each figure is measured (0.7)")
 
 
-def show(title: str, rows: list[dict[str, Any]]) -> None:
-    print(f"\n{title}")
-    names = list(rows[0])
-    texts = [names, *([str(row[name]) for name in names] for row in rows)]
-    widths = [max(len(text[column]) for text in texts) for column in range(len(names))]
-    for text in texts:
-        print("  " + "  ".join(value.rjust(width) for value, width in zip(text, widths, strict=True)))
+def figures(options: argparse.Namespace) -> Iterator[Table]:
+    """Measure the cycle, the store at rest, the layouts."""
+    seconds = options.seconds
+    yield Table(
+        "accept and settle through the store, so many messages under way",
+        [uvloop.run(cycle(many, seconds)) for many in (1, 10, 50, 200, 1000)],
+    )
+    yield Table("accept at 200 messages a second", [uvloop.run(rest(seconds))])
+    yield Table("layouts of a group, beside a busy loop", list(layouts(seconds)))
 
 
 # -- layouts
@@ -127,7 +115,7 @@ def _beside_work(
     wall, cpu = time.perf_counter() - start, time.process_time() - cpu
     return {
         "messages/s": round(number / wall),
-        "cpu us": round((cpu / number - alone) * 1e6, 1),
+        "CPU µs each": round((cpu / number - alone) * 1e6, 1),
         "stall ms": round(statistics.median(stalls) * 1e3, 2),
         "commit p50 ms": round(statistics.median(latencies) * 1e3, 2),
     }
@@ -358,7 +346,7 @@ async def cycle(many: int, seconds: float) -> dict[str, Any]:
     return {
         "under way": many,
         "messages/s": round(load.finished / wall),
-        "cpu us": round(cpu / load.finished * 1e6, 1),
+        "CPU µs each": round(cpu / load.finished * 1e6, 1),
         "messages/fsync": round(load.finished / fsyncs, 1),
     }
 
@@ -381,7 +369,7 @@ async def rest(seconds: float) -> dict[str, Any]:
         "messages": count,
         "p50 ms": round(ordered[len(ordered) // 2] * 1e3, 2),
         "p99 ms": round(ordered[int(len(ordered) * 0.99)] * 1e3, 2),
-        "cpu us": round(cpu / count * 1e6, 1),
+        "CPU µs each": round(cpu / count * 1e6, 1),
     }
 
 
@@ -390,4 +378,6 @@ def _note(latencies: list[float], began: float, _stored: Stored | Exception) -> 
 
 
 if __name__ == "__main__":
-    main()
+    from bench.__main__ import main
+
+    main(["store", *sys.argv[1:]])

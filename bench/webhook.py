@@ -1,14 +1,16 @@
 """Measures the webhook source alone: CPU per `receive`, without sockets and store.
 
-Run: python -m bench.webhook [seconds per figure]
+Run: python -m bench webhook [--seconds S]
 """
 
+import argparse
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from bench.figures import Table
 from triggers.base import Batch, HttpRequest, SourceContext
 from triggers.cloudevents import encode, encode_batch
 from triggers.message import TriggerMessage
@@ -19,8 +21,11 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 NOW = 1_700_000_000
 
 
-def main() -> None:
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 0.5
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seconds", type=float, default=0.3, help="how long each figure is measured (0.3)")
+
+
+def figures(options: argparse.Namespace) -> Iterator[Table]:
     body = _push(445)
     large = _push(20_000)
     event = TriggerMessage(
@@ -40,14 +45,17 @@ def main() -> None:
         "CloudEvent, binary, 445 bytes": ("none", *encode(event, "binary")),
         "CloudEvent, structured, 445 bytes": ("none", *encode(event, "structured")),
         "CloudEvents, batch of 100": ("none", *encode_batch([event] * 100)),
+        "github, forged": (
+            "github",
+            {"content-type": "application/json", "x-hub-signature-256": "sha256=" + "0" * 64},
+            body,
+        ),
     }
-    print(f"{'receive':40} {'µs each':>10} {'per second':>12}")
+    rows = []
     for name, (scheme, headers, data) in cases.items():
-        each = _measure(_receiver(scheme, headers, data), seconds)
-        print(f"{name:40} {each * 1e6:10.1f} {1 / each:12,.0f}")
-    forged = {"content-type": "application/json", "x-hub-signature-256": "sha256=" + "0" * 64}
-    each = _measure(_receiver("github", forged, body), seconds)
-    print(f"{'github, forged':40} {each * 1e6:10.1f} {1 / each:12,.0f}")
+        each = _measure(_receiver(scheme, headers, data), options.seconds)
+        rows.append({"receive": name, "CPU µs each": round(each * 1e6, 1), "requests/s": round(1 / each)})
+    yield Table("the webhook source alone", rows)
 
 
 def _push(size: int) -> bytes:
@@ -108,4 +116,6 @@ def _measure(call: Callable[[], Any], seconds: float) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    from bench.__main__ import main
+
+    main(["webhook", *sys.argv[1:]])

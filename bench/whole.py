@@ -21,7 +21,7 @@ from typing import IO, Any, Final
 import yaml
 
 from actions.engines import DEFAULT, ENGINES
-from bench.figures import Row, Table
+from bench.figures import Row, Table, rss_mib
 from bench.sender import SECRET
 
 WAIT: Final = 60.0
@@ -128,10 +128,7 @@ class Server:
 
     def rss_mib(self) -> float:
         """Return its resident memory."""
-        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return round(int(line.split()[1]) / 1024, 1)
-        return 0.0
+        return rss_mib(self.pid)
 
 
 @contextlib.contextmanager
