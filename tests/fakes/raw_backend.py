@@ -72,6 +72,10 @@ class RawBackend:
             for talk in self._talks:
                 talk.cancel()
             await asyncio.gather(*self._talks, return_exceptions=True)
+            for _ in range(
+                5
+            ):  # turns of the loop in which transports that are closing let go of their sockets
+                await asyncio.sleep(0)
 
     def url(self, path: str = "/x", scheme: str = "http", host: str = "backend.test") -> str:
         return f"{scheme}://{host}:{self.port}{path}"
