@@ -7,8 +7,8 @@ and 445 bytes of body. Run it with `python -m bench.ingest`; it prints a table a
 
 import argparse
 import asyncio
-import os
 import json
+import os
 import subprocess
 import sys
 import time

@@ -31,7 +31,7 @@ def figures(options: argparse.Namespace) -> Iterator[Table]:
         rows = []
         for number in range(10):
             row = measure(f"{part * (number + 1):,}", server, backend, part * number, part, 0)
-            rows.append({"messages": part * (number + 1), "RSS MiB": row["RSS after MiB"], **row})
+            rows.append({**row, "messages": part * (number + 1), "RSS MiB": row["RSS after MiB"]})
             print(f"… {row['run']}: {row['RSS after MiB']} MiB", file=sys.stderr, flush=True)
         shown = ("messages", "RSS MiB", "messages/s", "CPU µs each", "answer p99 ms", "end to end p99 ms")
         yield Table("memory over a long run", [{name: row[name] for name in shown} for row in rows])
