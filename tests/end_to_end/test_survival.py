@@ -42,7 +42,7 @@ async def test_a_reload_on_a_full_disk_leaves_the_service_alive(tmp_path) -> Non
 
 
 async def test_a_bug_in_the_claim_loop_ends_the_service_loudly(tmp_path) -> None:
-    async def bug() -> bool:
+    async def bug(*_instants: object) -> bool:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
