@@ -10,7 +10,7 @@ settings.register_profile(
 settings.load_profile("unit")
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def _no_network():
     disable_socket(allow_unix_socket=True)
     yield

@@ -199,9 +199,9 @@ BOMBS = {
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_bombs_are_refused_quickly(name):
-    started = time.monotonic()
+    started = time.thread_time()
     parsed = read_text(BOMBS[name], "f")
-    assert time.monotonic() - started < 2
+    assert time.thread_time() - started < 2
     assert parsed.problems
     assert len(parsed.problems) <= 200
     assert parsed.root is None

@@ -29,10 +29,10 @@ def seconds(matcher: Matcher, data: bytes) -> float:
     """Return the best time of some hundred matches."""
     times: list[float] = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.thread_time()
         for _ in range(100):
             matcher.match_message({}, data)
-        times.append(time.perf_counter() - start)
+        times.append(time.thread_time() - start)
     return min(times)
 
 

@@ -86,11 +86,11 @@ def test_what_is_not_json_is_refused(body: bytes, reason: str) -> None:
 
 
 def test_depth_is_found_fast() -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     for body in (b"[" * 1_000_000, b"[" * 500_000 + b"]" * 500_000, b"[]," * 300_000):
         with pytest.raises(BadEvent):
             read_json(body)
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 1
 
 
 def test_brackets_in_strings_are_not_depth() -> None:

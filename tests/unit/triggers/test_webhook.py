@@ -222,9 +222,9 @@ async def test_a_genuine_body_that_cannot_be_read_is_kept(
 
 async def test_depth_is_refused_fast() -> None:
     source = await opened()
-    started = time.perf_counter()
+    started = time.thread_time()
     _reject(source.receive(request(b"[" * 1_000_000, JSON)))
-    assert time.perf_counter() - started < 0.5
+    assert time.thread_time() - started < 0.5
 
 
 # -- CloudEvents
