@@ -143,14 +143,6 @@ class Intake:
                 gathering.failed(error)
         return future
 
-    async def emit(
-        self, source: str, batch: Sequence[TriggerMessage | Reject], position: bytes | None = None
-    ) -> Accepted:
-        """Store a batch for a source that runs. Raise Unavailable when it was not stored."""
-        if position is not None:
-            raise NotImplementedError("no source of this version has a position")
-        return await self.take(source, batch)
-
     def receive(self, source: str, batch: Batch) -> asyncio.Future[Accepted]:
         """Store what an HTTP request brought."""
         return self.take(source, batch.items)
