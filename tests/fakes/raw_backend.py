@@ -54,6 +54,7 @@ class RawBackend:
     def __init__(self, script: Script) -> None:
         self._script = script
         self._talks: set[asyncio.Task[None]] = set()
+        self._transports: set[asyncio.WriteTransport] = set()
         self.port = 0
         self.connections = 0
         self.requests: list[bytes] = []
@@ -82,6 +83,7 @@ class RawBackend:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self._transports.add(writer.transport)
         # A task of our own, for what asyncio starts for a connection complains when it is cancelled.
         task = asyncio.ensure_future(self._talk(Talk(self, reader, writer)))
         self._talks.add(task)
