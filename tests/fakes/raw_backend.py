@@ -66,6 +66,8 @@ class RawBackend:
             context.sni_callback = lambda _, name, __: self.hellos.append(name)
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=context, backlog=512)
         self.port = server.sockets[0].getsockname()[1]
+        # Before Python 3.12 only a wait that began before `close` waits for the connections.
+        gone = asyncio.ensure_future(server.wait_closed())
         try:
             yield self
         finally:
@@ -73,10 +75,11 @@ class RawBackend:
             for talk in self._talks:
                 talk.cancel()
             await asyncio.gather(*self._talks, return_exceptions=True)
-            for _ in range(
-                5
-            ):  # turns of the loop in which transports that are closing let go of their sockets
-                await asyncio.sleep(0)
+            for transport in self._transports:
+                transport.abort()
+            # Also those whose handshake never ended: no test leaves a socket behind.
+            async with asyncio.timeout(10):
+                await gone
 
     def url(self, path: str = "/x", scheme: str = "http", host: str = "backend.test") -> str:
         return f"{scheme}://{host}:{self.port}{path}"
