@@ -1,16 +1,18 @@
 """The contract of a source: how something outside becomes a batch of trigger messages.
 
 A source decodes and acknowledges; it never stores, matches or calls. What it needs from the service is
-handed in by `open`: crash points, a clock, compiled expressions.
+handed in by `open`: crash points, a clock, compiled expressions, its stored positions.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import override
 
+from triggers.errors import SourceRejected
 from triggers.message import TriggerMessage
 
 Expression = Callable[[Mapping[str, Any]], Any]
@@ -32,7 +34,7 @@ C = TypeVar("C", bound=SourceConfig)
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that `check` found: what is wrong or doubtful, and what would be right."""
+    """One thing that was found: what is wrong or doubtful, and what would be right."""
 
     severity: Literal["error", "warning"]
     code: str
@@ -41,13 +43,73 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     field: str = ""  # dotted path inside the source's configuration, "" for the whole
 
 
+class Polled(msgspec.Struct, frozen=True, kw_only=True):
+    """What a polled operation answered. Header names are lower case; `body` is cut at a cap."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    truncated: bool = False
+
+
+class Call(Protocol):
+    """Calls an operation of a connection, within its limits, logged in as it says."""
+
+    async def __call__(self, operation: str, arguments: Mapping[str, Any]) -> Polled:
+        """Call `connection.operation` once; any status is an answer.
+
+        Raise SourceUnavailable when no answer came, SourceRejected when it can never be called so.
+        """
+
+
+class Reporter(Protocol):
+    """What a running source tells of itself; never waits, never fails."""
+
+    def running(self, detail: str = "") -> None:
+        """Say that the source is connected and takes what comes."""
+
+    def busy(self, detail: str) -> None:
+        """Say what long work is under way and how far it is: `snapshot of shop.orders: 40,000 rows`."""
+
+    def warn(self, code: str, message: str, fix: str = "") -> None:
+        """Show a trouble that does not stop the source, until `clear`; told as a message when it is new."""
+
+    def clear(self, code: str) -> None:
+        """Take a warning back."""
+
+
+async def _no_positions() -> Mapping[str, bytes]:
+    return {}
+
+
+async def _no_call(operation: str, arguments: Mapping[str, Any]) -> Polled:
+    del arguments
+    raise SourceRejected(f"{operation}: no connections here")
+
+
+class _Silent:
+    """Reports to nobody."""
+
+    def running(self, detail: str = "") -> None: ...
+    def busy(self, detail: str) -> None: ...
+    def warn(self, code: str, message: str, fix: str = "") -> None: ...
+    def clear(self, code: str) -> None: ...
+
+
 class SourceContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What the service hands to a source when it opens it."""
+    """What the service hands to a source when it opens it.
+
+    `positions` reads what `emit` stored last under each key: the source goes on from there, whatever the
+    outside remembers. `call` performs operations of connections, for sources that poll.
+    """
 
     name: str
     reached: Callable[[str], None]  # crash points
     clock: Callable[[], float]  # seconds since the epoch
     expression: Callable[[str], Expression]  # compiles; raises ValueError with a readable text
+    positions: Callable[[], Awaitable[Mapping[str, bytes]]] = _no_positions
+    report: Reporter = _Silent()
+    call: Call = _no_call
 
 
 class Reject(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +124,22 @@ class Reject(msgspec.Struct, frozen=True, kw_only=True):
     meta: dict[str, Any] = {}
 
 
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """Something about the source itself that people must learn, stored with the batch it stands in.
+
+    It becomes a message `pointsman.source.<kind>` of the source `pointsman`: `gap` (something is lost for us,
+    as `data` says), `schema-changed`, `snapshot-done`. The same `id` is told once.
+    """
+
+    kind: str
+    id: str
+    data: dict[str, Any] = {}
+
+
+Item = TriggerMessage | Reject | Notice
+"""What a batch is made of."""
+
+
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     """What `emit` stored: counts, and the public ids (`msg_…`, `rej_…`) in the order of the batch."""
 
@@ -72,18 +150,51 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Emit(Protocol):
-    """Stores a batch. Returning means stored and fsynced; raising means nothing of it was."""
+    """Stores a batch, in order, with the source's positions: all in one transaction or nothing.
+
+    Returning means stored and fsynced: now acknowledge. Raising means that nothing was stored (NotStored:
+    the store takes nothing now): let it end `run`, or bring the batch again. `emit` waits itself for a
+    store that is busy, so a source that awaits it needs no limit of its own; batches of some hundred
+    messages are best, more than a thousand are split by the caller.
+    """
 
     async def __call__(
-        self, batch: Sequence[TriggerMessage | Reject], position: bytes | None = None
+        self, batch: Sequence[Item], positions: Mapping[str, bytes | None] | None = None
     ) -> Accepted:
-        """Store the batch and, in the same transaction, the source's position."""
+        """Store the batch and what is to be remembered under each key of `positions`; None forgets a key."""
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a source is, seen from the outside and not from its own consumer.
+
+    `pending` counts what waits there for us, in `unit`; None when nobody can say. `position` changes whenever
+    something was taken: work that is pending while the position stands still is a source that is stuck.
+    """
+
+    pending: int | None = None
+    unit: Literal["messages", "bytes", "rows", "changes"] = "messages"
+    position: str = ""
+
+
+class SetupStep(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that setup or teardown does outside: in words, as a statement to run by hand, and its state.
+
+    `done` says that it was not needed or has been done; `problem` why it cannot be done, with the fix.
+    """
+
+    what: str
+    statement: str = ""
+    done: bool = False
+    problem: str = ""
+    fix: str = ""
 
 
 class Source(ABC, Generic[C]):
     """A source of trigger messages.
 
-    The order of calls is `check`? `open` `run` `close`. `close` is harmless twice and in any state.
+    The order of calls is `review`? `open` (`check` `setup` `progress`)* `run` `close`. Nothing before `run`
+    but `check`, `setup`, `teardown` and `progress` touches the outside. `close` is harmless twice and in any
+    state. Each run is of a new object: a source that was closed is never opened again.
     """
 
     kind: ClassVar[str]
@@ -96,25 +207,62 @@ class Source(ABC, Generic[C]):
         self.name = name
         self.config = config
 
-    @abstractmethod
-    async def check(self) -> list[Finding]:
-        """Prove access without changing anything; report everything that is wrong or doubtful."""
+    @property
+    def ordered(self) -> bool:
+        """Whether repeats are known by position: then its messages need no identity of their own."""
+        return False
+
+    def review(self) -> list[Finding]:
+        """Return what is wrong or doubtful in the configuration itself. Pure: nothing outside is asked."""
+        return []
 
     @abstractmethod
     async def open(self, context: SourceContext) -> None:
-        """Take what the service hands in and get ready. Raise SourceUnavailable or SourceRejected."""
+        """Take what the service hands in and get ready. Raise SourceRejected. Touches nothing outside."""
+
+    @abstractmethod
+    async def check(self) -> list[Finding]:
+        """Prove access without changing anything; report everything that is wrong or doubtful, with its fix.
+
+        Wants an open source; opens connections of its own and closes them again.
+        """
 
     @abstractmethod
     async def run(self, emit: Emit) -> None:
-        """Emit messages until cancelled.
+        """Connect and emit messages until cancelled; the service restarts it when it raises.
 
-        When `emit` returns, the batch is stored: only then acknowledge it at the source. When `emit`
-        raises, leave it to the source to deliver it again.
+        When `emit` returns, the batch is stored: only then acknowledge it at the source. Raise
+        SourceUnavailable when the outside is gone, SourceRejected when it refuses us, SourceGap when going
+        on would lose something silently. When cancelled, let go of everything quickly: what is not
+        acknowledged comes again.
         """
 
     @abstractmethod
     async def close(self) -> None:
         """Let go of everything. Twice is harmless, in any state."""
+
+    async def progress(self) -> Progress:
+        """Say how far the source is, asked of the outside by a way of its own. Raise SourceUnavailable."""
+        return Progress()
+
+    async def setup(self, *, apply: bool) -> list[SetupStep]:
+        """Return what the outside needs to have for this source; with `apply`, make it so."""
+        del apply
+        return []
+
+    async def teardown(self, *, apply: bool) -> list[SetupStep]:
+        """Return what to remove outside when the source is given up; with `apply`, remove it."""
+        del apply
+        return []
+
+    def rewind(self, positions: Mapping[str, bytes], to: str) -> Mapping[str, bytes | None]:
+        """Return which positions to change so that the next run begins at `to`. Pure.
+
+        What `to` may be belongs to the source: `snapshot`, `now`, `earliest`, an RFC 3339 time. Raise
+        SourceRejected with what is possible.
+        """
+        del positions
+        raise SourceRejected(f"a {self.kind} source cannot begin elsewhere (asked for: {to})")
 
 
 class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,6 +328,15 @@ class HttpSource(Source[C]):
 
     An HttpSource has nothing to run: the ingest server emits what `receive` returns.
     """
+
+    @override
+    async def check(self) -> list[Finding]:
+        """Nothing outside is to be asked: whoever knows the address comes to us."""
+        return []
+
+    @override
+    async def run(self, emit: Emit) -> None:
+        """Nothing to run: the ingest server emits what `receive` returns."""
 
     @property
     @abstractmethod

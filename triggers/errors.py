@@ -13,6 +13,22 @@ class SourceRejected(TriggerError):
     """The outside or the configuration refuses us: trying again is useless until somebody changes it."""
 
 
+class SourceGap(TriggerError):
+    """Something is lost for us outside, or may be: a person decides how to go on (`sources rewind`).
+
+    `facts` tell what is known of it (positions, identifiers), never a credential.
+    """
+
+    def __init__(self, message: str, *, fix: str, facts: dict[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.fix = fix
+        self.facts = facts or {}
+
+
+class NotStored(TriggerError):
+    """Nothing of a batch was stored: leave it to the outside, or bring it again."""
+
+
 class BadEvent(TriggerError):
     """These bytes cannot become a message: keep them as a reject.
 

@@ -17,7 +17,6 @@ from typing_extensions import override
 
 from triggers.base import (
     Batch,
-    Emit,
     Finding,
     HttpRequest,
     HttpSource,
@@ -29,6 +28,7 @@ from triggers.base import (
 )
 from triggers.cloudevents import decode, mode_of
 from triggers.errors import BadEvent, SourceRejected
+from triggers.expressions import compile_expressions
 from triggers.handshakes import (
     cloudevents_options,
     graph_validation,
@@ -192,7 +192,7 @@ class WebhookSource(HttpSource[WebhookConfig]):
         return self.config.max_body
 
     @override
-    async def check(self) -> list[Finding]:
+    def review(self) -> list[Finding]:
         return [
             *self.config.verify.check(),
             *_check_tokens(self._meta_tokens),
@@ -211,25 +211,13 @@ class WebhookSource(HttpSource[WebhookConfig]):
             raise SourceRejected(f"{self.name}: {error}") from error
         if any(not token for token in self._meta_tokens):
             raise SourceRejected(f"{self.name}: a verify token is empty")
-        expressions = {}
-        for attribute in config.expressions:
-            text = getattr(config, attribute)
-            if text is not None:
-                try:
-                    expressions[attribute] = context.expression(text)
-                except ValueError as error:
-                    raise SourceRejected(f"{self.name}: `{attribute}:` {error}") from error
         self._wrapper = Wrapper(
             source=f"/sources/{self.name}",
             preset=config.verify.preset,
             form=self._form,
-            expressions=expressions,
+            expressions=compile_expressions(config, context),
             random=self._random,
         )
-
-    @override
-    async def run(self, emit: Emit) -> None:
-        """Nothing to run: the ingest server emits what `receive` returns."""
 
     @override
     async def close(self) -> None:

@@ -7,26 +7,16 @@ outside does not give is random. Pure but for the randomness, which is handed in
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-import msgspec
-
 from triggers.base import Expression
 from triggers.bodies import MAX_DEPTH, check_charset, format_of, is_json, media_type, read_body
 from triggers.credentials import is_credential
-from triggers.errors import BadEvent
-from triggers.message import DataFormat, TriggerMessage, document
+from triggers.expressions import expressed
+from triggers.message import DataFormat, TriggerMessage
 from triggers.presets import FALLBACK_TYPE, Preset
 from triggers.signatures import form_pairs, octets
-from triggers.templates import MAX_TEXT, compile_templates
+from triggers.templates import compile_templates
 
 ID_BYTES: Final = 16
-
-_KINDS: Final = {
-    type(None): "null",
-    bool: "true or false",
-    float: "a number with a fraction",
-    list: "a list",
-    dict: "an object",
-}
 
 
 class Wrapper:
@@ -68,7 +58,7 @@ class Wrapper:
             data=None if form == "none" else body,
             meta=meta,
         )
-        return self._expressed(message) if self._expressions else message
+        return expressed(message, self._expressions) if self._expressions else message
 
     def _format(self, content_type: str | None, body: bytes) -> DataFormat:
         if not body and not content_type:
@@ -78,17 +68,6 @@ class Wrapper:
         form = format_of(content_type) if content_type else "binary"
         # An empty text or form says nothing; empty JSON is not JSON.
         return form if body or form == "json" else "none"
-
-    def _expressed(self, message: TriggerMessage) -> TriggerMessage:
-        """Return the message with the attributes that are configured as expressions."""
-        seen = document(message)
-        found: dict[str, Any] = {}
-        for name, expression in self._expressions.items():
-            text, problem = _evaluate(expression, seen)
-            if text is None and name != "subject":
-                raise BadEvent(f"no-{name}", f"the expression `{name}:` gives no text: {problem}")
-            found[name] = text
-        return msgspec.structs.replace(message, **found)
 
 
 def describe(
@@ -146,18 +125,3 @@ def _stated(content_type: str | None, form: DataFormat) -> str | None:
     if form == "json" and not (content_type and is_json(media_type(content_type))):
         return "application/json"
     return content_type
-
-
-def _evaluate(expression: Expression, seen: Mapping[str, Any]) -> tuple[str | None, str]:
-    """Return the text that an expression gives, or None and why it gives none."""
-    try:
-        value = expression(seen)
-    except ValueError as error:
-        return None, str(error)[:200]
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
-    if not isinstance(value, str):
-        return None, f"it gives {_KINDS.get(type(value), 'no text')}"
-    if not value or len(value) > MAX_TEXT or not value.isprintable():
-        return None, f"it is empty, longer than {MAX_TEXT} characters, or not printable"
-    return value, ""

@@ -160,7 +160,7 @@ async def _check_sources(checked: CheckedConfiguration, plan: Plan) -> list[Prob
         if _misses_secret(checked, name) or not checked.sound(pointer):
             continue  # a placeholder stands for it: what a source thinks of that says nothing
         source: Source[Any] = resolve_name(SOURCES[config.kind])(name, config)
-        findings = await source.check()
+        findings = source.review()
         problems.extend(
             Problem(
                 message=finding.message,

@@ -449,7 +449,7 @@ async def test_a_source_that_is_not_open_stores_nothing() -> None:
 )
 async def test_check_tells_what_is_wrong_or_doubtful(config: dict[str, Any], codes: set[str]) -> None:
     source = WebhookSource("in", WebhookConfig.model_validate({"kind": "webhook", **config}))
-    findings = await source.check()
+    findings = source.review()
     assert {finding.code for finding in findings} == codes
     if "empty-secret" in codes:
         with pytest.raises(SourceRejected):
