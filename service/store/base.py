@@ -74,6 +74,18 @@ class RejectEntry(msgspec.Struct, frozen=True, kw_only=True):
     meta: bytes = b"{}"
 
 
+class EntryBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """Entries of one source, stored in order, all or nothing, together with the positions of the source.
+
+    A position says how far the source has come, in words of its own; None forgets it. Repeats and conflicts
+    are no failure; an entry that cannot be stored as it is becomes a reject `bad-entry` with its record.
+    """
+
+    source: int
+    entries: tuple[Entry | RejectEntry, ...]
+    positions: Mapping[str, bytes | None] = {}
+
+
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one entry. `number` is the message's (the first one's for a repeat) or the reject's.
 
@@ -204,6 +216,13 @@ class Store(ABC):
         """
 
     @abstractmethod
+    def accept_batch(self, batch: EntryBatch, done: Callable[[tuple[Stored, ...] | Exception], None]) -> None:
+        """Store a whole batch with the next group; `done` gets what became of each entry, in order.
+
+        As `accept` otherwise.
+        """
+
+    @abstractmethod
     def settle(self, settlement: Settlement, done: Callable[[bool], None]) -> None:
         """Record the end of an attempt with the next group; `done(applied)` after the commit.
 
@@ -233,10 +252,6 @@ class Store(ABC):
         """
 
     @abstractmethod
-    async def release_lane(self, lane: int, reason: str, now: Millis) -> int:
-        """Release every HELD run of the lane whose reason starts with `reason`; return how many."""
-
-    @abstractmethod
     async def next_run(self, key: RunKey, *, generation: int | None, now: Millis, by: str) -> RunKey:
         """Make the next run of an ended delivery, PENDING and due at once, and return its key.
 
@@ -253,6 +268,20 @@ class Store(ABC):
     @abstractmethod
     async def beat(self, now: Millis) -> None:
         """Say that this epoch lives."""
+
+    # -- sources
+
+    @abstractmethod
+    async def positions(self, source: int) -> dict[str, bytes]:
+        """Return how far a source has come, by its own keys."""
+
+    @abstractmethod
+    async def set_positions(self, source: int, positions: Mapping[str, bytes | None]) -> None:
+        """Change where a source goes on, by an operator's wish; None forgets a key."""
+
+    @abstractmethod
+    async def unfinished(self, source: int) -> int:
+        """Return how many runs of a source's messages have not ended."""
 
     # -- configuration
 

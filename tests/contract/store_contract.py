@@ -15,6 +15,7 @@ from service.store.base import (
     Attempt,
     Claimed,
     Entry,
+    EntryBatch,
     Mode,
     NewRun,
     RejectEntry,
@@ -73,6 +74,23 @@ async def accept_all(store: Store, entries: Sequence[Entry | RejectEntry]) -> li
         store.accept(one, done)
     await asyncio.wait_for(finished.wait(), 30)
     return gathered
+
+
+async def accept_batch(store: Store, batch: EntryBatch) -> tuple[Stored, ...]:
+    """Have a batch stored and return what became of its entries."""
+    future: asyncio.Future[tuple[Stored, ...]] = asyncio.get_running_loop().create_future()
+
+    def done(stored: tuple[Stored, ...] | Exception) -> None:
+        if isinstance(stored, Exception):
+            future.set_exception(stored)
+        else:
+            future.set_result(stored)
+
+    store.accept_batch(batch, done)
+    return await asyncio.wait_for(future, 30)
+
+
+REJECT = RejectEntry(source=1, received_at=T0, reason="invalid-json", detail="at byte 1", data=b"{")
 
 
 async def accept(store: Store, one: Entry | RejectEntry) -> Stored:
@@ -212,6 +230,61 @@ class StoreContract:
         assert len(set(good)) == 498
         assert good == sorted(good)
         assert store.health().unfinished == 498 == len(await states(store))
+
+    async def test_a_batch_is_stored_in_order_with_its_positions(self, store):
+        entries = (entry(None, pending()), REJECT, entry("b"), entry("b"), entry("b", body=b"other"))
+        stored = await accept_batch(
+            store, EntryBatch(source=1, entries=entries, positions={"t/0": b"5", "t/1": b"9"})
+        )
+        assert [one.verdict for one in stored] == ["new", "rejected", "new", "known", "conflict"]
+        assert [one.number for one in stored] == [1, 1, 2, 2, 2]
+        assert await store.positions(1) == {"t/0": b"5", "t/1": b"9"}
+        assert await store.positions(2) == {}
+        await accept_batch(store, EntryBatch(source=1, entries=(), positions={"t/0": None, "t/1": b"10"}))
+        assert await store.positions(1) == {"t/1": b"10"}
+
+    async def test_batches_and_single_entries_of_one_group_keep_their_order(self, store):
+        told: list[object] = []
+        many = EntryBatch(source=1, entries=tuple(entry(None) for _ in range(600)), positions={"a": b"1"})
+        store.accept(entry("first"), lambda one: told.append(one.number))
+        store.accept_batch(many, lambda stored: told.append(stored[-1].number))
+        store.accept(entry("last"), lambda one: told.append(one.number))
+        await accept(store, entry("behind all"))
+        assert told == [1, 601, 602]
+
+    async def test_a_bad_entry_of_a_batch_becomes_a_reject_and_the_position_moves(self, store):
+        bad = entry(None, pending(), type="\ud800")
+        batch = EntryBatch(
+            source=1, entries=(entry(None, pending()), bad, entry(None, pending())), positions={"p": b"3"}
+        )
+        stored = await accept_batch(store, batch)
+        assert [one.verdict for one in stored] == ["new", "rejected", "new"]
+        assert await store.positions(1) == {"p": b"3"}
+        kept = await store.reject(stored[1].number)
+        assert (kept["reason"], kept["data"]) == ("bad-entry", b"record of None")
+        assert (await store.counts())["pending"] == 2
+
+    async def test_positions_outlive_a_restart_and_an_operator_changes_them(self, make):
+        store = make()
+        await store.open()
+        await accept_batch(
+            store, EntryBatch(source=3, entries=(entry("m"),), positions={"lsn": b"0/16", "part": b"1"})
+        )
+        await store.close()
+        await store.open()
+        assert await store.positions(3) == {"lsn": b"0/16", "part": b"1"}
+        await store.set_positions(3, {"part": None, "from": b"now"})
+        assert await store.positions(3) == {"lsn": b"0/16", "from": b"now"}
+        await store.close()
+
+    async def test_unfinished_runs_are_counted_by_source(self, store):
+        await accept_all(
+            store,
+            [entry("a", pending(), running(rule=2)), entry("b", pending(), source=2), entry("c", source=2)],
+        )
+        assert (await store.unfinished(1), await store.unfinished(2), await store.unfinished(3)) == (2, 1, 0)
+        assert await settle(store, ended(RunKey(1, 2, 1)))
+        assert await store.unfinished(1) == 1
 
     async def test_a_reject_keeps_its_bytes(self, store):
         bytes_ = bytes(range(256))
@@ -448,17 +521,6 @@ class StoreContract:
     async def test_an_operator_cannot_settle(self, store, clock):
         with pytest.raises(Conflict):
             await store.release(Event.SUCCEED, [], reason="", now=clock())
-
-    async def test_a_lane_is_released_by_the_start_of_its_reason(self, store, clock):
-        await accept_all(store, [entry(f"m{n}", pending(lane=n % 2 + 1)) for n in range(250)])
-        for lane in (1, 2):
-            keys = [one.key for one in await store.claim({lane: 1000}, T0)]
-            for place, key in enumerate(keys):
-                reason = "connection: 401" if place else "request changed"
-                assert await settle(store, ended(key, event=Event.HOLD, reason=reason))
-        assert await store.release_lane(1, "connection", clock()) == 124
-        assert len(await store.claim({1: 1000, 2: 1000}, clock())) == 124
-        assert (await store.counts())["held"] == 126
 
     async def test_a_waiting_run_can_be_tried_now(self, store, clock):
         await accept(store, entry("a", running()))

@@ -15,9 +15,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from service.delivery import Event, State
 from service.errors import ServiceError
-from service.store.base import NewRun, RunKey
+from service.store.base import EntryBatch, NewRun, RunKey
 from service.store.sqlite import SQLiteStore
-from tests.contract.store_contract import Clock, accept_all, attempt, ended, entry, settle
+from tests.contract.store_contract import Clock, accept_all, accept_batch, attempt, ended, entry, settle
 from tests.fakes.memory_store import MemoryStore
 
 KEYS = st.sampled_from([None, b"k", b"l"])
@@ -94,6 +94,21 @@ class Agreement(RuleBasedStateMachine):
 
         self.both(ask)
 
+    @rule(
+        names=st.lists(st.sampled_from(["a", "b", None, None]), max_size=5),
+        runs=st.lists(RUNS, max_size=1),
+        position=st.sampled_from([None, b"1", b"2"]),
+    )
+    def accept_batch(self, names, runs, position):
+        entries = [entry(name, *runs, at=self.clock.now) for name in names]
+        batch = EntryBatch(source=1, entries=tuple(entries), positions={"p": position})
+
+        async def ask(store):
+            stored = await accept_batch(store, batch)
+            return stored, await store.positions(1), await store.unfinished(1)
+
+        self.both(ask)
+
     @rule(lane=st.integers(1, 2), count=st.integers(1, 4))
     def claim(self, lane, count):
         self.both(lambda store: store.claim({lane: count}, self.clock.now))
@@ -116,10 +131,6 @@ class Agreement(RuleBasedStateMachine):
     def operate(self, data, event):
         keys = data.draw(st.lists(st.sampled_from(self.runs()), max_size=3))
         self.both(lambda store: store.release(event, keys, reason="by ada", now=self.clock.now))
-
-    @rule(lane=st.integers(1, 2), reason=st.sampled_from(["", "why", "by"]))
-    def release_lane(self, lane, reason):
-        self.both(lambda store: store.release_lane(lane, reason, self.clock.now))
 
     @precondition(lambda self: self.runs())
     @rule(data=st.data(), generation=st.sampled_from([None, None, 0, 1, 2]))

@@ -452,7 +452,6 @@ HOT = {
     "identities": (accept_module._KNOWN[8], (b"h",) * 8),
     "settle": (settle_module._END, (10, T0, "", None, 1, 1, 1, 1, 1)),
     "retention": (retain._OLD, (T0, 0, 40)),
-    "lane": (operate._OF_LANE, (1, 0, "", 10)),
     "last run": (operate._LAST, (1, 1)),
     "recovery": (recover._FREED, (1, 1)),
 }

@@ -19,6 +19,7 @@ from service.store.base import (
     Attempt,
     Claimed,
     Entry,
+    EntryBatch,
     Health,
     Millis,
     Mode,
@@ -87,6 +88,7 @@ class MemoryStore(Store):
         self._names: dict[str, dict[int, str]] = {"source": {}, "lane": {}, "rule": {}}
         self._rulesets: list[tuple[bytes, dict[str, bytes]]] = []
         self._values: dict[str, bytes] = {}
+        self._positions: dict[int, dict[str, bytes]] = {}
         self._last_message = 0
         self._last_reject = 0
         self._groups = 0
@@ -125,6 +127,34 @@ class MemoryStore(Store):
     def accept(self, entry: Entry | RejectEntry, done: Callable[[Stored | Exception], None]) -> None:
         self._check()
         asyncio.get_running_loop().call_soon(lambda: done(self._accept(entry)))
+
+    @override
+    def accept_batch(self, batch: EntryBatch, done: Callable[[tuple[Stored, ...] | Exception], None]) -> None:
+        self._check()
+        asyncio.get_running_loop().call_soon(lambda: done(self._accept_batch(batch)))
+
+    def _accept_batch(self, batch: EntryBatch) -> tuple[Stored, ...]:
+        stored = []
+        for entry in batch.entries:
+            verdict = self._accept(entry)
+            if isinstance(verdict, Exception):
+                assert isinstance(entry, Entry)
+                reject = RejectEntry(
+                    source=entry.source, received_at=entry.received_at, reason="bad-entry",
+                    detail=f"the message cannot be stored: {verdict}", data=entry.record,
+                )  # fmt: skip
+                verdict = Stored(verdict="rejected", number=self._rejected(reject))
+            stored.append(verdict)
+        self._put_positions(batch.source, batch.positions)
+        return tuple(stored)
+
+    def _put_positions(self, source: int, positions: Mapping[str, bytes | None]) -> None:
+        kept = self._positions.setdefault(source, {})
+        for key, value in positions.items():
+            if value is None:
+                kept.pop(key, None)
+            else:
+                kept[key] = value
 
     def _accept(self, entry: Entry | RejectEntry) -> Stored | Exception:
         self._groups += 1
@@ -346,17 +376,6 @@ class MemoryStore(Store):
         return state
 
     @override
-    async def release_lane(self, lane: int, reason: str, now: Millis) -> int:
-        self._check()
-        held = [
-            key for key, run in sorted(self._runs.items())
-            if run.lane == lane and run.state is State.HELD and run.reason.startswith(reason)
-        ]  # fmt: skip
-        for key in held:
-            self._operate(Event.RELEASE, key, "", now)
-        return len(held)
-
-    @override
     async def next_run(self, key: RunKey, *, generation: int | None, now: Millis, by: str) -> RunKey:
         self._check()
         runs = [run for other, run in self._runs.items() if other[:2] == key[:2]]
@@ -410,6 +429,24 @@ class MemoryStore(Store):
     @override
     async def beat(self, now: Millis) -> None:
         self._check()
+
+    # -- sources
+
+    @override
+    async def positions(self, source: int) -> dict[str, bytes]:
+        return dict(self._positions.get(source, {}))
+
+    @override
+    async def set_positions(self, source: int, positions: Mapping[str, bytes | None]) -> None:
+        self._check()
+        self._put_positions(source, positions)
+
+    @override
+    async def unfinished(self, source: int) -> int:
+        return sum(
+            not run.state.ended and self._messages[run.key.message].source == source
+            for run in self._runs.values()
+        )
 
     # -- configuration
 

@@ -1,14 +1,14 @@
 """The statements that store a group of entries: messages, identities, first runs, rejects."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from service.delivery import State
 from service.errors import Invalid, Problem
-from service.store.base import Entry, NewRun, RejectEntry, Stored
+from service.store.base import Entry, EntryBatch, NewRun, RejectEntry, Stored
 from service.store.ids import message_id
 from service.store.sqlite.connect import BAD_ROW
 from service.store.sqlite.ledger import (
@@ -21,10 +21,13 @@ from service.store.sqlite.ledger import (
     unfinished,
 )
 
-Verdict = Stored | Exception
+Item = Entry | RejectEntry | EntryBatch
+Verdict = Stored | tuple[Stored, ...] | Exception
 
 _MESSAGE: Final = "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?)"
 _IDENTITY: Final = "INSERT INTO identities VALUES (?, ?, ?, ?)"
+_POSITION: Final = "INSERT OR REPLACE INTO positions VALUES (?, ?, ?)"
+_FORGET: Final = "DELETE FROM positions WHERE source = ? AND key = ?"
 _REJECT: Final = "INSERT INTO rejects VALUES (?, ?, ?, ?, ?, ?, ?)"
 _RUN: Final = (
     "INSERT INTO runs (message, rule, run, state, lane, due_at, epoch, number, started_at, first_at,"
@@ -44,24 +47,85 @@ _SIZES: Final = tuple(_KNOWN)
 _STATES: Final = {state: state.value for state in State}
 
 
-def accept(unit: Unit, entries: Sequence[Entry | RejectEntry]) -> list[Verdict]:
-    """Store the entries in order and say what became of each. In a careful unit a bad one fails alone."""
-    if not unit.careful:
-        return list(_accept(unit, entries))
+def weight(item: Item) -> int:
+    """Return how many entries an item counts for."""
+    return len(item.entries) if isinstance(item, EntryBatch) else 1
+
+
+def accept(unit: Unit, items: Sequence[Item]) -> list[Verdict]:
+    """Store the items in order and say what became of each. In a careful unit a bad one fails alone."""
+    if unit.careful:
+        return [_careful(unit, item) for item in items]
+    entries: list[Entry | RejectEntry] = []
+    for item in items:
+        if isinstance(item, EntryBatch):
+            entries.extend(item.entries)
+        else:
+            entries.append(item)
+    stored = _accept(unit, entries)
+    if len(stored) == len(items) and not any(isinstance(item, EntryBatch) for item in items):
+        return list(stored)
     verdicts: list[Verdict] = []
-    for entry in entries:
-        unit.connection.execute("SAVEPOINT entry")
-        before = unit.unfinished
-        try:
-            verdicts.extend(_accept(unit, (entry,)))
-        except BAD_ROW as error:
-            unit.unfinished = before
-            unit.connection.execute("ROLLBACK TO entry")
-            verdicts.append(
-                Invalid([Problem(message=f"the message cannot be stored: {error}", code="bad-entry")])
-            )
-        unit.connection.execute("RELEASE entry")
+    place = 0
+    for item in items:
+        if isinstance(item, EntryBatch):
+            put_positions(unit, item.source, item.positions)
+            verdicts.append(tuple(stored[place : place + len(item.entries)]))
+        else:
+            verdicts.append(stored[place])
+        place += weight(item)
     return verdicts
+
+
+def put_positions(unit: Unit, source: int, positions: Mapping[str, bytes | None]) -> None:
+    """Keep how far a source has come."""
+    for key, value in positions.items():
+        if value is None:
+            unit.connection.execute(_FORGET, (source, key))
+        else:
+            unit.connection.execute(_POSITION, (source, key, value))
+
+
+def _careful(unit: Unit, item: Item) -> Verdict:
+    """Store one item inside a savepoint; what cannot be stored undoes it alone."""
+    unit.connection.execute("SAVEPOINT item")
+    before = unit.unfinished
+    try:
+        if not isinstance(item, EntryBatch):
+            return _accept(unit, (item,))[0]
+        stored = tuple([_entry_or_reject(unit, entry) for entry in item.entries])
+        put_positions(unit, item.source, item.positions)
+    except BAD_ROW as error:
+        unit.unfinished = before
+        unit.connection.execute("ROLLBACK TO item")
+        return Invalid([Problem(message=f"the message cannot be stored: {error}", code="bad-entry")])
+    else:
+        return stored
+    finally:
+        unit.connection.execute("RELEASE item")
+
+
+def _entry_or_reject(unit: Unit, entry: Entry | RejectEntry) -> Stored:
+    """Store an entry of a batch; one that cannot be stored becomes a reject, so that the source goes on."""
+    unit.connection.execute("SAVEPOINT entry")
+    before = unit.unfinished
+    try:
+        return _accept(unit, (entry,))[0]
+    except BAD_ROW as error:
+        if isinstance(entry, RejectEntry):
+            raise
+        unit.unfinished = before
+        unit.connection.execute("ROLLBACK TO entry")
+        reject = RejectEntry(
+            source=entry.source,
+            received_at=entry.received_at,
+            reason="bad-entry",
+            detail=f"the message cannot be stored: {error}",
+            data=entry.record,
+        )
+        return _accept(unit, (reject,))[0]
+    finally:
+        unit.connection.execute("RELEASE entry")
 
 
 def _accept(unit: Unit, entries: Sequence[Entry | RejectEntry]) -> list[Stored]:

@@ -12,15 +12,15 @@ from typing import Any, Final
 import structlog
 
 from service.errors import Invalid, Problem, ServiceError
-from service.store.base import Entry, RejectEntry, Settlement, Stored
-from service.store.sqlite.accept import accept
+from service.store.base import Settlement
+from service.store.sqlite.accept import Item, Verdict, accept
 from service.store.sqlite.connect import BAD_ROW
 from service.store.sqlite.ledger import Ledger, Unit
 from service.store.sqlite.settle import settle
 
 log = structlog.get_logger(__name__)
 
-Done = Callable[[Stored | Exception], None]
+Done = Callable[[Any], None]
 Settled = Callable[[bool], None]
 Operation = Callable[[Unit], Any]
 
@@ -78,7 +78,7 @@ class Group:
 
     def __init__(
         self,
-        entries: list[tuple[Entry | RejectEntry, Done]],
+        entries: list[tuple[Item, Done]],
         settlements: list[tuple[Settlement, Settled]],
         asked: list[Asked],
         since: int,
@@ -87,7 +87,7 @@ class Group:
         self.settlements = settlements
         self.asked = asked
         self.since = since
-        self.verdicts: Sequence[Stored | Exception] = ()
+        self.verdicts: Sequence[Verdict] = ()
         self.applied: Sequence[bool] = ()
         self.unit: Unit | None = None
         points = {one.points for one in asked if one.points}
@@ -116,7 +116,7 @@ class Group:
     def _statements(self, unit: Unit, reached: Callable[[str], None]) -> None:
         self.unit = unit
         unit.connection.execute("BEGIN IMMEDIATE")
-        also: list[Entry] = []
+        also: list[Item] = []
         if self.settlements:
             self.applied = settle(unit, [settlement for settlement, _done in self.settlements])
             for (settlement, _done), applied in zip(self.settlements, self.applied, strict=True):

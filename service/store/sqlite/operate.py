@@ -30,11 +30,7 @@ _ANSWERS: Final = """
     INSERT INTO answers SELECT message, rule, ?, data FROM answers
     WHERE message = ? AND rule = ? AND run = ?
 """
-_OF_LANE: Final = """
-    SELECT message, rule, run FROM runs INDEXED BY runs_unfinished
-    WHERE unlikely(state = 4) AND state < 10 AND lane = ? AND due_at IS NULL AND substr(reason, 1, ?) = ?
-    ORDER BY message, rule, run LIMIT ?
-"""
+
 _LAST: Final = (
     "SELECT run, state, lane, step, generation, mode, key, digest FROM runs"
     " WHERE message = ? AND rule = ? ORDER BY run DESC LIMIT 1"
@@ -48,14 +44,6 @@ _NEXT: Final = (
 def release(unit: Unit, event: Event, keys: Sequence[RunKey], reason: str, now: Millis) -> list[State | str]:
     """Apply the event to each run; for each the new state, or why it was refused."""
     return [_release(unit, event, key, reason, now) for key in keys]
-
-
-def release_lane(unit: Unit, lane: int, reason: str, now: Millis, limit: int) -> int:
-    """Release up to `limit` held runs of a lane whose reason starts with `reason`."""
-    rows = unit.connection.execute(_OF_LANE, (lane, len(reason), reason, limit)).fetchall()
-    for row in rows:
-        _release(unit, Event.RELEASE, RunKey(*row), "", now)
-    return len(rows)
 
 
 def _release(unit: Unit, event: Event, key: RunKey, reason: str, now: Millis) -> State | str:

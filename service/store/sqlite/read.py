@@ -313,3 +313,18 @@ def _bad_cursor(cursor: str) -> Invalid:
             )
         ]
     )
+
+
+def positions(connection: sqlite3.Connection, source: int) -> dict[str, bytes]:
+    """Return how far a source has come."""
+    return dict(connection.execute("SELECT key, value FROM positions WHERE source = ?", (source,)))
+
+
+def unfinished(connection: sqlite3.Connection, source: int) -> int:
+    """Return how many runs of a source's messages have not ended."""
+    row = connection.execute(
+        "SELECT count(*) FROM runs INDEXED BY runs_unfinished JOIN messages m ON m.number = runs.message"
+        " WHERE state < 10 AND m.source = ?",
+        (source,),
+    ).fetchone()
+    return int(row[0])

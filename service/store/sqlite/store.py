@@ -18,6 +18,7 @@ from service.errors import Conflict, Unavailable
 from service.store.base import (
     Claimed,
     Entry,
+    EntryBatch,
     Health,
     Millis,
     Page,
@@ -30,6 +31,7 @@ from service.store.base import (
 from service.store.migrate import Migration, migrate
 from service.store.migrate import read as read_migrations
 from service.store.sqlite import claim, configure, connect, operate, read, recover, retain
+from service.store.sqlite.accept import put_positions
 from service.store.sqlite.ledger import Ledger, Unit
 from service.store.sqlite.settle import SETTLED
 from service.store.sqlite.writer import Writer
@@ -38,9 +40,6 @@ log = structlog.get_logger(__name__)
 
 READERS: Final = 2
 """Threads that read for people, each with a connection."""
-
-RELEASED_AT_ONCE: Final = 100
-"""Held runs of a lane that one transaction releases."""
 
 T = TypeVar("T")
 
@@ -159,6 +158,10 @@ class SQLiteStore(Store):
         self._opened().accept(entry, done)
 
     @override
+    def accept_batch(self, batch: EntryBatch, done: Callable[[tuple[Stored, ...] | Exception], None]) -> None:
+        self._opened().accept(batch, done)
+
+    @override
     def settle(self, settlement: Settlement, done: Callable[[bool], None]) -> None:
         if settlement.event not in SETTLED:
             raise Conflict(f"a settlement cannot say {settlement.event.name.lower()}")
@@ -202,16 +205,6 @@ class SQLiteStore(Store):
         )
 
     @override
-    async def release_lane(self, lane: int, reason: str, now: Millis) -> int:
-        released, more = 0, RELEASED_AT_ONCE
-        while more == RELEASED_AT_ONCE:
-            more = await self._opened().run(
-                lambda unit: operate.release_lane(unit, lane, reason, now, RELEASED_AT_ONCE), "release"
-            )
-            released += more
-        return released
-
-    @override
     async def next_run(self, key: RunKey, *, generation: int | None, now: Millis, by: str) -> RunKey:
         return await self._opened().run(
             lambda unit: operate.next_run(unit, key, generation, now, by), "release"
@@ -241,6 +234,20 @@ class SQLiteStore(Store):
                 ).rowcount
             )
         )
+
+    # -- sources
+
+    @override
+    async def positions(self, source: int) -> dict[str, bytes]:
+        return await self._read(lambda connection: read.positions(connection, source))
+
+    @override
+    async def set_positions(self, source: int, positions: Mapping[str, bytes | None]) -> None:
+        await self._opened().run(lambda unit: put_positions(unit, source, positions))
+
+    @override
+    async def unfinished(self, source: int) -> int:
+        return await self._read(lambda connection: read.unfinished(connection, source))
 
     # -- configuration
 

@@ -14,7 +14,8 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from service.errors import Unavailable
-from service.store.base import Entry, RejectEntry, Settlement
+from service.store.base import Settlement
+from service.store.sqlite.accept import Item, weight
 from service.store.sqlite.connect import is_full
 from service.store.sqlite.group import Asked, Done, Group, Settled, rollback
 from service.store.sqlite.ledger import Ledger, Unit
@@ -57,7 +58,8 @@ class Writer:
         self._clock_ms = clock_ms
         self._on_fatal = on_fatal
         self._loop = asyncio.get_running_loop()
-        self._entries: list[tuple[Entry | RejectEntry, Done]] = []
+        self._entries: list[tuple[Item, Done]] = []
+        self._weight = 0  # entries that wait, those inside batches counted
         self._settlements: list[tuple[Settlement, Settled]] = []
         self._asked: list[Asked] = []
         self._since = 0
@@ -79,11 +81,12 @@ class Writer:
 
     # -- what comes in
 
-    def accept(self, entry: Entry | RejectEntry, done: Done) -> None:
-        """Take an entry into the next group. Raise Unavailable while nothing is accepted."""
-        if self._refusing or self._closing or len(self._entries) >= MAX_WAITING:
+    def accept(self, item: Item, done: Done) -> None:
+        """Take an entry or a batch into the next group. Raise Unavailable while nothing is accepted."""
+        if self._refusing or self._closing or self._weight >= MAX_WAITING:
             raise self._unavailable()
-        self._entries.append((entry, done))
+        self._entries.append((item, done))
+        self._weight += weight(item)
         self._kick()
 
     def settle(self, settlement: Settlement, done: Settled) -> None:
@@ -161,8 +164,7 @@ class Writer:
         if self._refusing:
             self._idle.set()
             return
-        group = Group(self._entries[:GROUP], self._settlements[:GROUP], self._asked, self._since)
-        del self._entries[:GROUP]
+        group = Group(self._next_entries(), self._settlements[:GROUP], self._asked, self._since)
         del self._settlements[:GROUP]
         self._asked = []
         if not (group.entries or group.settlements or group.asked):
@@ -189,6 +191,23 @@ class Writer:
         # Measured: rows of a large group share pages, a lone row touches a page in each tree.
         self._pages += 8 + changes // 4 + (group.unit.bytes >> 12 if group.unit else 0)
         self._inbox.put(lambda: self._commit(group))
+
+    def _next_entries(self) -> list[tuple[Item, Done]]:
+        """Take what goes into the next group: never a part of a batch, and at least one."""
+        if self._weight <= GROUP:
+            taken, self._entries, self._weight = self._entries, [], 0
+            return taken
+        count = total = 0
+        for item, _done in self._entries:
+            total += weight(item)
+            if total > GROUP and count:
+                total -= weight(item)
+                break
+            count += 1
+        taken = self._entries[:count]
+        del self._entries[:count]
+        self._weight -= total
+        return taken
 
     def _committed(self, group: Group, free: bool = True) -> None:
         """Tell everybody of a group, in order, and begin the next one; not `free`: after the checkpoint."""
@@ -278,7 +297,7 @@ class Writer:
         self._settlements = [*group.settlements, *self._settlements]
         refused = [done for _entry, done in (*group.entries, *self._entries)]
         asked = [*group.asked, *self._asked]
-        self._entries, self._asked = [], []
+        self._entries, self._asked, self._weight = [], [], 0
         self._idle.set()
         if not self._closing:
             self._probe = self._loop.call_later(PROBE_SECONDS, self._try_again)
@@ -299,7 +318,7 @@ class Writer:
         if group is not None:
             entries, asked = [*group.entries, *entries], [*group.asked, *asked]
         refused = [done for _entry, done in entries]
-        self._entries, self._asked = [], []
+        self._entries, self._asked, self._weight = [], [], 0
         self._idle.set()
         self._on_fatal(error)
         self._refuse(refused, asked)
