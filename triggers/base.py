@@ -27,10 +27,30 @@ class SourceConfig(BaseModel):
     expressions: ClassVar[tuple[str, ...]] = ()
     """Fields that hold an expression: `check` compiles them and places what is wrong."""
 
+    sees: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """The variables of those expressions that are not about a message: any others see what rules see."""
+
     kind: str = Field(description="Which adapter brings the messages in.")
+
+    def called(self) -> tuple["Called", ...]:
+        """Return the operations that the source calls: `check` proves that they exist and take this."""
+        return ()
 
 
 C = TypeVar("C", bound=SourceConfig)
+
+
+class Called(msgspec.Struct, frozen=True, kw_only=True):
+    """An operation that a configuration names, and the tree of its inputs, in which `${…}` sees `variables`.
+
+    `field` and `inputs_field` say where in the configuration they stand.
+    """
+
+    operation: str
+    inputs: Mapping[str, Any] = {}
+    variables: tuple[str, ...] = ()
+    field: str = "call"
+    inputs_field: str = "with"
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,22 +64,43 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Polled(msgspec.Struct, frozen=True, kw_only=True):
-    """What a polled operation answered. Header names are lower case; `body` is cut at a cap."""
+    """What a polled operation answered. Header names are lower case; `body` is cut at a cap.
+
+    `url` is the address that was called, without credentials; `ignored` are the names out of `query` that
+    the operation does not have and that were not sent.
+    """
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
     truncated: bool = False
+    url: str = ""
+    ignored: tuple[str, ...] = ()
+
+    def header(self, name: str) -> str | None:
+        """Return the first value of a header by its lower-case name."""
+        return next((value for key, value in self.headers if key == name), None)
 
 
 class Call(Protocol):
     """Calls an operation of a connection, within its limits, logged in as it says."""
 
-    async def __call__(self, operation: str, arguments: Mapping[str, Any]) -> Polled:
+    async def __call__(
+        self,
+        operation: str,
+        arguments: Mapping[str, Any],
+        *,
+        query: Sequence[tuple[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> Polled:
         """Call `connection.operation` once; any status is an answer.
 
-        Raise SourceUnavailable when no answer came, SourceRejected when it can never be called so.
+        `query` are query parameters that win over `arguments`; `headers` are added. Raise SourceUnavailable
+        when no answer came, SourceRejected when it can never be called so.
         """
+
+    def changes_nothing(self, operation: str) -> bool:
+        """Say whether a call is sure to change nothing outside. Raise SourceRejected: no such operation."""
 
 
 class Reporter(Protocol):
@@ -82,9 +123,27 @@ async def _no_positions() -> Mapping[str, bytes]:
     return {}
 
 
-async def _no_call(operation: str, arguments: Mapping[str, Any]) -> Polled:
-    del arguments
-    raise SourceRejected(f"{operation}: no connections here")
+class _NoCall:
+    """Calls nothing."""
+
+    async def __call__(
+        self,
+        operation: str,
+        arguments: Mapping[str, Any],
+        *,
+        query: Sequence[tuple[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> Polled:
+        del arguments, query, headers
+        raise SourceRejected(f"{operation}: no connections here")
+
+    def changes_nothing(self, operation: str) -> bool:
+        raise SourceRejected(f"{operation}: no connections here")
+
+
+def _no_compiler(what: Any, variables: Sequence[str]) -> Expression:
+    del what, variables
+    raise ValueError("nothing is compiled here")
 
 
 class _Silent:
@@ -100,7 +159,8 @@ class SourceContext(msgspec.Struct, frozen=True, kw_only=True):
     """What the service hands to a source when it opens it.
 
     `positions` reads what `emit` stored last under each key: the source goes on from there, whatever the
-    outside remembers. `call` performs operations of connections, for sources that poll.
+    outside remembers. For sources that poll: `call` performs operations of connections; `expression_over`
+    compiles an expression and `template` a JSON tree with `${…}`, over the variables that are named.
     """
 
     name: str
@@ -109,7 +169,9 @@ class SourceContext(msgspec.Struct, frozen=True, kw_only=True):
     expression: Callable[[str], Expression]  # compiles; raises ValueError with a readable text
     positions: Callable[[], Awaitable[Mapping[str, bytes]]] = _no_positions
     report: Reporter = _Silent()
-    call: Call = _no_call
+    call: Call = _NoCall()
+    expression_over: Callable[[str, Sequence[str]], Expression] = _no_compiler
+    template: Callable[[Any, Sequence[str]], Expression] = _no_compiler
 
 
 class Reject(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,7 +26,10 @@ def compile_expressions(config: SourceConfig, context: SourceContext) -> dict[st
         text = getattr(config, field)
         if text is not None:
             try:
-                compiled[field] = context.expression(text)
+                seen = config.sees.get(field)
+                compiled[field] = (
+                    context.expression(text) if seen is None else context.expression_over(text, seen)
+                )
             except ValueError as error:
                 raise SourceRejected(f"{context.name}: `{field}:` {error}") from error
     return compiled
