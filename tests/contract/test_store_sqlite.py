@@ -34,6 +34,8 @@ from tests.contract.store_contract import (
     states,
 )
 
+OURS = migrate.read("sqlite")
+
 
 def fatal(error):
     raise AssertionError("a commit failed") from error
@@ -141,7 +143,7 @@ async def test_points_stand_around_the_commits(data):
         await claim_one(opened.store)
         await opened.store.release(Event.DISCARD, [], reason="", now=T0)
     assert start == [
-        "migration.before", "migration.inside", "migration.before_commit", "migration.after_commit",
+        *["migration.before", "migration.inside", "migration.before_commit", "migration.after_commit"] * len(OURS),
         "recovery.before", "recovery.inside", "recovery.before_commit", "recovery.after_commit",
     ]  # fmt: skip
     assert accepted == [
@@ -217,11 +219,11 @@ async def test_a_second_store_in_this_process_is_refused_too_and_harms_nothing(d
 
 
 async def test_a_newer_database_is_refused_naming_both_versions(data):
-    newer = [*migrate.read("sqlite"), migrate.migration(2, "later", "CREATE TABLE later (x);")]
+    newer = [*OURS, migrate.migration(len(OURS) + 1, "later", "CREATE TABLE later (x);")]
     async with Opened(data, migrations=newer) as opened:
         await accept(opened.store, entry("a"))
     before = (data / "pointsman.db").read_bytes()
-    with pytest.raises(Invalid, match=r"version 2.*up to 1"):
+    with pytest.raises(Invalid, match=rf"version {len(newer)}.*up to {len(OURS)}"):
         await Opened(data).store.open()
     assert (data / "pointsman.db").read_bytes() == before
     async with Opened(data, migrations=newer) as opened:
@@ -239,8 +241,8 @@ async def test_a_database_of_other_migrations_is_refused(data):
 
 async def test_a_migration_killed_at_any_point_is_finished_by_the_next_start(data):
     two = [
-        *migrate.read("sqlite"),
-        migrate.migration(2, "later", "CREATE TABLE later (x);\nINSERT INTO later VALUES (1);\n"),
+        *OURS,
+        migrate.migration(len(OURS) + 1, "later", "CREATE TABLE later (x);\nINSERT INTO later VALUES (1);\n"),
     ]
 
     class Killed(BaseException):
