@@ -1,6 +1,6 @@
 """PostgreSQL as a source: committed changes of tables, by logical replication, polling or an outbox table.
 
-`PostgresSource` in `source` is the adapter. `pgoutput`, `values` and `changes` are pure: bytes in, messages out.
+`PostgresSource` in `source` is the adapter. `pgoutput`, `values` and `changes` are pure: bytes to messages.
 """
 
 from triggers.postgres.config import PostgresConfig

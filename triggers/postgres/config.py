@@ -2,10 +2,9 @@
 
 import re
 from datetime import timedelta
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StrictInt, model_validator
-from typing_extensions import Self
 
 from triggers.base import SourceConfig
 from triggers.quantities import Duration, Size
@@ -49,7 +48,7 @@ def _not_star(value: str) -> str:
 SlotName = Annotated[str, AfterValidator(_slot)]
 Identifier = Annotated[str, AfterValidator(_identifier)]
 TablePattern = Annotated[str, AfterValidator(_table)]
-"""`schema.table`, or `schema.*` for every table of a schema. Names stand as PostgreSQL keeps them, unquoted."""
+"""`schema.table`, or `schema.*` for every table of a schema. Names as PostgreSQL keeps them, unquoted."""
 TableName = Annotated[str, AfterValidator(_not_star)]
 
 
@@ -94,7 +93,7 @@ class PostgresConfig(SourceConfig):
     key: SecretStr | None = Field(default=None, description="The PEM key of `certificate`.")
     mode: Literal["stream", "poll", "outbox"] = Field(
         default="stream",
-        description="`stream`: a replication connection. `poll`: logical decoding over ordinary statements, for "
+        description="`stream`: a replication connection. `poll`: logical decoding by plain statements, for "
         "poolers. `outbox`: reads a table, for servers without replication rights.",
     )
     tables: tuple[TablePattern, ...] = Field(
@@ -129,7 +128,7 @@ class PostgresConfig(SourceConfig):
     )
     snapshot: Literal["never", "initial"] = Field(
         default="never",
-        description="`initial`: rows that are there already come first, as postgres.read, each at least once.",
+        description="`initial`: the rows that are there come first, as postgres.read, each at least once.",
     )
     snapshot_page: StrictInt = Field(
         default=2_000, ge=1, le=100_000, description="Rows of one statement of the snapshot."
