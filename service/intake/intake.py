@@ -16,18 +16,18 @@ import structlog
 
 from service.delivery import State
 from service.errors import Unavailable
+from service.intake.gathering import Gathering
+from service.intake.taken import MAX_HOPS, Taken, job_of, looping
+from service.intake.whole import WholeBatch
 from service.job import Job, hops
 from service.rules.model import Hit, Rule, Ruleset
 from service.rules.turns import take_turns
-from service.store.base import Entry, NewRun, RejectEntry, RunKey, Store, Stored
+from service.store.base import Entry, NewRun, RejectEntry, Store, Stored
 from service.store.ids import message_id, reject_id
-from triggers.base import Accepted, Batch, Reject
+from triggers.base import Accepted, Batch, Item, Reject
 from triggers.message import TriggerMessage, document, head
 
 log = structlog.get_logger(__name__)
-
-MAX_HOPS: Final = 16
-"""A message that has made more hops than this is refused: rules feed each other in a circle."""
 
 SAMPLES: Final = 5
 """How many failures of a rule's `when` are kept to show."""
@@ -62,18 +62,6 @@ class WhenFailure(msgspec.Struct, frozen=True):
     type: str
     id: str
     error: str
-
-
-class _Taken(msgspec.Struct, frozen=True):
-    """What a message's commit callback needs: the ruleset that matched it, not the one that is live then."""
-
-    source: str
-    message: TriggerMessage
-    now: int
-    ruleset: Ruleset
-    hits: list[Hit]
-    runs: tuple[NewRun, ...]
-    seen: dict[str, Any] | None
 
 
 class RuleCounts:
@@ -134,7 +122,7 @@ class Intake:
         if not batch:
             future.set_result(Accepted())
             return future
-        gathering = _Gathering(len(batch), future, self._reached)
+        gathering = Gathering(len(batch), future, self._reached)
         for place, item in enumerate(batch):
             try:
                 self._take_one(source, item, gathering, place)
@@ -143,46 +131,63 @@ class Intake:
                 gathering.failed(error)
         return future
 
+    def take_batch(
+        self,
+        source: str,
+        batch: Sequence[Item],
+        positions: Mapping[str, bytes | None],
+        *,
+        ordered: bool,
+    ) -> asyncio.Future[Accepted]:
+        """Store a batch whole, in order, with the source's positions; the future resolves after the commit.
+
+        `ordered`: the source knows repeats by position, so its messages need no identity. The ids of what
+        was stored are not told. Raise Unavailable, or fail with it, when nothing was stored.
+        """
+        now = self._clock_ms()
+        self.last_at[source] = now
+        whole = WholeBatch(self, source, now, ordered=ordered)
+        try:
+            for item in batch:
+                whole.add(item)
+            self._store.accept_batch(whole.batch(self._sources[source], positions), whole.done)
+        except BaseException:  # nothing of it will be stored: no slot may stay taken
+            whole.cancel()
+            raise
+        return whole.future
+
     def receive(self, source: str, batch: Batch) -> asyncio.Future[Accepted]:
         """Store what an HTTP request brought."""
         return self.take(source, batch.items)
 
     # -- one message
 
-    def _take_one(
-        self, source: str, item: TriggerMessage | Reject, gathering: "_Gathering", place: int
-    ) -> None:
+    def _take_one(self, source: str, item: TriggerMessage | Reject, gathering: Gathering, place: int) -> None:
         now = self._clock_ms()
         self.last_at[source] = now
         if isinstance(item, Reject):
-            self._store.accept(self._reject(source, item, now), self._rejected(gathering, place))
+            self._store.accept(self.reject(source, item, now), self._rejected(gathering, place))
             return
         if hops(item) > MAX_HOPS:
-            looping = Reject(
-                reason="too-many-hops",
-                detail=f"more than {MAX_HOPS} hops: the rules feed each other in a circle",
-                data=item.data or b"",
-                meta=item.meta,
-            )
-            self._store.accept(self._reject(source, looping, now), self._rejected(gathering, place))
+            self._store.accept(self.reject(source, looping(item), now), self._rejected(gathering, place))
             return
         hits, seen = self.match(source, item, now)
-        runs, reserved = self._runs(hits)
-        taken = _Taken(source, item, now, self._ruleset, hits, runs, seen)
+        runs, reserved = self.runs(hits)
+        taken = Taken(source, item, now, self._ruleset, hits, runs, seen)
 
         def done(stored: Stored | Exception) -> None:
             if isinstance(stored, Exception):
-                self._cancel(hits, reserved)
+                self.cancel(hits, reserved)
                 self.accepted["refused"] += 1
                 gathering.failed(stored)
                 return
-            self._stored(taken, stored)
+            self.stored(taken, stored)
             gathering.stored(place, stored, message_id(stored.number))
 
         try:
-            self._store.accept(self._entry(source, item, now, runs), done)
+            self._store.accept(self.entry(source, item, now, runs), done)
         except BaseException:  # nothing of it will be stored: no slot may stay taken
-            self._cancel(hits, reserved)
+            self.cancel(hits, reserved)
             raise
 
     def match(
@@ -223,7 +228,7 @@ class Intake:
             counts = self.rules[rule.number] = RuleCounts()
         return counts
 
-    def _runs(self, hits: Sequence[Hit]) -> tuple[tuple[NewRun, ...], list[bool]]:
+    def runs(self, hits: Sequence[Hit]) -> tuple[tuple[NewRun, ...], list[bool]]:
         """Return the runs to be born, and for each whether a slot is reserved for it."""
         runs, reserved = [], []
         for hit in hits:
@@ -244,7 +249,25 @@ class Intake:
             reserved.append(slot)
         return tuple(runs), reserved
 
-    def _entry(self, source: str, message: TriggerMessage, now: int, runs: tuple[NewRun, ...]) -> Entry:
+    def entry(
+        self,
+        source: str,
+        message: TriggerMessage,
+        now: int,
+        runs: tuple[NewRun, ...],
+        *,
+        identified: bool = True,
+    ) -> Entry:
+        """Return the entry of a message; not `identified`: its source knows repeats by position."""
+        if not identified:
+            return Entry(
+                source=self._sources[source],
+                received_at=now,
+                type=message.type,
+                record=_encode(message),
+                ruleset=self._ruleset.number,
+                runs=runs,
+            )
         identity = f"{source}\0{message.source}\0{message.id}".encode("utf-8", "surrogatepass")
         return Entry(
             source=self._sources[source],
@@ -257,7 +280,8 @@ class Intake:
             runs=runs,
         )
 
-    def _reject(self, source: str, reject: Reject, now: int) -> RejectEntry:
+    def reject(self, source: str, reject: Reject, now: int) -> RejectEntry:
+        """Return the entry of a reject."""
         return RejectEntry(
             source=self._sources[source],
             received_at=now,
@@ -267,7 +291,7 @@ class Intake:
             meta=_encode_meta(reject.meta),
         )
 
-    def _rejected(self, gathering: "_Gathering", place: int) -> Callable[[Stored | Exception], None]:
+    def _rejected(self, gathering: Gathering, place: int) -> Callable[[Stored | Exception], None]:
         def done(stored: Stored | Exception) -> None:
             if isinstance(stored, Exception):
                 self.accepted["refused"] += 1
@@ -278,12 +302,13 @@ class Intake:
 
         return done
 
-    def _cancel(self, hits: Sequence[Hit], reserved: Sequence[bool]) -> None:
+    def cancel(self, hits: Sequence[Hit], reserved: Sequence[bool]) -> None:
+        """Give reserved slots back."""
         for hit, slot in zip(hits, reserved, strict=True):
             if slot:
                 self._lanes.cancel(hit.rule.steps[0].connection)
 
-    def _stored(self, taken: "_Taken", stored: Stored) -> None:
+    def stored(self, taken: "Taken", stored: Stored) -> None:
         """Hand over what was born running; give the other slots back. Called in the commit's callback."""
         self.accepted[stored.verdict] += 1
         fresh = stored.verdict == "new"
@@ -293,11 +318,11 @@ class Intake:
             if run.state is State.RUNNING and state is not State.RUNNING:
                 self._lanes.cancel(connection)
             if state is State.RUNNING:
-                self._lanes.hand_over(connection, _job(taken, stored.number, hit))
+                self._lanes.hand_over(connection, job_of(taken, stored.number, hit))
             elif state is State.PENDING:
                 self._lanes.nudge(connection)
             elif state is State.DEAD:
-                self._tell_dead(_job(taken, stored.number, hit), hit.problem)
+                self._tell_dead(job_of(taken, stored.number, hit), hit.problem)
 
     # -- the service's own troubles
 
@@ -325,11 +350,27 @@ class Intake:
 
         Its deliveries are born pending: the dispatcher finds them when the entry is stored.
         """
-        if cause == OWN_SOURCE:
-            return None
+        return None if cause == OWN_SOURCE else self.own(kind, subject, data, self._new_id())
+
+    def tell(self, kind: str, subject: str, data: Mapping[str, object], *, told_as: str) -> None:
+        """Store a message about the service's own trouble soon; what was told as `told_as` is not told again.
+
+        Raise Unavailable when the store takes nothing now.
+        """
+
+        def done(stored: Stored | Exception) -> None:
+            if isinstance(stored, Exception):
+                log.warning("a message about a trouble was not stored", subject=subject, why=str(stored))
+            elif stored.verdict == "new":
+                self._lanes.nudge()
+
+        self._store.accept(self.own(kind, subject, data, told_as), done)
+
+    def own(self, kind: str, subject: str, data: Mapping[str, object], told_as: str) -> Entry:
+        """Return a message about the service's own trouble as an entry; its deliveries are born pending."""
         now = self._clock_ms()
         message = TriggerMessage(
-            id=self._new_id(),
+            id=told_as,
             source="/pointsman",
             type=kind,
             subject=subject,
@@ -339,65 +380,10 @@ class Intake:
             meta={"kind": "pointsman"},
         )
         hits, _ = self.match(OWN_SOURCE, message, now)
-        runs, reserved = self._runs(hits)
-        self._cancel(hits, reserved)
+        runs, reserved = self.runs(hits)
+        self.cancel(hits, reserved)
         pending = tuple(
             msgspec.structs.replace(run, state=State.PENDING) if run.state is State.RUNNING else run
             for run in runs
         )
-        return self._entry(OWN_SOURCE, message, now, pending)
-
-
-def _job(taken: _Taken, number: int, hit: Hit) -> Job:
-    """Return the job of a delivery that was just born."""
-    return Job(
-        RunKey(number, hit.rule.number, 1),
-        taken.message,
-        source=taken.source,
-        ruleset=taken.ruleset,
-        ruleset_number=taken.ruleset.number,
-        started_at=taken.now,
-        received_at=taken.now,
-        mode=hit.rule.mode,
-        seen=taken.seen,
-    )
-
-
-class _Gathering:
-    """Collects what became of the items of one batch and resolves its future when all are stored."""
-
-    __slots__ = ("_error", "_future", "_ids", "_left", "_reached", "known", "new", "rejected")
-
-    def __init__(self, count: int, future: asyncio.Future[Accepted], reached: Callable[[str], None]) -> None:
-        self._left = count
-        self._future = future
-        self._ids = [""] * count
-        self._error: Exception | None = None
-        self._reached = reached
-        self.new = self.known = self.rejected = 0
-
-    def stored(self, place: int, stored: Stored, public: str) -> None:
-        self._ids[place] = public if stored.verdict in ("new", "known") else reject_id(stored.number)
-        if stored.verdict == "new":
-            self.new += 1
-        elif stored.verdict == "known":
-            self.known += 1
-        else:
-            self.rejected += 1
-        self._one_less()
-
-    def failed(self, error: Exception) -> None:
-        self._error = error
-        self._one_less()
-
-    def _one_less(self) -> None:
-        self._left -= 1
-        if self._left or self._future.done():
-            return
-        self._reached("ingest.before_answer")
-        if self._error is not None:
-            self._future.set_exception(self._error)
-            return
-        self._future.set_result(
-            Accepted(new=self.new, known=self.known, rejected=self.rejected, ids=tuple(self._ids))
-        )
+        return self.entry(OWN_SOURCE, message, now, pending)
