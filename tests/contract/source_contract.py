@@ -150,7 +150,7 @@ class Footprint:
                 number += str(entry.readlink()).startswith("socket:")
         return number
 
-    async def comes_back(self, within: float = 5.0) -> None:
+    async def comes_back(self, within: float) -> None:
         """Wait until nothing more is there than was at first. Closing a socket takes the loop a turn or two."""
         deadline = time.monotonic() + within
         while True:
@@ -173,6 +173,9 @@ class SourceContract(ABC):
 
     quiet: ClassVar[float] = 0.3
     """Seconds for which something must not happen that could: a negative has no event to wait for."""
+
+    footprint: ClassVar[float] = 5.0
+    """Seconds after which no task and no socket of a closed source may be left."""
 
     name: ClassVar[str] = "orders"
 
@@ -224,10 +227,11 @@ class SourceContract(ABC):
             yield run
         finally:
             await run.cancel(self.reaction)
+            emitted.end()
             await asyncio.wait_for(source.close(), self.reaction)
         if run.task is not None and not run.task.cancelled():
             run.task.exception()  # looked at, so that nobody is warned of it
-        await before.comes_back()
+        await before.comes_back(self.footprint)
         assert emitted.late == 0, "it brought something after its run had ended"
 
     async def taken(self, outside: Outside, emitted: Emitted, tokens: list[str], **how: Any) -> None:
@@ -332,7 +336,8 @@ class SourceContract(ABC):
         after = await outside.bring(2)
         await self.taken(outside, emitted, before + after)
         assert self.seen(outside, emitted) == before + after
-        (reject,) = emitted.rejects
+        assert len(emitted.rejects) == 1
+        reject = emitted.rejects[0]
         assert reject.data == bad
         assert reject.reason
         assert reject.detail
@@ -462,7 +467,7 @@ class SourceContract(ABC):
         source = self.make(self.name, outside.config())
         await source.close()
         await source.close()
-        await before.comes_back()
+        await before.comes_back(self.footprint)
 
     async def test_close_is_harmless_after_open(self, outside, emitted):
         async with self.opened(outside, emitted) as run:

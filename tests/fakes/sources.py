@@ -89,6 +89,10 @@ class Emitted:
 
         return emit
 
+    def end(self) -> None:
+        """Fence the run that began last."""
+        self._run += 1
+
     def block(self) -> None:
         """Let nothing be stored until `release`."""
         self._gate.clear()
@@ -121,7 +125,7 @@ class Emitted:
     async def _take(self, run: int, batch: tuple[Item, ...], positions: dict[str, bytes | None]) -> Accepted:
         if run != self._run:
             self.late += 1
-            raise NotStored("a later run has begun")
+            raise NotStored("this run has ended")
         self.offered += batch
         self.in_flight += 1
         self._stirred.set()
@@ -137,7 +141,7 @@ class Emitted:
             self._stirred.set()
         if run != self._run:
             self.late += 1
-            raise NotStored("a later run has begun")
+            raise NotStored("this run has ended")
         if self._failures:
             self._failures -= 1
             raise NotStored("the store takes nothing now")
