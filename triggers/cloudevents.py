@@ -111,14 +111,10 @@ def encode(event: TriggerMessage, mode: Literal["binary", "structured"]) -> tupl
     """
     if mode == "structured":
         return {"content-type": f"{STRUCTURED_TYPE}; charset=utf-8"}, _encode_value(to_json(event))
-    attributes = _attributes(event)
-    headers = {
-        f"ce-{name}": encode_header(_canonical(value))
-        for name, value in attributes.items()
-        if name != "datacontenttype"
-    }
-    content_type = attributes.get("datacontenttype") or _usual_type(event.format)
-    if content_type and event.data is not None:
+    attributes = to_attributes(event)
+    content_type = attributes.pop("datacontenttype", "")
+    headers = {f"ce-{name}": encode_header(value) for name, value in attributes.items()}
+    if content_type:
         headers["content-type"] = content_type
     return headers, event.data or b""
 
@@ -154,6 +150,46 @@ def to_json(event: TriggerMessage) -> dict[str, Any]:
     return document
 
 
+def from_attributes(
+    attributes: Mapping[str, Any],
+    body: bytes,
+    *,
+    problems: Sequence[str] = (),
+    max_depth: int = MAX_DEPTH,
+) -> TriggerMessage:
+    """Return the event that came in binary mode: its attributes as a binding has decoded them, and its data.
+
+    `problems` are what the binding itself found. Raise BadEvent with everything that is wrong.
+    """
+    found = [*problems, *_problems(attributes)]
+    if "data" in attributes:
+        found.append("no attribute may be named data")
+    if found:
+        raise BadEvent("invalid-cloudevent", "; ".join(found))
+    if not body:
+        return _event(attributes, "none", None)
+    content_type = attributes.get("datacontenttype")
+    if content_type:
+        check_charset(content_type)
+    form = format_of(content_type) if content_type else "binary"
+    read_body(body, form, max_depth=max_depth)
+    return _event(attributes, form, body)
+
+
+def to_attributes(event: TriggerMessage) -> dict[str, str]:
+    """Return the attributes that are set, each as its one text, for a binding to send in binary mode.
+
+    `datacontenttype` is there whenever there is data. Raise ValueError with everything that the specification
+    does not allow.
+    """
+    texts = {name: _canonical(value) for name, value in _attributes(event).items()}
+    if event.data is None:
+        texts.pop("datacontenttype", None)
+    elif "datacontenttype" not in texts:
+        texts["datacontenttype"] = _usual_type(event.format)
+    return texts
+
+
 def _decode_binary(
     headers: Mapping[str, str], content_type: str, body: bytes, max_depth: int
 ) -> TriggerMessage:
@@ -168,18 +204,7 @@ def _decode_binary(
             problems.append(f"{name} is not UTF-8 after percent-decoding")
     if content_type:
         attributes["datacontenttype"] = content_type
-    problems += _problems(attributes)
-    if "data" in attributes:
-        problems.append("no attribute may be named data")
-    if problems:
-        raise BadEvent("invalid-cloudevent", "; ".join(problems))
-    if not body:
-        return _event(attributes, "none", None)
-    if content_type:
-        check_charset(content_type)
-    form = format_of(content_type) if content_type else "binary"
-    read_body(body, form, max_depth=max_depth)
-    return _event(attributes, form, body)
+    return from_attributes(attributes, body, problems=problems, max_depth=max_depth)
 
 
 def _decode_batch(body: bytes, max_depth: int) -> tuple[TriggerMessage, ...]:
