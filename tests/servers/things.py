@@ -1,0 +1,114 @@
+"""Makes and removes what a test has of its own in a shared server: topics, queues, databases, schemas."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import aio_pika
+import asyncpg
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import UnknownTopicOrPartitionError, for_code
+from aiormq.exceptions import ChannelNotFoundEntity
+
+from tests.servers.values import PostgresServer
+
+PATIENCE = 20.0
+"""Seconds for anything here."""
+
+
+async def create_topic(bootstrap: str, name: str, partitions: int = 1, **config: str) -> None:
+    """Make a topic and return when its partitions have a leader."""
+    async with asyncio.timeout(PATIENCE), _admin(bootstrap) as admin:
+        topic = NewTopic(name, partitions, 1, topic_configs=config)
+        answer = await admin.create_topics([topic])
+        for _, code, *words in answer.topic_errors:
+            if code:
+                raise for_code(code)(words)
+        while True:
+            (found,) = await admin.describe_topics([name])
+            ready = [part for part in found["partitions"] if not part["error_code"] and part["leader"] >= 0]
+            if not found["error_code"] and len(ready) == partitions:
+                return
+            await asyncio.sleep(0.02)
+
+
+async def delete_topic(bootstrap: str, name: str) -> None:
+    """Remove a topic; one that is gone is none of our business."""
+    async with asyncio.timeout(PATIENCE), _admin(bootstrap) as admin:
+        with contextlib.suppress(UnknownTopicOrPartitionError):
+            await admin.delete_topics([name])
+
+
+@contextlib.asynccontextmanager
+async def _admin(bootstrap: str) -> Any:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    with _quiet("aiokafka"):
+        await admin.start()
+        try:
+            yield admin
+        finally:
+            await admin.close()
+
+
+@contextlib.contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Let a driver not log what is to be expected while things come and go."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+async def declare_queue(url: str, name: str, kind: str = "classic", **arguments: Any) -> None:
+    """Declare a durable queue of one of RabbitMQ's three kinds."""
+    async with asyncio.timeout(PATIENCE), await aio_pika.connect(url) as connection:
+        channel = await connection.channel()
+        await channel.declare_queue(name, durable=True, arguments={"x-queue-type": kind, **arguments})
+
+
+async def delete_queue(url: str, name: str) -> None:
+    """Remove a queue with what is in it; one that is gone is none of our business."""
+    async with asyncio.timeout(PATIENCE), await aio_pika.connect(url) as connection:
+        channel = await connection.channel()
+        with contextlib.suppress(ChannelNotFoundEntity):
+            await channel.queue_delete(name)
+
+
+async def create_database(server: PostgresServer, name: str) -> PostgresServer:
+    """Make an empty database."""
+    connection = await asyncpg.connect(server.dsn, timeout=PATIENCE)
+    try:
+        await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE template0', timeout=PATIENCE)
+    finally:
+        await connection.close()
+    return server.of(name)
+
+
+async def drop_database(server: PostgresServer) -> None:
+    """Remove a database with its replication slots, whoever may still be reading them."""
+    connection = await asyncpg.connect(server.of("postgres").dsn, timeout=PATIENCE)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await drop_slots(connection, server.database)
+            await connection.execute(f'DROP DATABASE IF EXISTS "{server.database}" WITH (FORCE)')
+    finally:
+        await connection.close()
+
+
+async def drop_slots(connection: "asyncpg.Connection[Any]", database: str) -> None:
+    """End all readers of the database's slots and remove the slots."""
+    while rows := await connection.fetch(
+        "SELECT slot_name, active_pid FROM pg_replication_slots WHERE database = $1", database
+    ):
+        for row in rows:
+            if row["active_pid"] is not None:
+                await connection.execute("SELECT pg_terminate_backend($1)", row["active_pid"])
+            # In use still, or gone by now: look again.
+            with contextlib.suppress(asyncpg.ObjectInUseError, asyncpg.UndefinedObjectError):
+                await connection.execute("SELECT pg_drop_replication_slot($1)", row["slot_name"])
+        await asyncio.sleep(0.02)
