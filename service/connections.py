@@ -143,6 +143,7 @@ class Connection:
         self.digest = digest
         self.holds = holds
         self.in_flight = 0
+        self.others = 0  # calls beside the lane's: of sources that poll, waiting for room or under way
         self.hold_reason = ""
         self.hold_since = 0.0  # wall clock, for people
         self.probe_at = 0.0
@@ -166,13 +167,13 @@ class Connection:
         if self.paused_by:
             return 0
         if self.hold_reason:
-            return 1 if now >= self.probe_at and not self.in_flight else 0
+            return 1 if now >= self.probe_at and not self.in_flight and not self.others else 0
         if self.breaker.open:
-            return 1 if now >= self.breaker.probe_at and not self.in_flight else 0
+            return 1 if now >= self.breaker.probe_at and not self.in_flight and not self.others else 0
         limit = self.limits.in_flight
         if self.breaker.allowed is not None:
             limit = min(limit, self.breaker.allowed)
-        return max(0, limit - self.in_flight)
+        return max(0, limit - self.in_flight - self.others)
 
     def wakes_at(self) -> float | None:
         """Return when a held or open connection wants its next probe; None when nothing keeps it back."""

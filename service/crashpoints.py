@@ -57,6 +57,11 @@ POINTS: Final = (
     "migration.inside",
     "migration.before_commit",
     "migration.after_commit",
+    # a poll, a schedule
+    "poll.answered",
+    "poll.stored",
+    "schedule.due",
+    "schedule.stored",
     # stopping
     "stop.draining",
     "stop.before_close",

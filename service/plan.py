@@ -23,6 +23,7 @@ from service.rules.cel import VARIABLES, Budget, CELError, EvaluationError, Prog
 from service.rules.mapping import Template, TemplateErrors, compile_template, escape, problems_of
 from service.rules.model import Pin, Rule, Ruleset, Step, condition
 from service.rules.pattern import Pattern, parse_pattern
+from triggers.base import Called
 
 TEST_BUDGET: Final = 200_000
 """Evaluation steps for one example of a rule."""
@@ -98,9 +99,9 @@ class _Builder:
         self.problems: list[Problem] = []
 
     def build(self) -> Plan:
-        self._check_sources()
         specs = self._specs()
         connections = self._connections(specs)
+        self._check_sources(connections)
         rules = []
         for name, config in self.configuration.rules.items():
             rule = self._rule(name, config, connections)
@@ -122,12 +123,29 @@ class _Builder:
 
     # -- sources, connectors and connections
 
-    def _check_sources(self) -> None:
+    def _check_sources(self, connections: Mapping[str, PlannedConnection]) -> None:
         """Compile the expressions of every source; the source itself compiles them again when it opens."""
         for name, config in self.configuration.sources.items():
+            pointer = f"/sources/{escape(name)}"
             for field in config.expressions:
-                pointer = f"/sources/{escape(name)}/{field}"
-                self._expression(pointer, getattr(config, field), ("string", "int"), SOURCE_VARIABLES)
+                seen = config.sees.get(field)
+                kinds = ("string", "int") if seen is None else ()
+                text = getattr(config, field)
+                self._expression(f"{pointer}/{field}", text, kinds, seen or SOURCE_VARIABLES)
+            for called in config.called():
+                self._called(pointer, called, connections)
+
+    def _called(self, pointer: str, called: Called, connections: Mapping[str, PlannedConnection]) -> None:
+        """Judge an operation that a source calls, as a step of a rule is judged."""
+        inputs = f"{pointer}/{called.inputs_field}"
+        self._template(inputs, called.inputs, called.variables)
+        name, _, wanted = called.operation.partition(".")
+        connection = connections.get(name)
+        if connection is None:
+            return  # said elsewhere: unknown, or broken itself
+        operation = self._operation(f"{pointer}/{called.field}", name, wanted, connection)
+        if operation is not None:
+            self.problems += check_inputs(inputs, called.inputs, operation, connection.spec)
 
     def _specs(self) -> dict[str, tuple[Spec, str]]:
         specs = {}
@@ -290,7 +308,7 @@ class _Builder:
         connection = connections.get(config.connection)
         if connection is None:
             return None  # said elsewhere: unknown, or broken itself
-        operation = self._operation(f"{pointer}/call", config, connection)
+        operation = self._operation(f"{pointer}/call", config.connection, config.operation, connection)
         if operation is None:
             return None
         self.problems += check_inputs(f"{pointer}/with", config.with_, operation, connection.spec)
@@ -312,34 +330,37 @@ class _Builder:
             timeout_ms=_ms(config.timeout) if config.timeout is not None else None,
         )
 
-    def _template(self, pointer: str, tree: Any) -> Template | None:
+    def _template(self, pointer: str, tree: Any, variables: Sequence[str] = VARIABLES) -> Template | None:
         try:
-            return compile_template(tree)
+            return compile_template(tree, variables=variables)
         except TemplateErrors as error:
             for problem in error.problems:
                 self._add_below(pointer, problem)
             return None
 
-    def _operation(self, pointer: str, config: StepConfig, connection: PlannedConnection) -> Operation | None:
-        operation = connection.spec.find(config.operation)
+    def _operation(
+        self, pointer: str, name: str, wanted: str, connection: PlannedConnection
+    ) -> Operation | None:
+        """Return the operation that `name.wanted` calls; None and a problem when it cannot be called."""
+        operation = connection.spec.find(wanted)
         if operation is None:
             known = [alias for one in connection.spec.operations.values() for alias in (one.id, *one.aliases)]
-            near = nearest(config.operation, known)
+            near = nearest(wanted, known)
             self._problem(
                 pointer,
-                f"connector {connection.config.connector} has no operation {config.operation}",
+                f"connector {connection.config.connector} has no operation {wanted}",
                 "unknown-operation",
-                offset=len(config.connection) + 1,
-                found=config.operation,
+                offset=len(name) + 1,
+                found=wanted,
                 fix=f"did you mean {near}?" if near else "`pointsman connectors` lists them",
             )
             return None
         if operation.problem:
             self._problem(
                 pointer,
-                f"operation {config.operation} cannot be called: {operation.problem}",
+                f"operation {wanted} cannot be called: {operation.problem}",
                 "broken-operation",
-                offset=len(config.connection) + 1,
+                offset=len(name) + 1,
             )
             return None
         return operation

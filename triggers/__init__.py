@@ -4,5 +4,6 @@ from typing import Final
 
 SOURCES: Final[dict[str, str]] = {
     "webhook": "triggers.webhook:WebhookSource",
+    "poll": "triggers.poll:PollSource",
 }
 """Registry: kind → "module:Class", resolved on first use by `pkgutil.resolve_name`."""

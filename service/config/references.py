@@ -74,15 +74,25 @@ def _unknown_names(document: dict[str, Any]) -> Iterator[Problem]:
         name = connection.get("connector")
         if isinstance(name, str) and is_name(name) and name not in connectors:
             yield _unknown("connector", name, connectors, f"{pointer}/connector")
+    for pointer, source in _resources(document, "sources"):
+        name = _called(source)
+        if source.get("kind") == "poll" and is_name(name) and name not in connections:
+            yield _unknown("connection", name, connections, f"{pointer}/call")
     for pointer, rule in _resources(document, "rules"):
         for place, name in _texts(rule.get("from"), f"{pointer}/from"):
             if is_name(name) and name not in sources:
                 yield _unknown("source", name, sources, place)
         for place, step in _steps(rule, pointer):
-            call = step.get("call")
-            name, dot, _ = call.partition(".") if isinstance(call, str) else ("", "", "")
-            if dot and is_name(name) and name not in connections:
+            name = _called(step)
+            if is_name(name) and name not in connections:
                 yield _unknown("connection", name, connections, f"{place}/call")
+
+
+def _called(caller: dict[str, Any]) -> str:
+    """Return the connection of a `call: connection.operation`, "" where there is none."""
+    call = caller.get("call")
+    name, dot, _ = call.partition(".") if isinstance(call, str) else ("", "", "")
+    return name if dot else ""
 
 
 def _steps(rule: dict[str, Any], pointer: str) -> Iterator[tuple[str, dict[str, Any]]]:

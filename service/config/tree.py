@@ -18,7 +18,10 @@ MAX_ALIASES: Final = 1_000
 MAX_PROBLEMS: Final = 200
 """Per file; whoever has more does not read them."""
 
-EXPRESSIONS: Final = {"rules": ("when", "key"), "sources": ("id", "type", "subject")}
+EXPRESSIONS: Final = {
+    "rules": ("when", "key"),
+    "sources": ("id", "type", "subject", "items", "item_id", "state"),
+}
 """Fields of a section's resources that hold an expression, not text."""
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")

@@ -11,7 +11,16 @@ from typing import Any, Final
 import msgspec
 
 from service.errors import Problem
-from service.rules.cel import ABSENT, Budget, CELError, EvaluationError, Program, compile_expression, to_json
+from service.rules.cel import (
+    ABSENT,
+    VARIABLES,
+    Budget,
+    CELError,
+    EvaluationError,
+    Program,
+    compile_expression,
+    to_json,
+)
 
 MAX_DEPTH: Final = 64
 """Deepest `with` tree: as deep as a message's body may be."""
@@ -103,9 +112,9 @@ class Template:
         return None if value is ABSENT else value
 
 
-def compile_template(tree: Any, pointer: str = "") -> Template:
-    """Compile a `with` tree; raise `TemplateErrors` naming every bad leaf."""
-    compiler = _Compiler()
+def compile_template(tree: Any, pointer: str = "", *, variables: Sequence[str] = VARIABLES) -> Template:
+    """Compile a `with` tree over some variables; raise `TemplateErrors` naming every bad leaf."""
+    compiler = _Compiler(variables)
     render = compiler.node(tree, pointer, 0)
     if compiler.problems:
         raise TemplateErrors(tuple(compiler.problems))
@@ -135,7 +144,8 @@ def problems_of(error: CELError, pointer: str, shift: int = 0) -> list[Problem]:
 
 
 class _Compiler:
-    def __init__(self) -> None:
+    def __init__(self, variables: Sequence[str]) -> None:
+        self.variables = variables
         self.problems: list[Problem] = []
         self.programs: list[tuple[str, Program]] = []
 
@@ -183,7 +193,7 @@ class _Compiler:
                 continue
             source, shift = piece
             try:
-                program = compile_expression(source)
+                program = compile_expression(source, variables=self.variables)
             except CELError as error:
                 self.problems.extend(problems_of(error, pointer, shift))
                 continue

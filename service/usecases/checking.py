@@ -20,13 +20,17 @@ from service.config.marks import join_pointer
 from service.connectors import PEM, make_connector
 from service.errors import Invalid, Problem
 from service.plan import SOURCE_VARIABLES, Plan, build
-from service.rules.cel import Budget, CELError, EvaluationError, compile_expression, to_json
+from service.rules.cel import ABSENT, Budget, CELError, EvaluationError, compile_expression, to_json
+from service.rules.mapping import RenderError, TemplateErrors, View, compile_template
 from triggers import SOURCES
 from triggers.base import Expression, Source, SourceContext
 from triggers.errors import TriggerError
 
 EXPRESSION_BUDGET = 50_000
 """Evaluation steps for a source's `id`, `type` or `subject` expression on one message."""
+
+ANSWER_BUDGET = 1_000_000
+"""Evaluation steps for an expression over a polled answer: about a tenth of a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +198,14 @@ def _misses_secret(checked: CheckedConfiguration, source: str) -> bool:
 
 def source_context(name: str, reached: Any) -> SourceContext:
     """Return what a source is handed when it opens."""
-    return SourceContext(name=name, reached=reached, clock=time.time, expression=compile_for_source)
+    return SourceContext(
+        name=name,
+        reached=reached,
+        clock=time.time,
+        expression=compile_for_source,
+        expression_over=compile_over,
+        template=compile_tree,
+    )
 
 
 def compile_for_source(text: str) -> Expression:
@@ -212,3 +223,37 @@ def compile_for_source(text: str) -> Expression:
             raise ValueError(str(error)) from error
 
     return evaluate
+
+
+def compile_over(text: str, variables: Sequence[str]) -> Expression:
+    """Compile an expression over a source's own variables; an absent optional is null. Raise ValueError."""
+    try:
+        program = compile_expression(text, variables=variables)
+    except CELError as error:
+        raise ValueError(str(error)) from error
+
+    def evaluate(seen: Mapping[str, Any]) -> Any:
+        budget = Budget(ANSWER_BUDGET)
+        try:
+            value = program.evaluate(seen, budget)
+            return None if value is ABSENT else to_json(value, budget)
+        except EvaluationError as error:
+            raise ValueError(str(error)) from error
+
+    return evaluate
+
+
+def compile_tree(tree: Any, variables: Sequence[str]) -> Expression:
+    """Compile a JSON tree with `${…}` over variables of the source's own. Raise ValueError."""
+    try:
+        template = compile_template(tree, variables=variables)
+    except TemplateErrors as error:
+        raise ValueError(str(error)) from error
+
+    def render(seen: Mapping[str, Any]) -> Any:
+        try:
+            return template.render(View(seen, {}, Budget(ANSWER_BUDGET)))
+        except RenderError as error:
+            raise ValueError(str(error)) from error
+
+    return render
