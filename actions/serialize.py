@@ -56,7 +56,7 @@ def expand_server(server: Server, variables: Mapping[str, str]) -> str:
             allowed = ", ".join(variable.enum[:10])
             problems.append((f"/{name}", f"{name} is {value[:60]!r}, but must be one of {allowed}"))
     if problems:
-        raise Refused(_listed(f"the server {server.url} cannot be used", problems), tuple(problems))
+        raise Refused(listed(f"the server {server.url} cannot be used", problems), tuple(problems))
     return _TEMPLATE.sub(lambda match: values.get(match.group(1), match.group()), server.url)
 
 
@@ -73,6 +73,8 @@ def compile_operation(operation: Operation, spec: Spec, server_url: str) -> Buil
     """
     if operation.problem:
         raise Refused(operation.problem)
+    if any(one.location == "message" for one in operation.parameters):
+        raise Refused(f"{operation.id} publishes a message: it cannot be called over HTTP")
     base = server_url.rstrip("/")
     if not _SERVER.fullmatch(base):
         raise Refused(f"{server_url[:200]!r} is no absolute http(s) URL of a server")
@@ -126,7 +128,7 @@ class _Builder:
         url = self._url(written["path"], written["query"], problems)
         if problems:
             name = self._operation.id or f"{self._method} {self._operation.path}"
-            raise Refused(_listed(f"{name} cannot be called", problems), tuple(problems))
+            raise Refused(listed(f"{name} cannot be called", problems), tuple(problems))
         headers = [*self._accept, *written["header"].items()]
         if written["cookie"]:
             headers.append(("Cookie", "; ".join(text for text in written["cookie"].values() if text)))
@@ -163,16 +165,16 @@ class _Builder:
     def _report_unknown(self, arguments: Mapping[str, Any], problems: Problems) -> None:
         if not self._grouped:
             names = [one.name for one in self._inputs] + ["body"] * bool(self._body)
-            _unknown(arguments, names, "", problems)
+            report_unknown(arguments, names, "", problems)
             return
         groups: dict[str, list[str]] = {}
         for one in self._inputs:
             groups.setdefault(one.location, []).append(one.name)
-        _unknown(arguments, [*groups, *["body"] * bool(self._body)], "", problems)
+        report_unknown(arguments, [*groups, *["body"] * bool(self._body)], "", problems)
         for location, names in groups.items():
             given = arguments.get(location, {})
             if isinstance(given, Mapping):
-                _unknown(given, names, f"/{location}", problems)
+                report_unknown(given, names, f"/{location}", problems)
             else:
                 reason = f"{location} must be an object: names of this operation collide, so they are grouped"
                 problems.append((f"/{location}", reason))
@@ -220,7 +222,8 @@ def _accept(operation: Operation) -> tuple[tuple[str, str], ...]:
     return (("Accept", ", ".join(list(names)[:5])),) if names else ()
 
 
-def _unknown(given: Mapping[str, Any], names: list[str], prefix: str, problems: Problems) -> None:
+def report_unknown(given: Mapping[str, Any], names: list[str], prefix: str, problems: Problems) -> None:
+    """Add a problem for every name that is no input, with what may have been meant."""
     for name in given:
         if name not in names:
             text = f"{name} is not an input of this operation{_meant(str(name), names)}"
@@ -236,5 +239,6 @@ def _meant(word: str, candidates: "Mapping[str, Any] | list[str]") -> str:
     return f"; there are {', '.join(list(candidates)[:20])}" if candidates else "; it takes none"
 
 
-def _listed(head: str, problems: Problems) -> str:
+def listed(head: str, problems: Problems) -> str:
+    """Return one text that says all problems."""
     return f"{head}: " + "; ".join(text for _, text in problems)

@@ -7,7 +7,7 @@ business, nor what a call will do.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from actions.specs.model import LOCATIONS, Operation, Spec
+from actions.specs.model import GROUPS, Operation, Spec
 from service.config.model import ConnectionConfig, StepConfig
 from service.errors import Problem, nearest
 from service.rules.mapping import escape
@@ -20,7 +20,7 @@ def check_inputs(
     """Compare the top level of `with` with the operation's inputs: unknown and missing names."""
     schema = spec.input_schema(operation)
     yield from _check_names(pointer, given, schema, operation.id)
-    for group in LOCATIONS if operation.grouped else ():
+    for group in GROUPS if operation.grouped else ():
         inner, below = schema["properties"].get(group), given.get(group)
         if inner is not None and isinstance(below, dict):
             yield from _check_names(f"{pointer}/{group}", below, inner, operation.id)

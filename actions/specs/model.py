@@ -12,8 +12,12 @@ from typing import Any, Final, Literal
 from actions.base import Finding
 from actions.specs.references import Registry, reachable, standalone
 
-Location = Literal["path", "query", "header", "cookie"]
+Location = Literal["path", "query", "header", "cookie", "message"]
 LOCATIONS: Final[tuple[Location, ...]] = ("path", "query", "header", "cookie")
+"""Where a parameter of an HTTP request stands. `message` is a part of a bus message beside its body."""
+
+GROUPS: Final[tuple[Location, ...]] = (*LOCATIONS, "message")
+"""Under which names the inputs of an operation are grouped where some of their own names collide."""
 
 Style = Literal[
     "simple", "label", "matrix", "form", "spaceDelimited", "tabDelimited", "pipeDelimited", "deepObject"
@@ -201,7 +205,7 @@ class Operation:
 
     @property
     def grouped(self) -> bool:
-        """Whether the inputs stand under `path`, `query`, `header`, `cookie`: some names collide."""
+        """Whether the inputs stand under the names of GROUPS: some of their own names collide."""
         names = [one.name for one in self.parameters]
         return len(set(names)) < len(names) or (self.body is not None and "body" in names)
 

@@ -108,7 +108,7 @@ class _OpenAPI:
             if not isinstance(url, str) or CONTROL.search(url):
                 self._reading.add("server-url", "a server needs a URL without control characters", at)
                 continue
-            variables = self._variables(server.get("variables"), f"{at}/variables")
+            variables = self._reading.variables(server.get("variables"), f"{at}/variables")
             for name in TEMPLATE.findall(url):
                 if name not in variables:
                     message = f"the server variable {name} is not declared; the connection has to give it"
@@ -118,19 +118,6 @@ class _OpenAPI:
                 Server(url=url.strip(), variables=variables, description=text(server.get("description")))
             )
         return tuple(servers)
-
-    def _variables(self, value: Any, pointer: str) -> dict[str, Variable]:
-        variables = {}
-        for name, entry in self._reading.mapping(value, pointer).items():
-            variable = self._reading.mapping(entry, f"{pointer}/{escape(name)}")
-            enum = self._reading.listing(variable.get("enum"), f"{pointer}/{escape(name)}/enum")
-            default = variable.get("default")
-            variables[name] = Variable(
-                default=None if default is None else text(default),
-                enum=tuple(text(one) for one in enum),
-                description=text(variable.get("description")),
-            )
-        return variables
 
     def _read_schemes(self) -> dict[str, SecurityScheme]:
         reading, pointer = self._reading, "/components/securitySchemes"

@@ -6,7 +6,6 @@ A Draft reads them for one operation or webhook and keeps what is wrong with it:
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from actions.specs.events import escape
@@ -21,7 +20,7 @@ from actions.specs.model import (
     Schema,
     Style,
 )
-from actions.specs.reading import TOKEN, Reading, extras, preferred, text
+from actions.specs.reading import TOKEN, Sketch, extras, preferred, text
 from actions.specs.references import Unresolved
 
 TEMPLATE: Final = re.compile(r"\{([^{}]*)\}")
@@ -36,36 +35,8 @@ _OWN_HEADERS: Final = frozenset({"authorization", "content-type", "accept"})
 """Header parameters of these names shall be ignored (OpenAPI 3, Parameter Object)."""
 
 
-@dataclass(slots=True)
-class Draft:
-    """An operation or trigger while it is read: its own findings make its `problem` and `degraded`."""
-
-    reading: Reading
-    name: str
-    pointer: str
-    problems: list[str] = field(default_factory=list)
-    degraded: list[str] = field(default_factory=list)
-
-    def refuse(self, reason: str) -> None:
-        """Keep a reason why this cannot be called."""
-        self.problems.append(reason)
-
-    def degrade(self, code: str, reason: str, pointer: str) -> None:
-        """Keep what was left out, as a finding too."""
-        self.degraded.append(reason)
-        self.reading.add(code, f"{self.name}: {reason}", pointer)
-
-    def follow(self, value: Any, what: str) -> Any:
-        """Return a part behind its references; None, and the operation refused, where there is none."""
-        try:
-            found = self.reading.registry.follow(value)
-        except Unresolved as reason:
-            self.refuse(f"{what} {reason}")
-            return None
-        if not isinstance(found, dict):
-            self.refuse(f"{what} is not an object")
-            return None
-        return found
+class Draft(Sketch):
+    """What stands in an operation or webhook of OpenAPI 3, part by part."""
 
     def parameters(
         self, path: str, item: Mapping[str, Any], value: Mapping[str, Any]

@@ -9,12 +9,14 @@ import re
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal
 
 from actions.base import Finding
+from actions.specs.events import escape
 from actions.specs.load import Bundle
-from actions.specs.model import PREFERENCE, Media, Spec
-from actions.specs.references import Registry, dangling
+from actions.specs.model import PREFERENCE, Media, Spec, Variable
+from actions.specs.references import Registry, Unresolved, dangling
 
 MAX_SAME: Final = 50
 """How many findings of one code a description lists; refused operations are listed all."""
@@ -82,6 +84,20 @@ class Reading:
         """Return a JSON array; anything else is empty, with a finding unless it was absent."""
         return value if isinstance(value, list) else self._wrong(value, "an array", pointer, [])
 
+    def variables(self, value: Any, pointer: str) -> dict[str, Variable]:
+        """Read the variables of a server, which OpenAPI and AsyncAPI write the same way."""
+        variables = {}
+        for name, entry in self.mapping(value, pointer).items():
+            variable = self.mapping(entry, f"{pointer}/{escape(name)}")
+            enum = self.listing(variable.get("enum"), f"{pointer}/{escape(name)}/enum")
+            default = variable.get("default")
+            variables[name] = Variable(
+                default=None if default is None else text(default),
+                enum=tuple(text(one) for one in enum),
+                description=text(variable.get("description")),
+            )
+        return variables
+
     def _wrong(self, value: Any, wanted: str, pointer: str, instead: Any) -> Any:
         if value is not None:
             self.add("wrong-type", f"{wanted} should stand here; left out", pointer)
@@ -95,6 +111,38 @@ class Reading:
     def finish(self) -> tuple[Finding, ...]:
         """Return all findings, those of loading first, each with its place in the text."""
         return (*self._document.findings, *self._document.place(self.findings))
+
+
+@dataclass(slots=True)
+class Sketch:
+    """An operation or trigger while it is read: its own findings make its `problem` and `degraded`."""
+
+    reading: Reading
+    name: str
+    pointer: str
+    problems: list[str] = field(default_factory=list)
+    degraded: list[str] = field(default_factory=list)
+
+    def refuse(self, reason: str) -> None:
+        """Keep a reason why this cannot be called."""
+        self.problems.append(reason)
+
+    def degrade(self, code: str, reason: str, pointer: str) -> None:
+        """Keep what was left out, as a finding too."""
+        self.degraded.append(reason)
+        self.reading.add(code, f"{self.name}: {reason}", pointer)
+
+    def follow(self, value: Any, what: str) -> Any:
+        """Return a part behind its references; None, and the operation refused, where there is none."""
+        try:
+            found = self.reading.registry.follow(value)
+        except Unresolved as reason:
+            self.refuse(f"{what} {reason}")
+            return None
+        if not isinstance(found, dict):
+            self.refuse(f"{what} is not an object")
+            return None
+        return found
 
 
 def text(value: Any) -> str:

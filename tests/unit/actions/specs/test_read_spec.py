@@ -15,7 +15,7 @@ OPENAPI = b"openapi: 3.0.3\ninfo: {title: t, version: '1'}\npaths: {/a: {get: {r
         ({"swagger": "2.0", "paths": {}}, "format-not-yet", "Swagger 2.0 is not read yet"),
         ({"openapi": "3.2.0"}, "format-not-yet", "OpenAPI 3.2.0 is not read yet"),
         ({"openapi": "4.0"}, "format-not-yet", "OpenAPI 4.0 is not read yet"),
-        ({"asyncapi": "2.6.0"}, "format-not-yet", "AsyncAPI 2.6.0 is not read yet"),
+        ({"asyncapi": "1.2.0"}, "format-not-yet", "AsyncAPI 1.2.0 is not read yet"),
         (
             {"info": {"schema": "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"}},
             "format-not-yet",
