@@ -14,7 +14,7 @@ import secrets
 import shutil
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Final
@@ -35,18 +35,20 @@ from service.ingest import IngestServer
 from service.ingest.limits import Limits as IngestLimits
 from service.intake import OWN_SOURCE, Intake
 from service.plan import Plan, PlannedConnection
+from service.polling import make_call
 from service.rules.model import Pin
 from service.rulesets import Rulesets
 from service.running import Hooks, Running
 from service.settings import Settings
 from service.store import STORES
 from service.store.base import Entry, Store
+from service.supervisor import Supervisor
 from service.usecases.checking import check_configuration, source_context
 from service.usecases.connecting import list_connections
 from service.usecases.desk import Desk
 from service.usecases.tokens import Tokens
 from triggers import SOURCES
-from triggers.base import HttpSource
+from triggers.base import HttpSource, Reporter, Source, SourceConfig, SourceContext
 from triggers.errors import TriggerError
 
 log = structlog.get_logger(__name__)
@@ -59,6 +61,9 @@ RETIRE: Final = 900.0
 
 WATCH: Final = 0.5
 """Seconds between looks at the conditions under which webhooks are refused."""
+
+
+Positions = Callable[[], Awaitable[Mapping[str, bytes]]]
 
 
 class Service:
@@ -88,6 +93,16 @@ class Service:
             new_id=functools.partial(secrets.token_hex, 16),
         )
         self.hooks = Hooks(self.intake, crashpoints.reached)
+        self.supervisor = Supervisor(
+            self.store,
+            self.intake,
+            refusing=lambda: self.hooks.refuse,
+            make=make_source,
+            context=self._source_context,
+            reached=crashpoints.reached,
+        )
+        self.hooks.paused = self.supervisor.paused
+        self._call = make_call(self._find_connection, self._find_pin, freed=self.dispatch.nudge)
         self.ingest = IngestServer(
             self.hooks,
             IngestLimits(connections=settings.max_connections),
@@ -124,6 +139,7 @@ class Service:
                 dutiful = [
                     group.create_task(self._beat_for_ever()),
                     group.create_task(self._watch_for_ever()),
+                    group.create_task(self.supervisor.watch()),
                 ]
                 try:
                     await self.ingest.start(self.settings.host, self.settings.port)
@@ -158,12 +174,14 @@ class Service:
             self.clock.not_before(int(kept["clock"]))
         await self.rulesets.load_names()
         await self.tokens.load(self.clock())
+        await self.supervisor.restore()
         for name, value in (await self.store.get("hold/")).items():
             self._holds[name.removeprefix("hold/")] = msgspec.json.decode(value)
 
     async def _stop(self, *tasks: asyncio.Task[None]) -> None:
         self.hooks.close()
         await self.ingest.stop(min(5.0, self.settings.grace))
+        await self.supervisor.close()
         await self.dispatch.stop(self.settings.grace)
         await self.admin.stop()
         for task in (*tasks, *self._retiring):
@@ -254,7 +272,8 @@ class Service:
             plan = await self.rulesets.keep(wanted.configuration, candidate.checked.document, candidate.files)
             crashpoints.reached("reload.stored")
             connections = await self._connections(plan, candidate.pems)
-            numbers = {name: await self.store.number("source", name) for name in (*sources, OWN_SOURCE)}
+            names = (*plan.configuration.sources, OWN_SOURCE)
+            numbers = {name: await self.store.number("source", name) for name in names}
             await self._swap(plan, sources, numbers, connections)
             crashpoints.reached("reload.swapped")
             self.problems = candidate.problems
@@ -262,7 +281,7 @@ class Service:
                 "configuration in force",
                 ruleset=plan.ruleset.number,
                 rules=len(plan.ruleset.rules),
-                sources=len(sources),
+                sources=len(plan.configuration.sources),
                 warnings=len(self.problems),
             )
             self._retire(frozenset((one.name, one.digest) for one in connections))
@@ -281,13 +300,29 @@ class Service:
                 log.warning("connection removed", connection=gone["name"], reason=gone["reason"])
 
     async def _open_sources(self, plan: Plan) -> dict[str, HttpSource[Any]]:
-        """Make and open the sources of a plan."""
-        sources = {}
+        """Make and open the sources that the ingest server asks; the supervisor runs the others."""
+        sources: dict[str, HttpSource[Any]] = {}
         for name, config in plan.configuration.sources.items():
-            source = resolve_name(SOURCES[config.kind])(name, config)
-            await source.open(source_context(name, crashpoints.reached))
-            sources[name] = source
+            source = make_source(name, config)
+            if isinstance(source, HttpSource):
+                await source.open(source_context(name, crashpoints.reached))
+                sources[name] = source
         return sources
+
+    def _source_context(self, name: str, reporter: Reporter, positions: Positions) -> SourceContext:
+        return msgspec.structs.replace(
+            source_context(name, crashpoints.reached),
+            positions=positions,
+            report=reporter,
+            call=self._call,
+        )
+
+    def _find_connection(self, name: str) -> Connection | None:
+        return next((one for one in self.dispatch.connections() if one.name == name), None)
+
+    def _find_pin(self, name: str) -> Pin | None:
+        planned = self.plan.connections.get(name) if self.plan is not None else None
+        return Pin(planned.spec_digest, planned.spec) if planned is not None else None
 
     async def _swap(
         self,
@@ -302,6 +337,7 @@ class Service:
         self.intake.use(plan.ruleset, numbers)
         self.hooks.use(sources)
         self.plan = plan
+        self.supervisor.use(plan.configuration.sources, numbers)
         for source in old.values():
             await source.close()
 
@@ -387,6 +423,12 @@ class Service:
         """Keep a small value soon, the latest one only, also when the disk is full just now."""
         self._unwritten[name] = value
         self._stirred.set()
+
+
+def make_source(name: str, config: SourceConfig) -> Source[Any]:
+    """Make a source from its configuration; it is not opened."""
+    source: Source[Any] = resolve_name(SOURCES[config.kind])(name, config)
+    return source
 
 
 @contextlib.asynccontextmanager

@@ -19,6 +19,9 @@ POINTS: Final = (
     "ingest.before_accept",
     "ingest.before_answer",
     "ingest.after_answer",
+    # a batch of a source
+    "source.before_emit",
+    "source.after_emit",
     # a group of the store: everything that waited, in one transaction
     "store.accept.before",
     "store.accept.inside",

@@ -23,6 +23,7 @@ class Hooks:
         self._loaded = False
         self.sources: dict[str, HttpSource[Any]] = {}
         self.refuse = ""
+        self.paused: Callable[[str], bool] = lambda _source: False
         self._armed = reached is not crashpoints.nothing
 
     @property
@@ -49,6 +50,8 @@ class Hooks:
         self._reached("ingest.before_accept")
         if not self.ready:
             raise Unavailable(self.refuse or "no rules are loaded", after=1.0)
+        if self.paused(source):
+            raise Unavailable(f"source {source} is paused by an operator", after=5.0)
         future = self._intake.receive(source, batch)
         if self._armed:
             loop = asyncio.get_running_loop()

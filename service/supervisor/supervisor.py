@@ -1,0 +1,334 @@
+"""All sources together: which there are, how they are, and what operators want of them.
+
+A watch asks every running source how much waits outside, by a way of its own: work that is pending while the
+position stands still means a stuck source, whatever its library says (`FEATURES.md` U11).
+"""
+
+import asyncio
+import functools
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, TypeVar
+
+import msgspec
+import structlog
+
+from service.errors import Conflict, NotFound, Unavailable, nearest
+from service.intake import Intake
+from service.store.base import Store
+from service.supervisor.emitting import Emitting
+from service.supervisor.status import SourceStatus
+from service.supervisor.supervised import GRACE, Supervised, within
+from triggers.base import (
+    Accepted,
+    Finding,
+    Progress,
+    Reporter,
+    SetupStep,
+    Source,
+    SourceConfig,
+    SourceContext,
+)
+from triggers.errors import SourceRejected, TriggerError
+
+log = structlog.get_logger(__name__)
+
+WATCH: Final = 5.0
+"""Seconds between looks at how far the sources are."""
+
+LOOK: Final = 5.0
+"""Seconds one such look may take."""
+
+STALL: Final = 30.0
+"""Seconds that a position may stand still while work is pending, before the source counts as stuck."""
+
+PAUSED: Final = "paused/source/"
+"""Where an operator's pause is kept: it outlives the process."""
+
+T = TypeVar("T")
+Make = Callable[[str, SourceConfig], Source[Any]]
+Context = Callable[[str, Reporter, Callable[[], Awaitable[Mapping[str, bytes]]]], SourceContext]
+
+
+class Supervisor:
+    """Every source of the configuration in force. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        store: Store,
+        intake: Intake,
+        *,
+        refusing: Callable[[], str],
+        make: Make,
+        context: Context,
+        reached: Callable[[str], None],
+        watch: float = WATCH,
+        stall: float = STALL,
+    ) -> None:
+        self._store = store
+        self._intake = intake
+        self._refusing = refusing
+        self._make = make
+        self._context = context
+        self._reached = reached
+        self._watch_every = watch
+        self._stall = stall
+        self._sources: dict[str, Supervised] = {}
+        self._numbers: dict[str, int] = {}
+        self._paused: dict[str, dict[str, Any]] = {}
+        self._untold: list[tuple[str, str, dict[str, object], str]] = []
+        self._looks: dict[str, asyncio.Task[Progress]] = {}
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    # -- life
+
+    async def restore(self) -> None:
+        """Take up which sources an operator had paused."""
+        for name, value in (await self._store.get(PAUSED)).items():
+            self._paused[name.removeprefix(PAUSED)] = msgspec.json.decode(value)
+
+    def use(self, configs: Mapping[str, SourceConfig], numbers: Mapping[str, int]) -> None:
+        """Run these sources from now on: what has not changed goes on undisturbed, the rest begins anew."""
+        self._numbers = dict(numbers)
+        for name, present in tuple(self._sources.items()):
+            if name not in configs or configs[name].kind != present.config.kind:
+                del self._sources[name]
+                self._retire(present)
+            elif configs[name] != present.config:
+                present.config = configs[name]
+                present.clear_warnings()
+                present.restart()
+        for name, config in configs.items():
+            if name in self._sources:
+                continue
+            supervised = self._sources[name] = Supervised(name, config, self)
+            held = self._paused.get(name)
+            if held is not None:
+                supervised.pause(held["by"], drain=held["drain"])
+            else:
+                supervised.start()
+
+    def _retire(self, supervised: Supervised) -> None:
+        supervised.close()
+        task = asyncio.get_running_loop().create_task(supervised.settled())
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+
+    async def close(self) -> None:
+        """End all sources, within bounds."""
+        for supervised in self._sources.values():
+            supervised.close()
+        settling = [asyncio.ensure_future(one.settled()) for one in self._sources.values()]
+        leaving = [*settling, *self._retiring]
+        if leaving:
+            await asyncio.wait(leaving, timeout=GRACE + 1.0)
+        for task in (*leaving, *self._looks.values()):
+            task.cancel()
+        await asyncio.gather(*leaving, *self._looks.values(), return_exceptions=True)
+
+    # -- what the life of a source needs (`supervised.Surroundings`)
+
+    def make(self, name: str, config: SourceConfig) -> Source[Any]:
+        """Make a source that was never opened."""
+        return self._make(name, config)
+
+    def context(self, name: str, reporter: Reporter) -> SourceContext:
+        """Return what a source is handed when it opens."""
+        return self._context(name, reporter, functools.partial(self._store.positions, self._numbers[name]))
+
+    def emitting(self, source: Source[Any], told: Callable[[int, Accepted], None]) -> Emitting:
+        """Return the `emit` of one run."""
+        return Emitting(
+            source.name,
+            self._intake,
+            ordered=source.ordered,
+            refusing=self._refusing,
+            reached=self._reached,
+            told=told,
+        )
+
+    def tell(self, kind: str, name: str, data: Mapping[str, object], *, told_as: str) -> None:
+        """Make a message of a trouble; when the store takes nothing now, the watch tries again."""
+        self._untold.append((f"pointsman.source.{kind}", name, {"source": name, **data}, told_as))
+        self._tell_all()
+
+    def _tell_all(self) -> None:
+        while self._untold:
+            kind, name, data, told_as = self._untold[0]
+            try:
+                self._intake.tell(kind, name, data, told_as=told_as)
+            except Unavailable:
+                return
+            del self._untold[0]
+
+    # -- the watch
+
+    async def watch(self) -> None:
+        """Look how far every source is, for ever."""
+        while True:
+            for supervised in tuple(self._sources.values()):
+                self._look(supervised)
+            self._tell_all()
+            await asyncio.sleep(self._watch_every)
+
+    def _look(self, supervised: Supervised) -> None:
+        """Begin to ask a source how far it is, unless the last look is still under way."""
+        source = supervised.source
+        if source is None or supervised.name in self._looks:
+            return
+        look = asyncio.get_running_loop().create_task(_ask(source))
+        self._looks[supervised.name] = look
+        look.add_done_callback(functools.partial(self._looked, supervised, source))
+
+    def _looked(self, supervised: Supervised, source: Source[Any], look: asyncio.Task[Progress]) -> None:
+        self._looks.pop(supervised.name, None)
+        if look.cancelled() or supervised.source is not source:
+            return
+        error = look.exception()
+        if error is not None:
+            if not isinstance(error, TriggerError | TimeoutError):
+                log.error("progress cannot be asked", source=supervised.name, exc_info=error)
+            return
+        self._judge(supervised, look.result())
+
+    def _judge(self, supervised: Supervised, seen: Progress) -> None:
+        """Say whether a source is stuck, and begin it anew when it is."""
+        now = time.monotonic()
+        before, supervised.progress = supervised.progress, seen
+        if not seen.pending or seen.position != before.position or supervised.stood_since == 0.0:
+            supervised.moved(now)
+            return
+        if now - supervised.stood_since < self._stall or supervised.stuck:
+            return
+        supervised.stuck = True
+        reason = self._refusing()
+        log.error("source stuck", source=supervised.name, pending=seen.pending, position=seen.position)
+        self.tell(
+            "stuck",
+            supervised.name,
+            {"pending": seen.pending, "unit": seen.unit, "position": seen.position, "store": reason},
+            told_as=f"{supervised.name}/stuck/{seen.position}/{int(time.time())}",
+        )
+        if not reason:
+            supervised.unstick(f"{seen.pending} {seen.unit} pending and the position stood still")
+
+    # -- questions and orders
+
+    def statuses(self) -> list[SourceStatus]:
+        """Return how every source is."""
+        return [self._status(one) for one in self._sources.values()]
+
+    def status(self, name: str) -> SourceStatus:
+        """Return how one source is. Raise NotFound."""
+        return self._status(self._named(name))
+
+    def _status(self, supervised: Supervised) -> SourceStatus:
+        status = supervised.status()
+        last = self._intake.last_at.get(supervised.name, 0)
+        return msgspec.structs.replace(status, last_message_at=max(status.last_message_at, last))
+
+    async def unfinished(self, name: str) -> int:
+        """Return how many deliveries of a source's messages have not ended. Raise NotFound."""
+        self._named(name)
+        return await self._store.unfinished(self._numbers[name])
+
+    def restart(self, name: str) -> SourceStatus:
+        """Begin a source anew at once. Raise NotFound, Conflict while it is paused."""
+        supervised = self._named(name)
+        if supervised.paused_by:
+            raise Conflict(f"{name} is paused by {supervised.paused_by}: resume it instead")
+        supervised.restart()
+        return self._status(supervised)
+
+    async def pause(self, name: str, by: str, *, drain: bool = False) -> SourceStatus:
+        """Take nothing more of a source, also after a restart of the service. Raise NotFound."""
+        supervised = self._named(name)
+        held = self._paused[name] = {"by": by, "drain": drain}
+        supervised.pause(by, drain=drain)
+        await self._store.put(PAUSED + name, msgspec.json.encode(held))
+        return self._status(supervised)
+
+    async def resume(self, name: str) -> SourceStatus:
+        """Take messages of a source again. Raise NotFound."""
+        supervised = self._named(name)
+        if supervised.paused_by:
+            await self._store.put(PAUSED + name, None)
+            self._paused.pop(name, None)
+            supervised.resume()
+        return self._status(supervised)
+
+    def paused(self, name: str) -> bool:
+        """Say whether an operator wants nothing taken of a source now."""
+        supervised = self._sources.get(name)
+        return supervised is not None and bool(supervised.paused_by)
+
+    async def rewind(self, name: str, to: str) -> SourceStatus:
+        """Let a source begin elsewhere: its run ends, its positions change, it runs again.
+
+        Raise NotFound; Conflict with what is possible.
+        """
+        supervised = self._named(name)
+        number = self._numbers[name]
+        source = self._make(name, supervised.config)
+        try:
+            source.rewind(await self._store.positions(number), to)  # before anything is stopped
+            supervised.stop()
+            await supervised.settled()
+            await self._store.set_positions(number, source.rewind(await self._store.positions(number), to))
+        except SourceRejected as error:
+            raise Conflict(str(error)) from error
+        finally:
+            await source.close()
+            if self._sources.get(name) is supervised:
+                supervised.start()
+        log.info("source rewound", source=name, to=to)
+        return self._status(supervised)
+
+    async def check(self, name: str) -> list[Finding]:
+        """Prove a source's access to the outside. Raise NotFound."""
+        return await self._with(name, lambda source: source.check())
+
+    async def setup(self, name: str, *, apply: bool) -> list[SetupStep]:
+        """Show or do what the outside needs to have for a source. Raise NotFound, Conflict."""
+        return await self._with(name, lambda source: source.setup(apply=apply))
+
+    async def teardown(self, name: str, *, apply: bool) -> list[SetupStep]:
+        """Show or do what is removed outside when a source is given up. Raise NotFound, Conflict."""
+        return await self._with(name, lambda source: source.teardown(apply=apply))
+
+    async def _with(self, name: str, work: Callable[[Source[Any]], Awaitable[T]]) -> T:
+        """Do something with a source object of its own, so that nobody waits for the one that runs."""
+        supervised = self._named(name)
+        source = self._make(name, supervised.config)
+        try:
+            await source.open(self.context(name, _Unheard()))
+            return await work(source)
+        except TriggerError as error:
+            raise Conflict(str(error)) from error
+        finally:
+            await source.close()
+
+    def _named(self, name: str) -> Supervised:
+        supervised = self._sources.get(name)
+        if supervised is None:
+            near = nearest(name, list(self._sources))
+            raise NotFound(f"there is no source {name}" + (f"; did you mean {near}?" if near else ""))
+        return supervised
+
+
+class _Unheard:
+    """Reports of a source that does not run."""
+
+    def running(self, detail: str = "") -> None: ...
+    def busy(self, detail: str) -> None: ...
+    def warn(self, code: str, message: str, fix: str = "") -> None: ...
+    def clear(self, code: str) -> None: ...
+
+
+async def _ask(source: Source[Any]) -> Progress:
+    """Ask a source how far it is. Raise TimeoutError after too long; a source that hangs is left alone."""
+    asking = asyncio.ensure_future(source.progress())
+    if not await within(asking, LOOK):
+        asking.cancel()
+        raise TimeoutError
+    return asking.result()
