@@ -1,0 +1,265 @@
+"""What a PostgreSQL server says of itself, of our slot, of our publication and of tables. Only reads.
+
+Each answer is a frozen value; what follows from them is decided elsewhere (`slot`, `requirements`).
+"""
+
+from typing import Any, Final, Literal
+
+import msgspec
+
+from triggers.postgres.connection import Sql, mapped
+from triggers.postgres.position import parse_lsn
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """Which server, and which history, we are connected to. `wal_lsn`: up to where its WAL goes now."""
+
+    system_id: str
+    timeline: int
+    version: int  # 150018
+    database: str
+    wal_lsn: int
+    standby: bool = False
+
+
+class Slot(msgspec.Struct, frozen=True, kw_only=True):
+    """A replication slot. `lost`: why it can give no changes any more, "" while it can."""
+
+    name: str
+    plugin: str
+    database: str
+    active_pid: int | None
+    confirmed: int
+    restart: int
+    wal_status: str = "reserved"
+    safe_wal_size: int | None = None
+    lost: str = ""
+    failover: bool = False
+
+
+class PublishedTable(msgspec.Struct, frozen=True, kw_only=True):
+    """A table as a publication carries it. `columns` in the table's order; `filter` is an SQL expression."""
+
+    oid: int
+    schema: str
+    name: str
+    columns: tuple[str, ...]
+    filter: str | None = None
+
+    @property
+    def title(self) -> str:
+        """Return `schema.table`."""
+        return f"{self.schema}.{self.name}"
+
+
+class Publication(msgspec.Struct, frozen=True, kw_only=True):
+    """A publication. `operations`: what it publishes; `ours`: made by our setup, for the source named."""
+
+    name: str
+    all_tables: bool
+    operations: frozenset[str]
+    via_root: bool
+    tables: tuple[PublishedTable, ...]
+    ours: bool = False
+
+
+class Column(msgspec.Struct, frozen=True):
+    """A column of a table, as it is now."""
+
+    name: str
+    type_oid: int
+    modifier: int
+    type_name: str  # as SQL writes it
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """A table. `key`: its primary key, else the index that is its replica identity; () when there is none."""
+
+    oid: int
+    schema: str
+    name: str
+    kind: Literal["r", "p", "f", "v", "m", "S"]  # pg_class.relkind
+    identity: Literal["default", "full", "index", "nothing"]
+    key: tuple[str, ...]
+    primary: bool
+    columns: tuple[Column, ...]
+    file: int  # changes when the table is rewritten
+    rows: int  # estimated
+    blocks: int
+    persistent: bool
+    readable: bool
+    owned: bool
+
+    @property
+    def title(self) -> str:
+        """Return `schema.table`."""
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def identified(self) -> bool:
+        """Whether updates and deletes of this table can be published; if not, PostgreSQL refuses them."""
+        if self.identity == "default":
+            return self.primary
+        return self.identity in ("full", "index")
+
+
+_IDENTITIES: Final = {"d": "default", "f": "full", "i": "index", "n": "nothing"}
+
+COMMENT: Final = "made by pointsman for source "
+"""What setup writes as the comment of a publication, before the name: by it teardown knows its own."""
+
+# pg_walfile_name fails on a standby; there the last checkpoint that was replayed says the timeline.
+_IDENTITY: Final = """
+SELECT (SELECT system_identifier::text FROM pg_control_system()) AS system_id,
+       CASE WHEN pg_is_in_recovery()
+            THEN (SELECT coalesce((SELECT received_tli FROM pg_stat_wal_receiver), timeline_id)
+                  FROM pg_control_checkpoint())
+            ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END AS timeline,
+       current_setting('server_version_num')::int AS version,
+       current_database()::text AS database,
+       (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END)::text
+           AS wal_lsn,
+       pg_is_in_recovery() AS standby
+"""
+
+_PUBLICATION: Final = """
+SELECT to_jsonb(p)::text AS publication, coalesce(obj_description(p.oid, 'pg_publication'), '') AS comment
+FROM pg_publication p WHERE pubname = $1
+"""
+
+# The column list and the row filter of a table came with PostgreSQL 15.
+_PUBLISHED: Final = """
+SELECT c.oid::bigint AS oid, t.schemaname::text AS schema, t.tablename::text AS name,
+       to_jsonb(t) ->> 'rowfilter' AS filter,
+       ARRAY(SELECT a.attname::text FROM pg_attribute a
+             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+               AND (to_jsonb(t) -> 'attnames' IS NULL OR to_jsonb(t) -> 'attnames' = 'null'
+                    OR to_jsonb(t) -> 'attnames' ? a.attname::text)
+             ORDER BY a.attnum) AS columns
+FROM pg_publication_tables t
+JOIN pg_namespace n ON n.nspname = t.schemaname
+JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename
+WHERE t.pubname = $1
+ORDER BY 2, 3
+"""
+
+_TABLES: Final = """
+SELECT c.oid::bigint AS oid, n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind,
+       c.relreplident::text AS identity, i.indisprimary AS primary,
+       coalesce(ARRAY(SELECT a.attname::text FROM unnest(i.indkey) WITH ORDINALITY AS k(number, place)
+                      JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.number
+                      WHERE k.place <= i.indnkeyatts ORDER BY k.place), '{}') AS key,
+       ARRAY(SELECT jsonb_build_array(a.attname, a.atttypid::bigint, a.atttypmod,
+                                      format_type(a.atttypid, a.atttypmod))::text
+             FROM pg_attribute a
+             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+             ORDER BY a.attnum) AS columns,
+       coalesce(pg_relation_filenode(c.oid), 0)::bigint AS file,
+       greatest(c.reltuples, 0)::bigint AS rows, c.relpages::bigint AS blocks,
+       c.relpersistence = 'p' AS persistent,
+       has_table_privilege(c.oid, 'SELECT') AS readable,
+       pg_has_role(c.relowner, 'USAGE') AS owned
+FROM pg_class c
+JOIN pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN LATERAL (
+    SELECT * FROM pg_index i
+    WHERE i.indrelid = c.oid AND i.indisvalid AND (i.indisprimary OR i.indisreplident)
+    ORDER BY i.indisprimary DESC LIMIT 1) i ON true
+WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm')
+  AND (c.oid = ANY($1::oid[])
+       OR n.nspname || '.' || c.relname = ANY($2::text[])
+       OR n.nspname || '.*' = ANY($2::text[]) AND c.relkind IN ('r', 'p')
+          AND NOT c.relispartition AND c.relpersistence = 'p')
+ORDER BY 2, 3
+"""
+
+_LEAVES: Final = """
+SELECT relid::oid::bigint AS oid FROM pg_partition_tree($1::oid::regclass) WHERE isleaf ORDER BY 1
+"""
+
+
+class Catalog:
+    """Asks one connection. Raises SourceUnavailable and SourceRejected."""
+
+    def __init__(self, sql: Sql) -> None:
+        self.sql = sql
+
+    async def identity(self) -> Identity:
+        """Return which server and history this is."""
+        with mapped("asking the server who it is"):
+            row = await self.sql.fetchrow(_IDENTITY)
+        assert row is not None  # noqa: S101  a SELECT without FROM gives one row
+        return Identity(**{**row, "wal_lsn": parse_lsn(row["wal_lsn"])})
+
+    async def slot(self, name: str) -> Slot | None:
+        """Return a slot, or None when there is none."""
+        with mapped(f"looking at the slot {name}"):
+            text = await self.sql.fetchval(
+                "SELECT to_jsonb(s)::text FROM pg_replication_slots s WHERE slot_name = $1", name
+            )
+        return None if text is None else _slot(msgspec.json.decode(text))
+
+    async def publication(self, name: str) -> Publication | None:
+        """Return a publication with its tables, or None when there is none."""
+        with mapped(f"looking at the publication {name}"):
+            row = await self.sql.fetchrow(_PUBLICATION, name)
+            if row is None:
+                return None
+            tables = await self.sql.fetch(_PUBLISHED, name)
+        found = msgspec.json.decode(row["publication"])
+        operations = ("insert", "update", "delete", "truncate")
+        return Publication(
+            name=name,
+            all_tables=found["puballtables"],
+            operations=frozenset(word for word in operations if found[f"pub{word}"]),
+            via_root=found.get("pubviaroot", False),
+            tables=tuple(PublishedTable(**{**table, "columns": tuple(table["columns"])}) for table in tables),
+            ours=row["comment"].startswith(COMMENT),
+        )
+
+    async def tables(self, patterns: tuple[str, ...] = (), oids: tuple[int, ...] = ()) -> list[Table]:
+        """Return the tables of these names (`schema.table`, `schema.*`) and these oids, by name."""
+        with mapped("looking at the tables"):
+            rows = await self.sql.fetch(_TABLES, list(oids), list(patterns))
+        return [_table(row) for row in rows]
+
+    async def leaves(self, table: Table) -> list[Table]:
+        """Return the tables in which a partitioned table keeps its rows."""
+        with mapped(f"looking at the partitions of {table.title}"):
+            rows = await self.sql.fetch(_LEAVES, table.oid)
+        return await self.tables(oids=tuple(row["oid"] for row in rows))
+
+
+def _slot(found: dict[str, Any]) -> Slot:
+    """Read a slot; what newer versions tell is taken where it is told."""
+    lost = ""
+    if found.get("invalidation_reason"):  # from 17
+        lost = found["invalidation_reason"]
+    elif found.get("conflicting"):  # from 16
+        lost = "conflict"
+    elif found.get("wal_status") == "lost":
+        lost = "wal_removed"
+    return Slot(
+        name=found["slot_name"],
+        plugin=found["plugin"] or "",
+        database=found["database"] or "",
+        active_pid=found["active_pid"],
+        confirmed=parse_lsn(found["confirmed_flush_lsn"] or "0/0"),
+        restart=parse_lsn(found["restart_lsn"] or "0/0"),
+        wal_status=found.get("wal_status") or "",
+        safe_wal_size=found.get("safe_wal_size"),
+        lost=lost,
+        failover=bool(found.get("failover")),
+    )
+
+
+def _table(row: Any) -> Table:
+    return Table(
+        **{
+            **row,
+            "identity": _IDENTITIES[row["identity"]],
+            "primary": bool(row["primary"]),
+            "key": tuple(row["key"]),
+            "columns": tuple(Column(*msgspec.json.decode(column)) for column in row["columns"]),
+        }
+    )
