@@ -1,6 +1,6 @@
 # Everything a newcomer needs is here; `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench fmt requirements crash clean
+.PHONY: help setup servers demo test check bench fmt requirements crash clean
 BIN := .venv/bin
 ONCE ?=
 KILLS ?= 300
@@ -10,6 +10,11 @@ help: ## list the targets
 
 setup: ## make .venv with the requirements to run
 	@scripts/setup runtime
+
+servers: ## install what the tests' own Kafka, RabbitMQ and PostgreSQL need and is missing
+	@scripts/setup dev
+	@scripts/servers
+	@$(BIN)/python -m tests.servers archive
 
 demo: setup ## the whole job in one command: webhooks in, rules, calls out (ONCE=1: end by itself)
 	@ONCE=$(ONCE) $(BIN)/pointsman demo

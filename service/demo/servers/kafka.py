@@ -151,6 +151,11 @@ def home() -> Path | None:
     )
 
 
+def has_archive() -> bool:
+    """Say whether the installed Kafka has its class-data archive for this java."""
+    return home() is not None and _archive(_home()).exists()
+
+
 def _cache() -> Path:
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "pointsman"
