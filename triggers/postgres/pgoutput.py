@@ -95,20 +95,25 @@ class Origin(msgspec.Struct, frozen=True):
 
 
 class Insert(msgspec.Struct, frozen=True):
-    """A row that is new."""
+    """A row that is new. `plain`: every value of `new` is text or NULL."""
 
     relation: int
     new: Row
+    plain: bool
     xid: int = 0
 
 
 class Update(msgspec.Struct, frozen=True):
-    """A row that changed. `old` is there with identity full (`whole`), or when its key changed (key only)."""
+    """A row that changed. `old` is there with identity full (`whole`), or when its key changed (key only).
+
+    `plain`: every value of `new` is text or NULL.
+    """
 
     relation: int
     old: Row | None
     whole: bool
     new: Row
+    plain: bool
     xid: int = 0
 
 
@@ -240,8 +245,9 @@ def _text(data: bytes, at: int) -> tuple[str, int]:
     return data[at:end].decode("utf-8"), end + 1
 
 
-def _row(data: bytes, at: int) -> tuple[Row, int]:
-    """Read a TupleData. The hot path: no call for each column but one."""
+def _row(data: bytes, at: int) -> tuple[Row, int, bool]:
+    """Read a TupleData; say whether all of it is text or NULL. The hot path: one call for a column."""
+    plain = True
     count = _U16(data, at)[0]
     at += 2
     row: Row = []
@@ -257,23 +263,25 @@ def _row(data: bytes, at: int) -> tuple[Row, int]:
             add(None)
         elif mark == _UNCHANGED:
             add(UNCHANGED)
+            plain = False
         elif mark == _BINARY:
             start = at + 4
             at = start + _U32(data, at)[0]
             add(Binary(data[start:at]))
+            plain = False
         else:
             raise KeyError(mark)
     if at > len(data):  # a slice beyond the end is no error in Python
         raise IndexError("a row beyond the end")
-    return row, at
+    return row, at, plain
 
 
 def _insert(data: bytes, at: int, xid: int) -> tuple[Decoded, int]:
     relation = _U32(data, at)[0]
     if data[at + 4] != _NEW:
         raise KeyError(data[at + 4])
-    row, end = _row(data, at + 5)
-    return Insert(relation, row, xid), end
+    row, end, plain = _row(data, at + 5)
+    return Insert(relation, row, plain, xid), end
 
 
 def _update(data: bytes, at: int, xid: int) -> tuple[Decoded, int]:
@@ -283,13 +291,13 @@ def _update(data: bytes, at: int, xid: int) -> tuple[Decoded, int]:
     old: Row | None = None
     whole = mark == _OLD
     if mark in (_KEY, _OLD):
-        old, at = _row(data, at)
+        old, at, _ = _row(data, at)
         mark = data[at]
         at += 1
     if mark != _NEW:
         raise KeyError(mark)
-    new, at = _row(data, at)
-    return Update(relation, old, whole, new, xid), at
+    new, at, plain = _row(data, at)
+    return Update(relation, old, whole, new, plain, xid), at
 
 
 def _delete(data: bytes, at: int, xid: int) -> tuple[Decoded, int]:
@@ -297,7 +305,7 @@ def _delete(data: bytes, at: int, xid: int) -> tuple[Decoded, int]:
     mark = data[at + 4]
     if mark not in (_KEY, _OLD):
         raise KeyError(mark)
-    old, end = _row(data, at + 5)
+    old, end, _ = _row(data, at + 5)
     return Delete(relation, old, mark == _OLD, xid), end
 
 

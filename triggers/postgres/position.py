@@ -42,7 +42,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything before `lsn` (the end of the last stored commit, by `xid`) is stored; and `part` of the next.
+    """Everything before `lsn` (the end of the last stored commit, by `xid`) is stored; `part` of the next.
 
     `timeline` and `system_id` say which history the LSN belongs to, `slot` which consumer.
     """

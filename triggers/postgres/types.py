@@ -1,7 +1,7 @@
 """Knows the types of a database: which encoder writes the values of an OID. Pure.
 
 Built-in types stand in a table here; others (domains, enums, arrays, composites, ranges) are told by the
-catalogue: `unknown` says which to ask for with `TYPES_SQL`, `learn` takes the answer. What stays unknown is text.
+catalogue: `unknown` says which to ask for with `TYPES_SQL`, `learn` takes the answer. The rest is text.
 """
 
 from collections.abc import Iterable, Mapping
