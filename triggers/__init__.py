@@ -5,5 +5,6 @@ from typing import Final
 SOURCES: Final[dict[str, str]] = {
     "webhook": "triggers.webhook:WebhookSource",
     "poll": "triggers.poll:PollSource",
+    "schedule": "triggers.schedule:ScheduleSource",
 }
 """Registry: kind → "module:Class", resolved on first use by `pkgutil.resolve_name`."""
