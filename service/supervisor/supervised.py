@@ -7,8 +7,8 @@ successor starts. Nothing here waits for a source longer than a bound.
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Final, Protocol, TypeVar
 
 import structlog
 
@@ -16,6 +16,8 @@ from service.supervisor.emitting import Emitting
 from service.supervisor.status import SourceState, SourceStatus, Warned
 from triggers.base import Accepted, HttpSource, Progress, Reporter, Source, SourceConfig, SourceContext
 from triggers.errors import NotStored, SourceGap, SourceRejected, SourceUnavailable
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +39,10 @@ GRACE: Final = 10.0
 
 class Surroundings(Protocol):
     """What a source's life needs of the service."""
+
+    @property
+    def grace(self) -> float:
+        """Seconds that a source may take to end before it is left alone."""
 
     def make(self, name: str, config: SourceConfig) -> Source[Any]:
         """Make a source that was never opened."""
@@ -156,7 +162,7 @@ class Supervised:
         Such a run is waited for, within bounds; one that does not end is left alone: it stores nothing.
         """
         if self._leaving:
-            await asyncio.wait(tuple(self._leaving), timeout=GRACE)
+            await asyncio.wait(tuple(self._leaving), timeout=self._around.grace)
         for task, emitting in tuple(self._leaving.items()):
             log.error("a source did not end; it is left alone", source=self.name, task=task.get_name())
             if emitting is not None:
@@ -245,6 +251,8 @@ class Supervised:
             self._become("starting")
             began = time.monotonic()
             error = await self._run_once()
+            if asyncio.current_task() is not self._task:
+                return  # it was told to end and swallowed the cancellation
             if time.monotonic() - began >= PROVEN:
                 failures = 0
             failures += 1
@@ -271,7 +279,7 @@ class Supervised:
             emitting.shut()
             if self.source is source:
                 self.source = None
-            await _close(self.name, source)
+            await end(source, self._around.grace)
         await emitting.settled()
         return error
 
@@ -329,21 +337,27 @@ class _Reports:
             self._supervised.clear(code)
 
 
-async def _close(name: str, source: Source[Any]) -> None:
-    """Close a source, within bounds."""
-    closing = asyncio.ensure_future(source.close())
-    await within(closing, GRACE)
-    if not closing.done():
-        closing.cancel()
-        log.error("a source did not close; it is left alone", source=name)
-    elif not closing.cancelled() and closing.exception() is not None:
-        log.warning("a source closed badly", source=name, error=repr(closing.exception()))
+async def end(source: Source[Any], grace: float) -> None:
+    """Close a source, within bounds; one that does not close is left alone."""
+    try:
+        await bounded(source.close(), grace)
+    except TimeoutError:
+        log.warning("a source did not close; it is left alone", source=source.name)
+    except Exception as error:  # noqa: BLE001 - it is given up in any case; what it left behind is shown
+        log.warning("a source closed badly", source=source.name, error=repr(error))
 
 
-async def within(awaited: Awaitable[Any], seconds: float) -> bool:
-    """Wait for something for so long, without ending it; return whether it is done."""
-    done, _pending = await asyncio.wait((asyncio.ensure_future(awaited),), timeout=seconds)
-    return bool(done)
+async def bounded(work: Coroutine[Any, Any, T], seconds: float) -> T:
+    """Await something for so long, even when it lets no cancellation end it. Raise TimeoutError."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait((task,), timeout=seconds)
+        if not task.done():
+            raise TimeoutError
+        return task.result()
+    finally:
+        if not task.done():
+            task.cancel()
 
 
 def _now() -> int:

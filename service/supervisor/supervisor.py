@@ -18,7 +18,7 @@ from service.intake import Intake
 from service.store.base import Store
 from service.supervisor.emitting import Emitting
 from service.supervisor.status import SourceStatus
-from service.supervisor.supervised import GRACE, Supervised, within
+from service.supervisor.supervised import GRACE, Supervised, bounded, end
 from triggers.base import (
     Accepted,
     Finding,
@@ -38,6 +38,9 @@ WATCH: Final = 5.0
 
 LOOK: Final = 5.0
 """Seconds one such look may take."""
+
+WORK: Final = 30.0
+"""Seconds that a check, a setup or a teardown may take."""
 
 STALL: Final = 30.0
 """Seconds that a position may stand still while work is pending, before the source counts as stuck."""
@@ -64,6 +67,7 @@ class Supervisor:
         reached: Callable[[str], None],
         watch: float = WATCH,
         stall: float = STALL,
+        grace: float = GRACE,
     ) -> None:
         self._store = store
         self._intake = intake
@@ -73,6 +77,7 @@ class Supervisor:
         self._reached = reached
         self._watch_every = watch
         self._stall = stall
+        self.grace = grace
         self._sources: dict[str, Supervised] = {}
         self._numbers: dict[str, int] = {}
         self._paused: dict[str, dict[str, Any]] = {}
@@ -121,7 +126,7 @@ class Supervisor:
         settling = [asyncio.ensure_future(one.settled()) for one in self._sources.values()]
         leaving = [*settling, *self._retiring]
         if leaving:
-            await asyncio.wait(leaving, timeout=GRACE + 1.0)
+            await asyncio.wait(leaving, timeout=self.grace + 1.0)
         for task in (*leaving, *self._looks.values()):
             task.cancel()
         await asyncio.gather(*leaving, *self._looks.values(), return_exceptions=True)
@@ -278,7 +283,7 @@ class Supervisor:
         except SourceRejected as error:
             raise Conflict(str(error)) from error
         finally:
-            await source.close()
+            await end(source, self.grace)
             if self._sources.get(name) is supervised:
                 supervised.start()
         log.info("source rewound", source=name, to=to)
@@ -298,15 +303,20 @@ class Supervisor:
 
     async def _with(self, name: str, work: Callable[[Source[Any]], Awaitable[T]]) -> T:
         """Do something with a source object of its own, so that nobody waits for the one that runs."""
-        supervised = self._named(name)
-        source = self._make(name, supervised.config)
-        try:
+        source = self._make(name, self._named(name).config)
+
+        async def opened() -> T:
             await source.open(self.context(name, _Unheard()))
             return await work(source)
+
+        try:
+            return await bounded(opened(), WORK)
+        except TimeoutError:
+            raise Unavailable(f"source {name} gave no answer within {WORK:.0f} s") from None
         except TriggerError as error:
             raise Conflict(str(error)) from error
         finally:
-            await source.close()
+            await end(source, self.grace)
 
     def _named(self, name: str) -> Supervised:
         supervised = self._sources.get(name)
@@ -327,8 +337,4 @@ class _Unheard:
 
 async def _ask(source: Source[Any]) -> Progress:
     """Ask a source how far it is. Raise TimeoutError after too long; a source that hangs is left alone."""
-    asking = asyncio.ensure_future(source.progress())
-    if not await within(asking, LOOK):
-        asking.cancel()
-        raise TimeoutError
-    return asking.result()
+    return await bounded(source.progress(), LOOK)
