@@ -60,6 +60,9 @@ POINTS: Final = (
     "migration.inside",
     "migration.before_commit",
     "migration.after_commit",
+    # a batch of a queue
+    "rabbitmq.before_ack",
+    "rabbitmq.after_ack",
     # a poll, a schedule
     "poll.answered",
     "poll.stored",

@@ -4,6 +4,7 @@ from typing import Final
 
 SOURCES: Final[dict[str, str]] = {
     "webhook": "triggers.webhook:WebhookSource",
+    "rabbitmq": "triggers.rabbitmq:RabbitMQSource",
     "poll": "triggers.poll:PollSource",
     "schedule": "triggers.schedule:ScheduleSource",
 }

@@ -1,0 +1,287 @@
+"""Connections to a RabbitMQ broker: how they are made, what their errors mean, how long anything may take.
+
+FastStream's broker makes the connection. It brings connections back by itself, and consumers with them; that
+is not used (docs/adr/0009): whoever holds a `Link` is told as soon as it ends, closes it, and is begun anew
+by the service. No error of the driver leaves this file, and none of its cancellations either: a driver that
+cancels what we wait for (it does, when a connection dies) is not the service stopping.
+"""
+
+import asyncio
+import logging
+import os
+import ssl
+import tempfile
+from collections.abc import Awaitable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+from urllib.parse import urlencode
+
+from aiormq.abc import AbstractChannel, AbstractConnection
+from aiormq.exceptions import (
+    AMQPError,
+    AuthenticationError,
+    ChannelAccessRefused,
+    ChannelLockedResource,
+    ChannelNotFoundEntity,
+    ChannelPreconditionFailed,
+    ConnectionNotAllowed,
+    InvalidFrameError,
+    ProbableAuthenticationError,
+)
+from faststream import AckPolicy
+from faststream.rabbit import RabbitBroker, RabbitExternalAuth
+from faststream.security import BaseSecurity, SASLPlaintext
+from typing_extensions import override
+
+from triggers.errors import SourceRejected, SourceUnavailable, TriggerError
+from triggers.rabbitmq import frames
+from triggers.rabbitmq.config import RabbitMQConfig
+
+T = TypeVar("T")
+
+DRIVER_ERRORS: Final = (AMQPError, OSError, RuntimeError, EOFError)
+"""What the drivers raise. Their RuntimeErrors say that something is closed; TimeoutError is an OSError."""
+
+_GUEST: Final = "guest"
+"""The user of a new broker, and its password."""
+
+_NEVER: Final = 24 * 3600.0
+"""Seconds between attempts of the driver to bring a connection back: longer than we would ever let it."""
+
+_LEAVE: Final = 5.0
+"""Seconds that closing a connection may take; a dead one is left to the driver, which gives up by itself."""
+
+
+class Access:
+    """How the broker is reached; made without touching it. Raises SourceRejected."""
+
+    def __init__(self, name: str, config: RabbitMQConfig) -> None:
+        self.where = f"RabbitMQ at {config.host}"
+        self._name = name
+        self._config = config
+        self._tls = _tls(name, config) if config.tls else None
+        frames.install()
+        # What they have to say is in the errors they raise, which are reported once and in plain words.
+        for driver in ("aiormq", "aio_pika"):
+            logging.getLogger(driver).setLevel(logging.CRITICAL)
+
+    def broker(self, purpose: str) -> RabbitBroker:
+        """Return a new broker of FastStream, not connected."""
+        config = self._config
+        query = urlencode(
+            {"heartbeat": _seconds(config), "name": f"pointsman {self._name}{purpose and ' '}{purpose}"}
+        )
+        return RabbitBroker(
+            f"{config.url}?{query}",
+            security=self._security(),
+            ack_policy=AckPolicy.MANUAL,
+            apply_types=False,
+            logger=None,
+            fail_fast=True,
+            reconnect_interval=_NEVER,
+            timeout=config.timeout.total_seconds(),
+        )
+
+    async def connect(self, purpose: str = "") -> "Link":
+        """Return a new connection. Raise SourceUnavailable or SourceRejected."""
+        config = self._config
+        broker = self.broker(purpose)
+        link = Link(broker, self.where, config.timeout.total_seconds())
+        try:
+            connection = await link.call(broker.connect(), "the login")
+        except TriggerError as error:
+            await link.close()
+            raise _about_login(error, config) from error.__cause__
+        except BaseException:
+            await link.close()
+            raise
+        transport = connection.transport
+        if transport is None:
+            await link.close()
+            raise SourceUnavailable(f"{self.where} has closed the connection")
+        link.take(transport.connection)
+        return link
+
+    def _security(self) -> BaseSecurity:
+        config = self._config
+        if config.username is not None and config.password is not None:
+            username, password = config.username, config.password.get_secret_value()
+        elif config.certificate is not None:
+            return RabbitExternalAuth(ssl_context=self._tls)
+        else:
+            username = password = _GUEST
+        return SASLPlaintext(username, password, ssl_context=self._tls, use_ssl=self._tls is not None)
+
+
+class Link(AbstractAsyncContextManager["Link"]):
+    """One connection. Every wait has a deadline, whatever the driver does."""
+
+    def __init__(self, broker: RabbitBroker, where: str, timeout: float) -> None:
+        self.where = where
+        self._broker: RabbitBroker | None = broker
+        self._timeout = timeout
+        self._connection: AbstractConnection | None = None
+        self._left: set[asyncio.Future[Any]] = set()
+
+    def take(self, connection: AbstractConnection) -> None:
+        """Hold the driver's connection."""
+        self._connection = connection
+
+    @override
+    async def __aenter__(self) -> Self:
+        return self
+
+    @override
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def connection(self) -> AbstractConnection:
+        """The driver's connection."""
+        if self._connection is None:
+            raise SourceUnavailable(f"the connection to {self.where} is closed")
+        return self._connection
+
+    @property
+    def version(self) -> str:
+        """The broker's version."""
+        return str((self.connection.server_properties or {}).get("version", ""))
+
+    @property
+    def alive(self) -> bool:
+        """Whether nobody has closed it yet, as far as is known."""
+        return self._connection is not None and not self._connection.is_closed
+
+    async def channel(self) -> AbstractChannel:
+        """Return a new channel."""
+        return await self.call(self.connection.channel(publisher_confirms=False), "opening a channel")
+
+    async def call(self, work: Awaitable[T], what: str, *, within: float | None = None) -> T:
+        """Return what the driver answers. Raise SourceUnavailable or SourceRejected.
+
+        The driver may wait in the middle of being cancelled, for a broker that never answers: so it is not
+        waited for.
+        """
+        limit = self._timeout if within is None else within
+        task = asyncio.ensure_future(work)
+        try:
+            done, _ = await asyncio.wait({task}, timeout=limit)
+        except asyncio.CancelledError:
+            self._leave(task)
+            raise
+        if not done:
+            self._leave(task)
+            raise SourceUnavailable(f"{self.where} has not answered {what} within {limit:g} s")
+        try:
+            return task.result()
+        except asyncio.CancelledError as error:
+            raise SourceUnavailable(f"the connection to {self.where} was closed during {what}") from error
+        except DRIVER_ERRORS as error:
+            raise explained(error, self.where, what) from error
+
+    async def close(self) -> None:
+        """Close the connection. Twice is harmless."""
+        broker, self._broker, self._connection = self._broker, None, None
+        if broker is None:
+            return
+        stopping = asyncio.ensure_future(broker.stop())
+        try:
+            await asyncio.wait({stopping}, timeout=_LEAVE)
+        finally:
+            self._leave(stopping, cancel=False)
+
+    def _leave(self, task: "asyncio.Future[Any]", *, cancel: bool = True) -> None:
+        """Wait for a task no longer; its end is nobody's trouble."""
+        if cancel:
+            task.cancel()
+        self._left.add(task)
+        task.add_done_callback(self._gone)
+
+    def _gone(self, task: "asyncio.Future[Any]") -> None:
+        self._left.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at, so that nobody is warned of it
+
+
+def explained(error: BaseException, where: str, what: str) -> TriggerError:
+    """Return what an error of the driver means for a source."""
+    text = said(error)
+    if isinstance(error, AuthenticationError | ProbableAuthenticationError):
+        return SourceRejected(f"{where} refuses the login: {text}")
+    if isinstance(error, ChannelAccessRefused) and "exclusive use" in text:
+        return SourceUnavailable(f"another consumer has the queue for itself: {text}")
+    refused = (
+        ChannelAccessRefused,
+        ChannelLockedResource,
+        ChannelNotFoundEntity,
+        ChannelPreconditionFailed,
+        ConnectionNotAllowed,
+    )
+    if isinstance(error, refused):
+        return SourceRejected(f"{where} refuses {what}: {text}")
+    certificate = _certificate_problem(error)
+    if certificate:
+        return SourceRejected(f"{where} shows a certificate that is not trusted: {certificate}")
+    return SourceUnavailable(f"{where}: {what}: {text}")
+
+
+def said(error: BaseException) -> str:
+    """Return the text of an error of the driver, which may stand anywhere in its arguments."""
+    texts = [argument for argument in error.args if isinstance(argument, str)]
+    return (texts[-1] if texts else str(error) or type(error).__name__)[:400]
+
+
+def _about_login(error: TriggerError, config: RabbitMQConfig) -> TriggerError:
+    """Return the error of a connection that could not be made, with what to do about it."""
+    if isinstance(error, SourceRejected) and "refuses the login" in str(error):
+        return SourceRejected(f"{error}; check username and password")
+    cause = error.__cause__
+    if isinstance(cause, InvalidFrameError) and "OpenOk" in said(cause):
+        # The driver hides what the broker said (NOT_ALLOWED) behind the frame that it had expected.
+        return SourceRejected(
+            f"RabbitMQ at {config.host} refuses the virtual host {config.vhost}: it is not there, is down, "
+            f"or {config.username or 'the user'} has no permissions in it"
+        )
+    return error
+
+
+def _certificate_problem(error: BaseException | None) -> str:
+    """Return why a certificate is not trusted, found among the causes of an error; "" for another trouble."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return str(error.verify_message)
+        error = error.__cause__ or error.__context__
+    return ""
+
+
+def _seconds(config: RabbitMQConfig) -> int:
+    return max(1, round(config.heartbeat.total_seconds()))
+
+
+def _tls(name: str, config: RabbitMQConfig) -> ssl.SSLContext:
+    """Return what TLS is made with. Raise SourceRejected when a certificate or key cannot be read."""
+    try:
+        if config.ca is not None:
+            context = ssl.create_default_context(cadata=config.ca.get_secret_value())
+        else:
+            context = ssl.create_default_context()
+    except ssl.SSLError as error:
+        raise SourceRejected(f"{name}: `ca` is no PEM certificate ({error.reason or error})") from error
+    if config.certificate is None or config.key is None:
+        return context
+    # OpenSSL reads a chain from files only.
+    descriptor, path = tempfile.mkstemp(prefix="pointsman-")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(f"{config.certificate.get_secret_value()}\n{config.key.get_secret_value()}\n")
+        context.load_cert_chain(path)
+    except (ssl.SSLError, ValueError) as error:
+        reason = getattr(error, "reason", None) or type(error).__name__
+        raise SourceRejected(f"{name}: `certificate` and `key` cannot be used ({reason})") from error
+    finally:
+        Path(path).unlink()
+    return context
