@@ -6,6 +6,7 @@ Each answer is a frozen value; what follows from them is decided elsewhere (`slo
 from typing import Any, Final, Literal
 
 import msgspec
+from typing_extensions import override
 
 from triggers.postgres.connection import Sql, mapped
 from triggers.postgres.position import parse_lsn
@@ -103,6 +104,38 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
         return self.identity in ("full", "index")
 
 
+class Server(msgspec.Struct, frozen=True, kw_only=True):
+    """How the server is set up for logical replication, and what the role we log in as may do."""
+
+    wal_level: str
+    slots: int
+    slots_used: int
+    senders: int
+    senders_used: int
+    replicates: bool
+    plugins: str | None  # output_plugin_libraries, where the version has it
+    creates: bool
+    keep_mebibytes: int  # max_slot_wal_keep_size; -1: no limit
+    user: str
+    pooled: bool  # something between us and the server answers in its place
+
+
+class Holder(msgspec.Struct, frozen=True, kw_only=True):
+    """An open transaction that has written, in any database: WAL since its begin cannot be let go."""
+
+    who: str
+    user: str
+    database: str
+    state: str
+    seconds: float
+
+    @override
+    def __str__(self) -> str:
+        return (
+            f"{self.who} ({self.state}, user {self.user}, database {self.database}, for {self.seconds:.0f} s)"
+        )
+
+
 _IDENTITIES: Final = {"d": "default", "f": "full", "i": "index", "n": "nothing"}
 
 COMMENT: Final = "made by pointsman for source "
@@ -173,6 +206,35 @@ WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm')
 ORDER BY 2, 3
 """
 
+_SERVER: Final = """
+SELECT current_setting('wal_level') AS wal_level,
+       current_setting('max_replication_slots')::int AS slots,
+       (SELECT count(*)::int FROM pg_replication_slots) AS slots_used,
+       current_setting('max_wal_senders')::int AS senders,
+       (SELECT count(*)::int FROM pg_stat_replication) AS senders_used,
+       r.rolsuper OR r.rolreplication
+           OR EXISTS (SELECT FROM pg_roles m WHERE m.rolname IN ('rds_replication', 'rdsadmin')
+                      AND pg_has_role(m.oid, 'USAGE')) AS replicates,
+       current_setting('output_plugin_libraries', true) AS plugins,
+       has_database_privilege(current_database(), 'CREATE') AS creates,
+       (SELECT setting::bigint FROM pg_settings WHERE name = 'max_slot_wal_keep_size') AS keep_mebibytes,
+       pg_backend_pid() AS pid, current_user::text AS "user"
+FROM pg_roles r WHERE r.rolname = current_user
+"""
+
+# A transaction that has written (it has an xid) keeps the slot from letting WAL go until it ends.
+_HOLDERS: Final = """
+SELECT 'pid ' || pid AS who, coalesce(usename, '?')::text AS "user", coalesce(datname, '?')::text AS database,
+       coalesce(state, 'unknown')::text AS state,
+       coalesce(extract(epoch FROM clock_timestamp() - xact_start), 0)::float8 AS seconds
+FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()
+UNION ALL
+SELECT 'prepared transaction ' || gid, owner::text, database::text, 'prepared',
+       extract(epoch FROM clock_timestamp() - prepared)::float8
+FROM pg_prepared_xacts
+ORDER BY 5 DESC LIMIT 5
+"""
+
 _LEAVES: Final = """
 SELECT relid::oid::bigint AS oid FROM pg_partition_tree($1::oid::regclass) WHERE isleaf ORDER BY 1
 """
@@ -190,6 +252,19 @@ class Catalog:
             row = await self.sql.fetchrow(_IDENTITY)
         assert row is not None  # noqa: S101  a SELECT without FROM gives one row
         return Identity(**{**row, "wal_lsn": parse_lsn(row["wal_lsn"])})
+
+    async def server(self) -> Server:
+        """Return how the server is set up, and what we may do."""
+        with mapped("asking the server for its settings"):
+            row = await self.sql.fetchrow(_SERVER)
+        found = dict(row or {})
+        pid = found.pop("pid")
+        return Server(**found, pooled=pid != self.sql.get_server_pid())  # a pooler tells an id of its own
+
+    async def holders(self) -> list[Holder]:
+        """Return the oldest transactions that keep WAL from being let go."""
+        with mapped("looking for open transactions"):
+            return [Holder(**row) for row in await self.sql.fetch(_HOLDERS)]
 
     async def slot(self, name: str) -> Slot | None:
         """Return a slot, or None when there is none."""

@@ -126,6 +126,11 @@ class PostgresConfig(SourceConfig):
     publication: Identifier | None = Field(
         default=None, description="The publication. Absent: pointsman_ and the source's name."
     )
+    setup: Literal["manual", "auto"] = Field(
+        default="manual",
+        description="Who makes publication and slot: `manual`: `pointsman sources setup`; `auto`: the source "
+        "itself, before its first run and after an accepted gap, never else.",
+    )
     snapshot: Literal["never", "initial"] = Field(
         default="never",
         description="`initial`: the rows that are there come first, as postgres.read, each at least once.",

@@ -92,7 +92,7 @@ def _usable(
             raise SourceRejected(f"{source}: there is no replication slot yet; run: {set_up}")
         raise SourceGap(
             f"{source}: the replication slot is gone, and with it the changes since {facts['stored']}",
-            fix=f"{set_up}; then {_ways(source)}",
+            fix=f"{set_up}; then {ways(source)}",
             facts={"reason": "slot-missing", **facts},
         )
     if slot.plugin != "pgoutput" or slot.database != identity.database:
@@ -109,7 +109,7 @@ def _usable(
         raise SourceGap(
             f"{source}: the server gave up the slot {slot.name} ({slot.lost}): "
             f"the changes since {facts['stored']} are lost",
-            fix=f"{set_up}; then {_ways(source)}; raise max_slot_wal_keep_size or keep the source running",
+            fix=f"{set_up}; then {ways(source)}; raise max_slot_wal_keep_size or keep the source running",
             facts={"reason": "slot-lost", **facts},
         )
     return slot
@@ -123,7 +123,7 @@ def _gap(
     furthest = position.part.final_lsn if position.part else position.lsn
 
     def lost(reason: str, message: str) -> SourceGap:
-        return SourceGap(f"{source}: {message}", fix=_ways(source), facts={"reason": reason, **facts})
+        return SourceGap(f"{source}: {message}", fix=ways(source), facts={"reason": reason, **facts})
 
     if position.system_id != identity.system_id:
         return lost("other-server", "this is another server than the one that our position is of")
@@ -166,6 +166,7 @@ def _facts(position: Position | None, identity: Identity, slot: Slot | None) -> 
     }
 
 
-def _ways(source: str) -> str:
-    ways = " or ".join(f"--to {word} ({meaning})" for word, meaning in REWINDS.items())
-    return f"pointsman sources rewind {source} {ways}"
+def ways(source: str) -> str:
+    """Return how an operator can go on after a gap."""
+    words = " or ".join(f"--to {word} ({meaning})" for word, meaning in REWINDS.items())
+    return f"pointsman sources rewind {source} {words}"
