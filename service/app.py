@@ -40,12 +40,14 @@ from service.rules.model import Pin
 from service.rulesets import Rulesets
 from service.running import Hooks, Running
 from service.settings import Settings
-from service.store import STORES
+from service.store import LOOKS, STORES
 from service.store.base import Entry, Store
+from service.store.facts import StoreFacts
 from service.supervisor import Supervisor
 from service.usecases.checking import check_configuration, source_context
 from service.usecases.connecting import list_connections
 from service.usecases.desk import Desk
+from service.usecases.doctor import Doctor, Question, Surroundings
 from service.usecases.tokens import Tokens
 from triggers import SOURCES
 from triggers.base import HttpSource, Reporter, Source, SourceConfig, SourceContext
@@ -55,6 +57,12 @@ log = structlog.get_logger(__name__)
 
 BEAT: Final = 2.0
 """Seconds between heartbeats and bites of retention."""
+
+BITE: Final = 500
+"""Rows that retention deletes before it looks again whether it has time for more."""
+
+SWEEPING: Final = 0.5
+"""Seconds of each beat in which retention goes on while there is something to delete."""
 
 RETIRE: Final = 900.0
 """Seconds after which the connectors of a superseded configuration are closed."""
@@ -109,6 +117,7 @@ class Service:
             report=_report,
             trusted_proxies=settings.trusted_proxies,
         )
+        self.doctor = make_doctor(settings, environment, ports=self._ports, checks=self._check_of)
         self.desk = Desk(self.store, self.rulesets, clock_ms=self.clock, live=Running(self))
         self.tokens = Tokens(self.store, settings.data)
         self.admin = AdminServer(self.desk, self.tokens, settings)
@@ -192,6 +201,15 @@ class Service:
         for connector in self._connectors.values():
             await connector.close()
 
+    def _ports(self) -> dict[str, int]:
+        """Return where this instance listens."""
+        return {"webhooks": self.ingest.port, "admin API": self.admin.port}
+
+    def _check_of(self, name: str) -> Question | None:
+        """Return the question to a source of the configuration in force, None when it is not in there."""
+        names = {status.name for status in self.supervisor.statuses()}
+        return functools.partial(self.supervisor.check, name) if name in names else None
+
     async def _beat_for_ever(self) -> None:
         """Beat; outlive a full disk."""
         while True:
@@ -213,11 +231,15 @@ class Service:
         await self.store.beat(now)
         await self.store.put("clock", str(now).encode())
         await self._write_all()
-        await self.store.sweep(
-            now,
-            retention_ms=int(self.settings.retention_days * day),
-            identities_ms=int(self.settings.identity_days * day),
-        )
+        until = time.monotonic() + SWEEPING
+        deleted = BITE
+        while deleted >= BITE and time.monotonic() < until:  # as much goes as comes, from a full bus too
+            deleted = await self.store.sweep(
+                now,
+                retention_ms=int(self.settings.retention_days * day),
+                identities_ms=int(self.settings.identity_days * day),
+                bite=BITE,
+            )
 
     async def _write_all(self) -> None:
         """Keep what was given to `_write`; what cannot be kept now stays for the next beat."""
@@ -483,6 +505,13 @@ async def open_desk(settings: Settings) -> AsyncIterator[Desk]:
         yield Desk(store, rulesets, clock_ms=clock)
     finally:
         await store.close()
+
+
+def make_doctor(settings: Settings, environment: Mapping[str, str], **more: Any) -> Doctor:
+    """Make who looks at what an instance with these settings stands on."""
+    look: Callable[[Path], StoreFacts] = resolve_name(LOOKS["sqlite"])
+    clock = SteadyClock()
+    return Doctor(Surroundings(settings=settings, environment=environment, look=look, now_ms=clock, **more))
 
 
 def write_port(data: Path, port: int) -> None:
