@@ -248,27 +248,7 @@ class Transport:
 
     async def check(self) -> list[Finding]:
         """Resolve and judge the server, without connecting to it."""
-        try:
-            verdict = await self._verdict(_RESOLVE_WITHIN)
-        except RetryLater as error:
-            return [
-                Finding(
-                    severity="warning",
-                    code="server-not-found",
-                    message=str(error),
-                    fix="check the server's name; calls are retried until it is found",
-                )
-            ]
-        if verdict.allowed:
-            return []
-        return [
-            Finding(
-                severity="error",
-                code="egress-refused",
-                message=f"{self.name}: {self.server.origin} may not be called: {'; '.join(verdict.reasons)}",
-                fix="list the address, network or host under the connection's `egress`, if it is meant",
-            )
-        ]
+        return await check_server(self.name, self.server, self.egress, self._resolver)
 
     async def close(self) -> None:
         """Cut all connections. Twice is harmless."""
@@ -281,9 +261,12 @@ class Transport:
             async with asyncio.timeout(deadline), self._resolving:
                 if self._clock() < self._judged_until:
                     return
-                self._keep(await self._verdict(deadline))
+                self._keep(await self._judged(deadline))
         except TimeoutError:
             raise RetryLater(f"{self.name}: {self.server.host} was not found in time") from None
+
+    async def _judged(self, within: float) -> Verdict:
+        return await judged(self.name, self.server, self.egress, self._resolver, within)
 
     def _keep(self, verdict: Verdict) -> None:
         if not verdict.allowed:
@@ -293,18 +276,46 @@ class Transport:
         self._addresses = tuple(sorted(verdict.allowed, key=lambda address: address != self._answering))
         self._judged_until = self._clock() + PINNED_FOR
 
-    async def _verdict(self, deadline: float) -> Verdict:
-        """Return the judgement over the host's addresses. Raise RetryLater when it is not found now."""
-        literal = self.server.literal
-        if literal is not None:
-            return self.egress.judge(self.server, [str(literal)])
-        try:
-            async with asyncio.timeout(min(deadline, _RESOLVE_WITHIN)):
-                found = await self._resolver.resolve(self.server.host, self.server.port)
-        except TimeoutError:
-            raise RetryLater(f"{self.name}: {self.server.host} was not found in time") from None
-        except (OSError, UnicodeError):  # UnicodeError: a label the resolver's own IDNA step cannot take
-            raise RetryLater(f"{self.name}: {self.server.host} was not found") from None
-        if not found:
-            raise RetryLater(f"{self.name}: {self.server.host} has no address")
-        return self.egress.judge(self.server, found)
+
+async def judged(
+    name: str, server: Server, egress: Egress, resolver: Resolver, within: float = _RESOLVE_WITHIN
+) -> Verdict:
+    """Resolve a server's host and judge its addresses. Raise RetryLater when it is not found now."""
+    literal = server.literal
+    if literal is not None:
+        return egress.judge(server, [str(literal)])
+    try:
+        async with asyncio.timeout(min(within, _RESOLVE_WITHIN)):
+            found = await resolver.resolve(server.host, server.port)
+    except TimeoutError:
+        raise RetryLater(f"{name}: {server.host} was not found in time") from None
+    except (OSError, UnicodeError):  # UnicodeError: a label the resolver's own IDNA step cannot take
+        raise RetryLater(f"{name}: {server.host} was not found") from None
+    if not found:
+        raise RetryLater(f"{name}: {server.host} has no address")
+    return egress.judge(server, found)
+
+
+async def check_server(name: str, server: Server, egress: Egress, resolver: Resolver) -> list[Finding]:
+    """Say whether a server may be called, without connecting to it."""
+    try:
+        verdict = await judged(name, server, egress, resolver)
+    except RetryLater as error:
+        return [
+            Finding(
+                severity="warning",
+                code="server-not-found",
+                message=str(error),
+                fix="check the server's name; calls are retried until it is found",
+            )
+        ]
+    if verdict.allowed:
+        return []
+    return [
+        Finding(
+            severity="error",
+            code="egress-refused",
+            message=f"{name}: {server.origin} may not be called: {'; '.join(verdict.reasons)}",
+            fix="list the address, network or host under the connection's `egress`, if it is meant",
+        )
+    ]

@@ -5,8 +5,7 @@ differs between attempts, and sends once through the guarded transport. Nothing 
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
-from difflib import get_close_matches
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -18,8 +17,9 @@ from actions.base import Answer, Connector, Finding, OperationInfo, Prepared
 from actions.egress import Egress, Resolver, SystemResolver, Transport
 from actions.engines import DEFAULT, make_engine
 from actions.errors import Refused
+from actions.operations import Infos, find
 from actions.serialize import Build, compile_operation
-from actions.specs.model import Operation, Spec
+from actions.specs.model import Spec
 from actions.transport import Engine, EngineSettings, Request, header_problems
 
 USER_AGENT: Final = "Pointsman"
@@ -161,7 +161,7 @@ class HTTPConnector(Connector):
 
     @override
     def operations(self) -> Mapping[str, OperationInfo]:
-        return _Infos(self._spec)
+        return Infos(self._spec)
 
     @override
     def prepare(self, operation: str, arguments: Mapping[str, Any], *, key: str) -> Prepared:
@@ -219,11 +219,7 @@ class HTTPConnector(Connector):
         return compiled.auth.apply(request)
 
     def _compile(self, name: str) -> _Compiled:
-        operation = self._spec.find(name)
-        if operation is None:
-            near = get_close_matches(name, [*self._spec.operations, *self._spec.aliases], n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise Refused(f"{self.name} has no operation {name!r}{hint}")
+        operation = find(self._spec, name, self.name)
         header = operation.key_header or ("" if operation.method in _KEYLESS else KEY_HEADER)
         compiled = _Compiled(
             id=operation.id,
@@ -248,38 +244,3 @@ def _digest(request: Request) -> bytes:
     """Return a hash over what the arguments made. The encoding is of a plain tuple: names may change."""
     whole = msgspec.msgpack.encode((request.method, request.url, request.headers, request.body))
     return hashlib.blake2b(whole, digest_size=16).digest()
-
-
-class _Infos(Mapping[str, OperationInfo]):
-    """What the outside is told of the operations, made when asked for: some descriptions have thousands."""
-
-    def __init__(self, spec: Spec) -> None:
-        self._spec = spec
-
-    @override
-    def __getitem__(self, key: str) -> OperationInfo:
-        return _info(self._spec, self._spec.operations[key])
-
-    @override
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._spec.operations)
-
-    @override
-    def __len__(self) -> int:
-        return len(self._spec.operations)
-
-
-def _info(spec: Spec, operation: Operation) -> OperationInfo:
-    return OperationInfo(
-        id=operation.id,
-        aliases=operation.aliases,
-        title=operation.summary,
-        description=operation.description,
-        method=operation.method,
-        path=operation.path,
-        deprecated=operation.deprecated,
-        input_schema=spec.input_schema(operation),
-        output_schemas=dict(spec.output_schemas(operation)),
-        takes_key=bool(operation.key_header),
-        problem=operation.problem,
-    )

@@ -1,0 +1,1 @@
+"""Publishing to Apache Kafka: `records` writes (pure), `producer` sends, `connector` judges the outcome."""
