@@ -10,6 +10,7 @@ import msgspec
 from pydantic import Field, SecretStr
 from typing_extensions import override
 
+from service.usecases.checking import compile_over, compile_tree
 from triggers.base import (
     Accepted,
     Call,
@@ -244,6 +245,8 @@ def source_context(
         expression=expression,
         positions=emitted.positions,
         report=report or Reports(),
+        expression_over=compile_over,
+        template=compile_tree,
         **more,
     )
 
