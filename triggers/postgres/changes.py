@@ -141,7 +141,7 @@ class Changes:
         self._whole_items = 0
         self._taken_lsn = self._lsn
         xids = frozenset(self._xids)
-        self._xids = {self._begin.xid} if self._begin is not None else set()
+        self._xids = {self._begin.xid} if self._begin else set()
         position = msgspec.structs.replace(self._start, lsn=self._lsn, xid=self._xid, part=part)
         return Batch(items=items, position=position, tables=tables, xids=xids)
 

@@ -52,6 +52,7 @@ def read_message(
 def expressed_or_reject(
     message: TriggerMessage, expressions: Mapping[str, Expression]
 ) -> TriggerMessage | Reject:
+    """Return the message with its attributes that are expressions; a reject when one gives no text."""
     try:
         return expressed(message, expressions)
     except BadEvent as bad:
