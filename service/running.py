@@ -11,6 +11,8 @@ from service.errors import Problem, Unavailable
 from service.intake import Intake, RuleCounts
 from service.plan import Plan
 from service.store.base import Store
+from service.supervisor import Supervisor
+from service.usecases.doctor import Doctor
 from triggers.base import Accepted, Batch, HttpSource
 
 
@@ -91,6 +93,9 @@ class Parts(Protocol):
     def ingest(self) -> Counted:
         """The ingest server."""
 
+    supervisor: Supervisor
+    doctor: Doctor
+
     async def reload(self) -> Plan:
         """Read the configuration again."""
 
@@ -143,6 +148,16 @@ class Running:
         """Return the warnings of the configuration in force."""
         return self._service.problems
 
+    @property
+    def supervisor(self) -> Supervisor:
+        """What runs the sources."""
+        return self._service.supervisor
+
+    @property
+    def doctor(self) -> Doctor:
+        """Who looks at what the instance stands on."""
+        return self._service.doctor
+
     async def reload(self) -> Plan:
         """Read the configuration again. Raise Invalid."""
         return await self._service.reload()
@@ -161,6 +176,10 @@ class Running:
             "pointsman_rule_matched_total": ("rule", {name: one.matched for name, one in counted.items()}),
             "pointsman_rule_errors_total": ("rule", {name: one.when_errors for name, one in counted.items()}),
             "pointsman_store_commits_total": ("", {"": service.store.health().groups}),
+            "pointsman_source_restarts_total": (
+                "source",
+                {one.name: one.restarts for one in service.supervisor.statuses()},
+            ),
             "pointsman_ingest_requests_total": (
                 "status",
                 {str(status): count for status, count in answers.items()},

@@ -1,6 +1,6 @@
 """Health, honest and per source; and the metrics."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -10,8 +10,9 @@ from starlette.responses import JSONResponse, Response
 from typing_extensions import override
 
 from service.api.resources import AtDesk, resource
-from service.api.security import Reader
+from service.api.security import Known, Reader
 from service.observe import METRICS
+from service.supervisor import SourceStatus
 from service.usecases.desk import Desk
 from service.usecases.health import health as health_of
 
@@ -25,10 +26,17 @@ async def live() -> dict[str, str]:
 
 
 @router.get("/health/ready")
-async def ready(desk: AtDesk) -> Response:
-    """Say whether webhooks are taken now; 503 when not. It names no detail: that wants a token."""
-    good = not desk.refusing()
-    return JSONResponse({"status": "ready" if good else "refusing"}, status_code=200 if good else 503)
+async def ready(caller: Known, desk: AtDesk) -> Response:
+    """Say whether webhooks are taken now; 503 when not. With a token: why, and how every source is.
+
+    A source in trouble is shown and does not make the instance unready: the others go on.
+    """
+    reason = desk.refusing()
+    said: dict[str, Any] = {"status": "refusing" if reason else "ready"}
+    if caller is not None:
+        seen = await health_of(desk)
+        said |= {"refusing": reason, "sources": seen["sources"]}
+    return JSONResponse(said, status_code=503 if reason else 200)
 
 
 @router.get("/api/v1/health")
@@ -76,10 +84,26 @@ class _Figures(Collector):
         yield self._by("pointsman_connection_waiting", "connection", waiting)
         last = {name: at / 1000 for name, at in live.last_messages().items()}
         yield self._by("pointsman_source_last_message_seconds", "source", last)
+        yield from self._sources(live.supervisor.statuses())
         yield self._gauge("pointsman_store_writable", float(store.writable))
         yield self._gauge("pointsman_store_queue_age_seconds", store.queue_age_ms / 1000)
         yield self._gauge("pointsman_ingest_connections", live.open_connections())
         yield self._gauge("pointsman_ruleset", live.plan.ruleset.number if live.plan is not None else 0)
+
+    def _sources(self, statuses: Sequence[SourceStatus]) -> Iterator[Metric]:
+        state = GaugeMetricFamily(
+            "pointsman_source_state", METRICS["pointsman_source_state"], labels=["source", "state"]
+        )
+        pending = GaugeMetricFamily(
+            "pointsman_source_pending", METRICS["pointsman_source_pending"], labels=["source", "unit"]
+        )
+        for one in statuses:
+            state.add_metric([one.name, one.state], 1.0)
+            if one.pending is not None:
+                pending.add_metric([one.name, one.unit], float(one.pending))
+        yield state
+        yield pending
+        yield self._by("pointsman_source_stuck", "source", {one.name: one.stuck for one in statuses})
 
     def _by(self, name: str, label: str, values: dict[str, Any]) -> GaugeMetricFamily:
         family = GaugeMetricFamily(name, METRICS[name], labels=[label])

@@ -125,6 +125,12 @@ class Caller:
 _BEARER: Final = HTTPBearer(auto_error=False, description="A token of `pointsman tokens make`.")
 
 
+def must_be(role: Role, caller: Caller) -> None:
+    """Refuse a caller of a lesser role: what a request asks for may want more than its path."""
+    if ROLES.index(caller.role) < ROLES.index(role):
+        raise HTTPException(403, f"This needs the role {role}; the token {caller.name} has {caller.role}")
+
+
 def needs(role: Role) -> Callable[..., Caller]:
     """Return the dependency that lets callers of at least this role through."""
 
@@ -135,14 +141,21 @@ def needs(role: Role) -> Callable[..., Caller]:
         found = tokens.role_of(given.credentials.strip()) if given is not None else None
         if found is None:
             raise HTTPException(401, _WANTED, headers=_CHALLENGE)
-        name, has = found
-        if ROLES.index(has) < ROLES.index(role):
-            raise HTTPException(403, f"This needs the role {role}; the token {name} has {has}")
-        return Caller(name, has)
+        caller = Caller(*found)
+        request.state.caller = caller
+        must_be(role, caller)
+        return caller
 
     return check
 
 
+def known(request: Request) -> Caller | None:
+    """Return who is calling where no token is wanted, None for a stranger."""
+    found = _known(request.app.state.tokens, request.scope)
+    return Caller(*found) if found is not None else None
+
+
+Known = Annotated[Caller | None, Depends(known)]
 Reader = Annotated[Caller, Depends(needs("reader"))]
 Operator = Annotated[Caller, Depends(needs("operator"))]
 Admin = Annotated[Caller, Depends(needs("admin"))]

@@ -1,4 +1,4 @@
-"""Sources, rules, connectors, connections, tokens, and the configuration that is in force."""
+"""Rules, connectors, connections, tokens, and the configuration that is in force."""
 
 import time
 from typing import Any
@@ -32,12 +32,6 @@ class NewToken(Given):
 def _tokens(request: Request) -> Tokens:
     tokens: Tokens = request.app.state.tokens
     return tokens
-
-
-@router.get("/sources", tags=["sources"])
-async def list_sources(_caller: Reader, desk: AtDesk) -> dict[str, Any]:
-    """List sources with their state."""
-    return connecting.list_sources(desk)
 
 
 @router.get("/rules", tags=["rules"])

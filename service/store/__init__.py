@@ -6,3 +6,8 @@ STORES: Final[dict[str, str]] = {
     "sqlite": "service.store.sqlite:SQLiteStore",
 }
 """Registry: kind → "module:Class", resolved on first use by `pkgutil.resolve_name`."""
+
+LOOKS: Final[dict[str, str]] = {
+    "sqlite": "service.store.sqlite.look:look",
+}
+"""Registry: kind → the function that looks at the data in a directory from outside and changes nothing."""

@@ -67,7 +67,7 @@ def migrate(database: Migrated, migrations: Sequence[Migration], *, reached: Cal
     than ours: nothing is run then.
     """
     applied = database.applied()
-    problems = [*_newer(applied, migrations), *_differing(applied, migrations)]
+    problems = differences(applied, migrations)
     if problems:
         raise Invalid(problems)
     missing = migrations[len(applied) :]
@@ -76,6 +76,11 @@ def migrate(database: Migrated, migrations: Sequence[Migration], *, reached: Cal
         database.apply(one, reached)
         reached("migration.after_commit")
     return len(missing)
+
+
+def differences(applied: Sequence[Applied], migrations: Sequence[Migration]) -> list[Problem]:
+    """Return why a store with these migrations is none of ours: it is newer, or other ones made it."""
+    return [*_newer(applied, migrations), *_differing(applied, migrations)]
 
 
 def _newer(applied: Sequence[Applied], migrations: Sequence[Migration]) -> list[Problem]:

@@ -1,4 +1,4 @@
-"""Connectors, connections and sources, as people see them; and calling an operation by hand."""
+"""Connectors, connections and rules, as people see them; and calling an operation by hand."""
 
 import secrets
 from collections.abc import Mapping
@@ -148,27 +148,6 @@ def release_connection(desk: Desk, name: str) -> dict[str, Any]:
     if not desk.running().release(name):
         raise Conflict(f"connection {name} is not held")
     return {"name": name, "state": "ok"}
-
-
-def list_sources(desk: Desk) -> dict[str, Any]:
-    """Return every source with its state and when its last message came."""
-    plan = desk.plan()
-    live, refusing = desk.running(), desk.refusing()
-    last = live.last_messages()
-    return {
-        "items": [
-            {
-                "name": name,
-                "kind": config.kind,
-                "state": "refusing" if refusing else "ready",
-                "reason": refusing,
-                "last_message_at": instant(last.get(name)),
-                "path": f"/hooks/{name}" if config.kind == "webhook" else None,
-            }
-            for name, config in plan.configuration.sources.items()
-        ],
-        "next": "",
-    }
 
 
 async def list_rules(desk: Desk) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from service.plan import Plan
 from service.rulesets import Rulesets
 from service.store.base import RunKey, Store
 from service.store.ids import parse_delivery_id, parse_id
+from service.supervisor import Supervisor
+from service.usecases.doctor import Doctor
 
 
 class Live(Protocol):
@@ -50,6 +52,14 @@ class Live(Protocol):
 
     def rule_counts(self) -> Mapping[int, Any]:
         """Return what happened to each rule since the start, by rule number."""
+
+    @property
+    def supervisor(self) -> Supervisor:
+        """What runs the sources."""
+
+    @property
+    def doctor(self) -> Doctor:
+        """Who looks at what the instance stands on."""
 
     async def reload(self) -> Plan:
         """Read the configuration again. Raise Invalid."""

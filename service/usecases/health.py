@@ -3,6 +3,7 @@
 from typing import Any
 
 from service.usecases import connecting
+from service.usecases import sources as all_sources
 from service.usecases.desk import Desk
 
 
@@ -10,9 +11,13 @@ async def health(desk: Desk) -> dict[str, Any]:
     """Return how everything is; `status` is `ok` only when all of it is."""
     store, reason = desk.store.health(), desk.refusing()
     loaded = desk.live is not None and desk.live.plan is not None
-    sources = connecting.list_sources(desk)["items"] if loaded else []
+    sources = (await all_sources.list_sources(desk))["items"] if loaded else []
     connections = (await connecting.list_connections(desk))["items"] if loaded else []
-    good = not reason and all(one["state"] == "ok" for one in connections)
+    good = (
+        not reason
+        and all(one["state"] == "ok" for one in connections)
+        and all(status.healthy for status in desk.running().supervisor.statuses())
+    )
     return {
         "status": "ok" if good else "degraded",
         "refusing": reason,
@@ -23,7 +28,8 @@ async def health(desk: Desk) -> dict[str, Any]:
             "unfinished": store.unfinished,
         },
         "sources": {
-            one["name"]: {"state": one["state"], "last_message_at": one["last_message_at"]} for one in sources
+            one["name"]: {name: one[name] for name in ("state", "stuck", "detail", "last_message_at")}
+            for one in sources
         },
         "connections": {one["name"]: {"state": one["state"], "reason": one["reason"]} for one in connections},
     }

@@ -21,9 +21,14 @@ async def test_an_instance_that_takes_webhooks_is_ready(own_home):
     assert health["status"] == "ok"
     assert health["refusing"] == ""
     assert health["store"]["writable"] is True
-    assert health["sources"]["open"]["state"] == "ready"
+    assert health["sources"]["open"]["state"] == "running"
     assert health["sources"]["open"]["last_message_at"].endswith("Z")
-    assert health["sources"]["signed"] == {"state": "ready", "last_message_at": None}
+    assert health["sources"]["signed"] == {
+        "state": "running",
+        "stuck": False,
+        "detail": "",
+        "last_message_at": None,
+    }
     assert health["connections"]["shop"] == {"state": "ok", "reason": ""}
 
 
@@ -46,7 +51,7 @@ async def test_an_instance_whose_disk_is_nearly_full_says_so_per_source(own_home
     assert (health["status"], health["refusing"]) == ("degraded", "the disk is nearly full")
     assert {one["state"] for one in health["sources"].values()} == {"refusing"}
     sources = await own_home.get("/api/v1/sources")
-    assert {one["reason"] for one in sources["items"]} == {"the disk is nearly full"}
+    assert {one["detail"] for one in sources["items"]} == {"the disk is nearly full"}
 
 
 async def test_a_store_that_takes_nothing_shows_at_once(own_home):

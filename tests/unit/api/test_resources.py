@@ -193,7 +193,7 @@ async def test_no_answer_of_any_endpoint_holds_a_secret(own_home):
         for delivery in ("dlv_000001-1-1", "dlv_000002-2-1"):
             url = path.format(
                 message="msg_000001", reject="rej_000001", delivery=delivery, connector="shop",
-                connection="basic", operation="order", name="nobody",
+                connection="basic", operation="order", name="nobody", source="open", verb="restart",
             )  # fmt: skip
             seen += (await own_home.ask("GET", url)).text
             body = {"with": {"body": {}}, "dry_run": True} if url.endswith("/call") else None
