@@ -1,9 +1,9 @@
 """Reads changes by ordinary statements (`mode: poll`): where a pooler stands between, no stream passes.
 
-Each poll peeks at what comes behind the slot's position, and only after all of it is stored the slot is moved.
-`get_changes` would move it before. The server decodes from the slot's position at each poll, so it is dear for
-many small transactions; a poll that finds much is followed by the next at once. Rows are read through a
-cursor: a large transaction is in memory only in parts. Settings hold for one transaction, as poolers want it.
+Each poll peeks at what comes behind the slot's position, and only after all of it is stored the slot is
+moved; `get_changes` would move it before. The server decodes from the slot's position at each poll, so it is
+dear for many small transactions; a poll that finds much is followed by the next at once. Rows are read through
+a cursor: a large transaction is in memory only in parts. Settings hold for one transaction, as poolers want.
 """
 
 import asyncio

@@ -90,7 +90,7 @@ class Stream:
             await self._store(self._changes.part())
 
     async def _keepalive(self, frame: bytes) -> None:
-        """Answer; when nothing is in work, store how far the server has read as our position, now and then."""
+        """Answer; when nothing is in work, store how far the server has read as our position, at times."""
         if frame[0] != _KEEPALIVE or len(frame) != _KEEPALIVE_BODY.size:
             raise ProtocolError(f"a frame of an unknown kind: {frame[:1]!r}, {len(frame)} bytes")
         lsn, _, wants_answer = _KEEPALIVE_BODY.unpack(frame)
