@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import aio_pika
@@ -112,3 +114,16 @@ async def drop_slots(connection: "asyncpg.Connection[Any]", database: str) -> No
             with contextlib.suppress(asyncpg.ObjectInUseError, asyncpg.UndefinedObjectError):
                 await connection.execute("SELECT pg_drop_replication_slot($1)", row["slot_name"])
         await asyncio.sleep(0.02)
+
+
+def await_queue_on_disk(directory: Path, name: str) -> None:
+    """Wait until a node of our own has a new quorum queue in its registry on disk.
+
+    RabbitMQ (3.10 at least) writes that file a second or so after it said that the queue is declared. Killed
+    before, it comes back with a queue that has no leader, for ever: not the fault that a test is after.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while not any(name.encode() in file.read_bytes() for file in directory.rglob("quorum/**/names.dets")):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the quorum queue {name} is not on disk after {PATIENCE:g} s")
+        time.sleep(0.05)

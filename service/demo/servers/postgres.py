@@ -81,6 +81,9 @@ class LocalPostgres(LocalServer):
 
     @override
     def _prepare(self) -> None:
+        # What ran here was killed before, but as a zombie that nobody reaps it would still block the start. Were
+        # there really another server, its shared memory would refuse ours.
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
         if (self.data / "PG_VERSION").exists():
             return
         shutil.rmtree(self.data, ignore_errors=True)  # an initdb that was interrupted
