@@ -106,12 +106,19 @@ async def streaming(
 
     Raise SourceUnavailable or SourceRejected.
     """
-    connection = await _connect(name, config)
-    try:
+    async with replication(name, config) as connection:
         await _same_server(connection, position)
         timeout = await _sender_timeout(connection)
         await _start(connection, position, publication)
         yield Wire(connection, timeout)
+
+
+@contextlib.asynccontextmanager
+async def replication(name: str, config: PostgresConfig) -> AsyncIterator[psycopg.AsyncConnection]:
+    """Give a replication connection, for its own commands (`row`). Raise SourceUnavailable, SourceRejected."""
+    connection = await _connect(name, config)
+    try:
+        yield connection
     finally:
         await connection.close()
 
@@ -178,8 +185,8 @@ def _pem_files(config: PostgresConfig) -> Iterator[dict[str, str]]:
 
 async def _same_server(connection: psycopg.AsyncConnection, position: Position) -> None:
     """See that this is the server that the position was judged for: a name can be moved in between."""
-    row = await _row(connection, b"IDENTIFY_SYSTEM")
-    found = (row[0], int(row[1]))
+    system_id, timeline, *_ = await row(connection, b"IDENTIFY_SYSTEM")
+    found = (system_id, int(timeline))
     if found != (position.system_id, position.timeline):
         raise SourceUnavailable(
             f"the server changed while we connected: it is {found[0]} on timeline {found[1]}, "
@@ -189,20 +196,21 @@ async def _same_server(connection: psycopg.AsyncConnection, position: Position) 
 
 async def _sender_timeout(connection: psycopg.AsyncConnection) -> float:
     """Return `wal_sender_timeout` in seconds."""
-    row = await _row(connection, b"SHOW wal_sender_timeout")
-    match = _DURATION(row[0])
+    (text,) = await row(connection, b"SHOW wal_sender_timeout")
+    match = _DURATION(text)
     return int(match[1]) * _SECONDS[match[2]] if match else 0.0
 
 
-async def _row(connection: psycopg.AsyncConnection, command: bytes) -> tuple[str, ...]:
+async def row(connection: psycopg.AsyncConnection, command: bytes) -> tuple[str, ...]:
+    """Return what the server answers to a replication command: one row. Bytes are read as UTF-8."""
     try:
         cursor = await connection.execute(command)
-        row = await cursor.fetchone()
+        found = await cursor.fetchone()
     except psycopg.Error as error:
         raise _gone(error) from error
-    if row is None:
+    if found is None:
         raise SourceUnavailable(f"the server gave no answer to {command.decode()}")
-    return tuple(str(value) for value in row)
+    return tuple(value.decode() if isinstance(value, bytes) else str(value) for value in found)
 
 
 async def _start(connection: psycopg.AsyncConnection, position: Position, publication: str) -> None:
