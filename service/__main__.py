@@ -17,11 +17,12 @@ def main() -> None:
     """Run the command line and leave with its exit code."""
     gc.set_threshold(*COLLECTED)
     from service.cli.app import run  # after it: importing is most of the work of starting
+    from service.cli.loop import leave
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a narrow locale is no reason to fail
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(leave(run(sys.argv[1:])))
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ from typing import Any, Final, cast
 from cyclopts import App, CycloptsError, Parameter
 
 from service import __version__
-from service.cli import calling, files, looking, serving, signing, tokens
+from service.cli import calling, files, looking, serving, signing, sources, tokens
 from service.cli.client import Unreachable
+from service.cli.doctor import doctor
 from service.cli.output import Format, emit_problems, paper, say
 from service.errors import Invalid, ServiceError, Unavailable
 
@@ -33,6 +34,7 @@ VERBS: Final[tuple[Callable[..., Any], ...]] = (
     serving.demo,
     files.init,
     files.check,
+    doctor,
     serving.serve,
     looking.explain,
     calling.call,
@@ -44,6 +46,7 @@ NOUNS: Final[tuple[Group, ...]] = (
     ("messages", "Messages that were accepted.", looking.MESSAGES),
     ("deliveries", "Deliveries, one for each rule that matched a message.", looking.DELIVERIES),
     ("rejects", "What came in and could not become a message.", looking.REJECTS),
+    ("sources", "Sources: how they are, and what to do with them.", sources.SOURCES),
     ("connections", "Connections of the running instance.", calling.CONNECTIONS),
     ("connectors", "API descriptions and their operations.", calling.CONNECTORS),
     ("signature", "Sign and verify webhooks as providers do, offline.", signing.SIGNATURE),

@@ -191,6 +191,11 @@ async def _asked(name: str, question: Callable[[], Awaitable[T]]) -> T:
         raise Unavailable(f"{name}: an earlier question has not come back yet", after=PATIENCE) from None
 
 
+def asking() -> bool:
+    """Say whether something that was given up is still being asked."""
+    return _bounds.left
+
+
 def _findings(name: str, findings: list[Finding]) -> dict[str, Any]:
     return {"name": name, "findings": [msgspec.structs.asdict(one) for one in findings]}
 
