@@ -16,7 +16,7 @@ import msgspec
 from actions.addresses import Server, read_server
 from actions.base import Answer, Finding
 from actions.egress import PINNED_FOR, Egress, Resolver, Verdict, check_server, judged
-from actions.errors import Refused
+from actions.errors import ActionError, Refused
 
 SCHEMES: Final = {"kafka": 9092, "kafka-secure": 9093, "amqp": 5672, "amqps": 5671}
 """What a broker's URL may begin with, and the port where none is given."""
@@ -75,6 +75,17 @@ def read_brokers(url: str, schemes: Iterable[str] = SCHEMES) -> Brokers:
 
 def _has_port(place: str) -> bool:
     return re.search(r":[^\]]*$", place) is not None and not place.endswith("]")
+
+
+class Denied(ActionError):
+    """A broker says no: to our login (401), to this call (403), or that nobody is there (404).
+
+    Within a connector only: it becomes an answer of that status, which the service judges.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 def answer(status: int, document: Mapping[str, Any], began: float) -> Answer:

@@ -25,11 +25,11 @@ from aiokafka.errors import (
 from typing_extensions import override
 
 from actions.base import Answer, Connector, Finding, OperationInfo, Prepared
-from actions.brokers import Gate, answer, read_brokers
+from actions.brokers import Denied, Gate, answer, read_brokers
 from actions.cloudevents import EventStyle
 from actions.egress import Egress, Resolver, SystemResolver
 from actions.errors import OutcomeUnknown, Refused, RetryLater
-from actions.kafka.producer import Access, Denied, GivenUp, Producer
+from actions.kafka.producer import Access, GivenUp, Producer
 from actions.kafka.records import Record, make_record
 from actions.operations import Infos, find
 from actions.publishing import Compose, compile_publication, digest
@@ -170,6 +170,8 @@ class KafkaConnector(Connector):
             async with self._starting:
                 if self._current is producer:
                     self._current = await self._start()
+                if self._closed and self._current is not None:
+                    await self._current.give_up()
 
     async def _start(self) -> Producer:
         producer = Producer(self._access)

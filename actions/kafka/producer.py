@@ -31,8 +31,8 @@ from aiokafka.util import create_task
 from typing_extensions import override
 
 from actions.addresses import Server
-from actions.brokers import Brokers, Gate
-from actions.errors import ActionError, Refused, RetryLater
+from actions.brokers import Brokers, Denied, Gate
+from actions.errors import Refused, RetryLater
 from actions.kafka.records import MAX_RECORD_BYTES, Record
 
 TOPIC_WITHIN: Final = 3.0
@@ -48,14 +48,6 @@ _LOGIN_REFUSED: Final = (
     UnsupportedSaslMechanismError,
 )
 _log = logging.getLogger(__name__)
-
-
-class Denied(ActionError):
-    """The cluster does not take our login (401) or does not let us do this (403)."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 class GivenUp(Exception):

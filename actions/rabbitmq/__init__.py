@@ -1,0 +1,1 @@
+"""Publishing to RabbitMQ: `messages` writes (pure), `link` sends, `connector` judges the outcome."""
