@@ -60,7 +60,9 @@ POINTS: Final = (
     "migration.inside",
     "migration.before_commit",
     "migration.after_commit",
-    # a batch of a queue
+    # a batch of topics, of a queue
+    "kafka.before_commit",
+    "kafka.after_commit",
     "rabbitmq.before_ack",
     "rabbitmq.after_ack",
     # a poll, a schedule

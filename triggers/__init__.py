@@ -3,6 +3,7 @@
 from typing import Final
 
 SOURCES: Final[dict[str, str]] = {
+    "kafka": "triggers.kafka:KafkaSource",
     "webhook": "triggers.webhook:WebhookSource",
     "rabbitmq": "triggers.rabbitmq:RabbitMQSource",
     "poll": "triggers.poll:PollSource",

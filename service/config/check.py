@@ -26,7 +26,7 @@ from service.errors import Problem, nearest
 from triggers import SOURCES
 from triggers.base import SourceConfig
 
-NOT_YET: Final = ("kafka", "postgres")
+NOT_YET: Final = ("postgres",)
 """Kinds of source that the design has and this version has not."""
 
 _AT_KEY: Final = frozenset({"unknown-field", "bad-name", "bad-key", "reserved-name", "unknown-input"})

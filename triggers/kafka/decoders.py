@@ -1,0 +1,96 @@
+"""How the value of a record is read, by the name that `decode:` gives. Pure.
+
+A decoder checks the bytes and says how rules see them; the ones here leave them as they came. One that has to
+turn them into JSON first (Avro, Protobuf) is one file more and one line in `DECODERS`.
+"""
+
+from pkgutil import resolve_name
+from typing import Final, NamedTuple, Protocol
+
+from triggers.bodies import check_charset, format_of, is_json, media_type, read_body, read_json, read_text
+from triggers.errors import BadEvent
+from triggers.message import DataFormat
+
+
+class Decoded(NamedTuple):
+    """The data of a message, how rules see it, and its Content-Type where one is known."""
+
+    format: DataFormat
+    data: bytes | None
+    content_type: str | None
+
+
+class Decoder(Protocol):
+    """Reads the value of a record that is no tombstone."""
+
+    def __call__(self, value: bytes, content_type: str) -> Decoded:
+        """Return the data. `content_type` is the record's header, "" when there is none. Raise BadEvent."""
+
+
+DECODERS: Final[dict[str, str]] = {
+    "auto": "triggers.kafka.decoders:auto",
+    "cloudevents": "triggers.kafka.decoders:nothing_else",
+    "json": "triggers.kafka.decoders:json",
+    "text": "triggers.kafka.decoders:text",
+    "bytes": "triggers.kafka.decoders:octets",
+}
+"""Registry: name → "module:function", resolved when a source opens."""
+
+READS_CLOUDEVENTS: Final = frozenset({"auto", "cloudevents"})
+"""Decoders before which a record is looked at as a CloudEvent."""
+
+
+def decoder(name: str) -> Decoder:
+    """Return a decoder of the registry."""
+    found: Decoder = resolve_name(DECODERS[name])
+    return found
+
+
+def auto(value: bytes, content_type: str) -> Decoded:
+    """Read by the Content-Type; without one an object or array is JSON, UTF-8 is text, the rest binary."""
+    if not value and not is_json(media_type(content_type)):
+        return Decoded("none", None, None)
+    if content_type:
+        form = format_of(content_type)
+        if form != "binary":
+            check_charset(content_type)
+            read_body(value, form)
+        return Decoded(form, value, content_type)
+    if value[0] in b"{[ \t\r\n" and value.lstrip()[:1] in (b"{", b"["):
+        try:
+            read_json(value)
+        except BadEvent:
+            pass  # it only looked like it
+        else:
+            return Decoded("json", value, "application/json")
+    try:
+        read_text(value)
+    except BadEvent:
+        return Decoded("binary", value, None)
+    return Decoded("text", value, None)
+
+
+def nothing_else(value: bytes, content_type: str) -> Decoded:
+    """Refuse every record that is no CloudEvent."""
+    del value, content_type
+    raise BadEvent("invalid-cloudevent", "the record carries no CloudEvent")
+
+
+def json(value: bytes, content_type: str) -> Decoded:
+    """Read JSON of any kind, whatever the Content-Type says."""
+    read_json(value)
+    stated = content_type if is_json(media_type(content_type)) else "application/json"
+    return Decoded("json", value, stated)
+
+
+def text(value: bytes, content_type: str) -> Decoded:
+    """Read UTF-8 text."""
+    if not value:
+        return Decoded("none", None, None)
+    read_text(value)
+    return Decoded("text", value, content_type or None)
+
+
+def octets(value: bytes, content_type: str) -> Decoded:
+    """Take the bytes for what they are."""
+    return Decoded("binary", value, content_type or None) if value else Decoded("none", None, None)
