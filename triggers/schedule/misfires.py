@@ -1,6 +1,6 @@
 """What becomes of times that passed while nobody fired them. Pure."""
 
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Final, Literal
 
 import msgspec
@@ -30,10 +30,10 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
 def due(times: Times, after: int, now: int, misfire: Misfire) -> Due:
     """Return what to do about the times after `after`, up to and with `now`."""
     if misfire == "all":
-        start = _start_of_latest(times, after, now)
-        fire = tuple(_within(times, start, now))
-        lost = None if start == after else (next(times.after(after)), start)
-        return Due(fire=fire, lost=lost)
+        latest, before = _latest_of_many(times, after, now)
+        return Due(
+            fire=tuple(latest), lost=(next(times.after(after)), before) if before is not None else None
+        )
     late = max(after, now - PUNCTUAL)
     fire = tuple(_within(times, late, now))
     missed = count(times, after, late)
@@ -47,14 +47,9 @@ def count(times: Times, after: int, until: int) -> int:
     return len(_within(times, after, until))
 
 
-def _within(times: Times, after: int, until: int) -> list[int]:
-    """Return the first times in (after, until], at most `MOST` of them."""
-    found = []
-    for one in islice(times.after(after), MOST):
-        if one > until:
-            break
-        found.append(one)
-    return found
+def _within(times: Times, after: int, until: int, most: int = MOST) -> list[int]:
+    """Return the first times in (after, until], at most so many."""
+    return list(takewhile(lambda one: one <= until, islice(times.after(after), most)))
 
 
 def _latest(times: Times, after: int, until: int) -> int:
@@ -69,22 +64,20 @@ def _latest(times: Times, after: int, until: int) -> int:
     return high
 
 
-def _start_of_latest(times: Times, after: int, now: int) -> int:
-    """Return from where on there are at most `MOST` times until now: `after`, or the last one before."""
-
-    def too_many(start: int) -> bool:
-        return next(islice(times.after(start), MOST, None), now + 1) <= now
-
-    if not too_many(after):
-        return after
-    span = 1
-    while now - span > after and not too_many(now - span):
-        span *= 2
-    low, high = max(after, now - span), now - span // 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        if too_many(middle):
-            low = middle
+def _latest_of_many(times: Times, after: int, now: int) -> tuple[list[int], int | None]:
+    """Return the latest times in (after, now], at most `MOST`, and the one before when there are more."""
+    found = _within(times, after, now, MOST + 1)
+    if len(found) <= MOST:
+        return found, None
+    low, high, stride = after, now, MOST
+    while True:
+        # Back from now in strides that double, then by halves: nobody knows where most of them lie.
+        start = max((low + high) // 2, now - stride)
+        stride *= 2
+        found = _within(times, start, now, 2 * MOST + 1)
+        if len(found) > 2 * MOST:
+            low = start
+        elif len(found) > MOST:
+            return found[-MOST:], found[-MOST - 1]
         else:
-            high = middle
-    return high
+            high = start

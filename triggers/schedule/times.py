@@ -7,7 +7,6 @@ names every hour goes with the clock that runs: what is skipped is not fired, wh
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
@@ -69,20 +68,21 @@ class CronTimes:
 
     def _running(self, instant: int) -> Iterator[int]:
         """Yield times by the clock that runs."""
-        last = instant
+        last, moments = instant, self._cron.after(self._wall(instant))
         while True:
-            due = self._next(last)
+            due = self._later(moments, last)
             back = self._set_back(last, due)
-            if back is not None:
-                due = self._repeated(back, due)
+            again = None if back is None else self._repeated(back, due)
+            if again is not None:
+                due, moments = again, self._cron.after(self._wall(again))
             if due is None:
                 return
             yield due
             last = due
 
-    def _next(self, last: int) -> int | None:
-        """Return the first instant after `last` whose time stands later on the wall clock."""
-        for moment in self._cron.after(self._wall(last)):
+    def _later(self, moments: Iterator[datetime], last: int) -> int | None:
+        """Return the first instant after `last` that the wall clock shows one of these moments."""
+        for moment in moments:
             for fold in (0, 1):
                 due = self._at(moment, fold)
                 if due > last and self._wall(due) == moment:
@@ -102,13 +102,13 @@ class CronTimes:
         return None
 
     def _repeated(self, back: int, due: int | None) -> int | None:
-        """Return the first instant in the time that is repeated from `back` on, else `due`."""
+        """Return the first instant before `due` in the time that is repeated from `back` on, if any."""
         first = self._wall(back)
-        for moment in islice(self._cron.after(first - timedelta(seconds=1)), 1):
-            again = back + int((moment - first).total_seconds())
-            if due is None or again < due:
-                return again
-        return due
+        moment = next(self._cron.after(first - timedelta(seconds=1)), None)
+        if moment is None:
+            return None
+        again = back + int((moment - first).total_seconds())
+        return again if due is None or again < due else None
 
     def _change(self, before: int, until: int) -> int:
         """Return the instant in (before, until] from which the offset is another than at `before`."""
