@@ -18,6 +18,9 @@ from service.demo.servers.kafka import has_archive
 from tests.servers import place
 from tests.servers.values import VALUES
 
+_FETCHED_WITHIN = 600.0
+"""Seconds `up` waits: where containers are used, their images may have to be fetched first."""
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.servers", description=__doc__)
@@ -39,7 +42,7 @@ def _up(kinds: list[str], owner: int | None) -> int:
         here.want(kind)
     code = 0
     for kind in kinds:
-        state = here.await_state(kind)
+        state = here.await_state(kind, _FETCHED_WITHIN)
         said = state.reason or " ".join(str(part) for part in state.value.values())
         print(f"{kind}: {state.name} after {time.monotonic() - began:.1f} s: {said}", flush=True)
         code = code if state.name == "ready" else 1

@@ -17,6 +17,7 @@ from typing import Any
 
 from service.demo.servers import LocalKafka, LocalPostgres, LocalRabbitMQ, LocalServer, processes
 from service.errors import Unavailable
+from tests.servers import containers
 from tests.servers.place import Name, Place, State
 
 Started = tuple[dict[str, Any], int | None]
@@ -26,7 +27,7 @@ class Local:
     """A shared server as a plain local process."""
 
     def __init__(self, kind: str, folder: Path) -> None:
-        self.server = local(kind, folder)
+        self.server = local_server(kind, folder)
 
     def missing(self) -> str | None:
         return processes.missing() or self.server.find()
@@ -40,7 +41,7 @@ class Local:
         shutil.rmtree(self.server.directory, ignore_errors=True)
 
 
-def local(kind: str, folder: Path) -> LocalServer:
+def local_server(kind: str, folder: Path) -> LocalServer:
     """Return a server of this kind; its data are thrown away with the run, so PostgreSQL need not sync them."""
     if kind == "kafka":
         return LocalKafka(folder)
@@ -61,38 +62,62 @@ def addresses(server: LocalServer) -> dict[str, Any]:
 
 
 async def keep(kind: str, place: Place, owner: int | None) -> None:
-    """Start the server, say so, and hold it."""
+    """Start the server, say so, and hold it until the owner is gone, it is gone, or we are asked to end."""
     say = _Voice(kind, place)
     over = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
     with contextlib.ExitStack() as stack:
         if owner is not None:
             stack.enter_context(_watching(owner, over))
-        server = _choose(kind, place.folder / kind)
-        lacking = server.missing()
-        if lacking is not None:
-            say("missing", reason=lacking)
-            return
-        stack.callback(server.end)
-        starting = asyncio.ensure_future(server.start())
-        await asyncio.wait(
-            {starting, ended := asyncio.ensure_future(over.wait())}, return_when="FIRST_COMPLETED"
-        )
-        if not starting.done():
-            starting.cancel()
-            await asyncio.wait({starting})
-            return
+        ending = asyncio.ensure_future(over.wait())
+        stack.callback(ending.cancel)
+        starting = asyncio.ensure_future(_start(kind, place.folder / kind, stack))
+        await asyncio.wait({starting, ending}, return_when=asyncio.FIRST_COMPLETED)
+        starting.cancel()  # no effect when it has ended
         try:
-            value, pid = starting.result()
+            value, pid = await starting
+        except asyncio.CancelledError:
+            return
+        except Missing as missing:
+            say("missing", reason=str(missing))
+            return
         except Unavailable as error:
-            ended.cancel()
             say("failed", reason=str(error))
             return
         if pid is not None:
             stack.enter_context(_watching(pid, over))
         say("ready", value=value)
-        await ended
-        say("failed", reason="the shared server has ended")
+        await ending
+    place.forget(kind)
+
+
+class Missing(Exception):
+    """Nothing is installed that could be started; the message says what and how to mend it."""
+
+
+async def _start(kind: str, folder: Path, stack: contextlib.ExitStack) -> Started:
+    """Start a container where an engine answers, a local process where none does or the container fails."""
+    reason = ""
+    if containers.engine_answers():
+        contained = containers.Contained(kind)
+        with contextlib.ExitStack() as attempt:
+            attempt.callback(contained.end)
+            try:
+                started = await contained.start()
+            except containers.TROUBLES as trouble:
+                reason = (
+                    f"a container engine answers, but {containers.IMAGES[kind]} did not start: {trouble!r}; "
+                )
+                print(reason, flush=True)
+            else:
+                stack.push(attempt.pop_all())
+                return started
+    local = Local(kind, folder)
+    lacking = local.missing()
+    if lacking is not None:
+        raise Missing(reason + lacking)
+    stack.callback(local.end)
+    return await local.start()
 
 
 class _Voice:
@@ -107,10 +132,6 @@ class _Voice:
         state = State(name=name, keeper=os.getpid(), since=self._since, reason=reason, value=value or {})
         with self._place.locked(self._kind):
             self._place.write(self._kind, state)
-
-
-def _choose(kind: str, folder: Path) -> Local:
-    return Local(kind, folder)
 
 
 @contextlib.contextmanager

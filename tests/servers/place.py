@@ -73,9 +73,9 @@ class Place:
                     check=True,
                 )
 
-    def await_state(self, kind: str) -> State:
+    def await_state(self, kind: str, within: float = WAIT) -> State:
         """Wait until a server that was wanted is ready, missing or failed."""
-        deadline = time.monotonic() + WAIT
+        deadline = time.monotonic() + within
         while True:
             state = self.read(kind)
             if state is not None and state.name != "starting":
@@ -84,7 +84,7 @@ class Place:
                 words = self._words(kind)
                 return State(name="failed", keeper=0, since="", reason=f"its keeper has ended: {words}")
             if time.monotonic() > deadline:
-                return State(name="failed", keeper=0, since="", reason=f"not ready within {WAIT:g} s")
+                return State(name="failed", keeper=0, since="", reason=f"not ready within {within:g} s")
             time.sleep(0.05)
 
     def read(self, kind: str) -> State | None:
@@ -98,6 +98,17 @@ class Place:
         new = self.folder / f"{kind}.json.{os.getpid()}"
         new.write_text(json.dumps(dataclasses.asdict(state)), "utf-8")
         new.replace(self.folder / f"{kind}.json")
+
+    def forget(self, kind: str) -> None:
+        """Remove what is said of a server that has ended; after the end of a run, the folder too."""
+        with self.locked(kind):
+            for name in ("json", "keeper.log"):
+                (self.folder / f"{kind}.{name}").unlink(missing_ok=True)
+        if self.owner is not None and processes.started(self.owner) is None:
+            # Nobody comes for the lock any more, so it may go; the last keeper takes the folder with it.
+            (self.folder / f"{kind}.lock").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self.folder.rmdir()
 
     @contextlib.contextmanager
     def locked(self, kind: str) -> Iterator[None]:

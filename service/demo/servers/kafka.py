@@ -20,7 +20,7 @@ from service.demo.servers.base import STOP_WITHIN, LocalServer, run
 from service.demo.servers.ports import LOOPBACK, answers, take_port
 
 _CLUSTER: Final = "4L6g3nShT-eMCtK--X86sw"
-_FAST: Final = {
+ONE_BROKER: Final = {
     # One broker: every internal topic has one copy and, for a quick start, one partition.
     "offsets.topic.replication.factor": "1",
     "offsets.topic.num.partitions": "1",
@@ -36,6 +36,7 @@ _FAST: Final = {
     "broker.session.timeout.ms": "2000",
     "broker.heartbeat.interval.ms": "500",
 }
+"""What a broker that is alone needs to be told, however it is run."""
 
 
 class LocalKafka(LocalServer):
@@ -91,7 +92,7 @@ class LocalKafka(LocalServer):
             "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",
             "controller.listener.names": "CONTROLLER",
             "log.dirs": str(self.directory / "data"),
-            **_FAST,
+            **ONE_BROKER,
             **self._extra,
         }
         file.write_text("".join(f"{key}={value}\n" for key, value in properties.items()), "utf-8")

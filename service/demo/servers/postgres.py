@@ -20,15 +20,18 @@ from service.demo.servers.base import LocalServer, run
 from service.demo.servers.ports import LOOPBACK, answers, take_port
 
 _USERS: Final = ("postgres", "nobody")
-_SETTINGS: Final = {
-    "listen_addresses": LOOPBACK,
-    "unix_socket_directories": "",  # their path would be too long in a deep directory
+SETTINGS: Final = {
     "wal_level": "logical",
     "max_wal_senders": "20",
     "max_replication_slots": "20",
     "wal_sender_timeout": "10s",
     "max_connections": "200",
     "shared_buffers": "64MB",
+}
+"""What a server whose changes are to be read needs to be told, however it is run."""
+_PLACE: Final = {
+    "listen_addresses": LOOPBACK,
+    "unix_socket_directories": "",  # their path would be too long in a deep directory
 }
 
 
@@ -47,7 +50,7 @@ class LocalPostgres(LocalServer):
         self, directory: Path, extra: dict[str, str] | None = None, programs: Path | None = None
     ) -> None:
         super().__init__(directory)
-        self._settings: Final = {**_SETTINGS, **(extra or {})}
+        self._settings: Final = {**_PLACE, **SETTINGS, **(extra or {})}
         self._programs: Final = programs
         self._port: Final = take_port()
 
@@ -81,8 +84,8 @@ class LocalPostgres(LocalServer):
 
     @override
     def _prepare(self) -> None:
-        # What ran here was killed before, but as a zombie that nobody reaps it would still block the start. Were
-        # there really another server, its shared memory would refuse ours.
+        # What ran here was killed before, but as a zombie that nobody reaps it would still block the start.
+        # Were there really another server, its shared memory would refuse ours.
         (self.data / "postmaster.pid").unlink(missing_ok=True)
         if (self.data / "PG_VERSION").exists():
             return
