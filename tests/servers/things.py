@@ -46,7 +46,7 @@ async def delete_topic(bootstrap: str, name: str) -> None:
 @contextlib.asynccontextmanager
 async def _admin(bootstrap: str) -> Any:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    with _quiet("aiokafka"):
+    with quiet("aiokafka"):
         await admin.start()
         try:
             yield admin
@@ -55,7 +55,7 @@ async def _admin(bootstrap: str) -> Any:
 
 
 @contextlib.contextmanager
-def _quiet(name: str) -> Iterator[None]:
+def quiet(name: str) -> Iterator[None]:
     """Let a driver not log what is to be expected while things come and go."""
     logger = logging.getLogger(name)
     before = logger.level
