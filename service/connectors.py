@@ -3,17 +3,23 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pkgutil import resolve_name
 from typing import Any
 
 from pydantic import SecretStr
 
-from actions import CONNECTORS
+from actions import CONNECTORS, SCHEMES
 from actions.auth import read_auth
 from actions.base import Connector
+from actions.cloudevents import EventStyle
 from actions.egress import Resolver, read_egress
+from actions.engines.tls import trust
+from actions.errors import Refused
 from actions.http import Certificates, HTTPLimits
 from actions.specs.model import Spec
+from actions.transport import EngineSettings
+from service.config.model import EventsConfig
 from service.plan import PlannedConnection
 
 
@@ -33,25 +39,66 @@ def make_connector(
 
     Raise `actions.errors.Refused` with every reason when the connection can never work.
     """
-    config = planned.config
-    login = revealed(config.auth.model_dump(by_alias=True)) if config.auth is not None else None
-    make: Callable[..., Connector] = resolve_name(CONNECTORS["http"])
+    kind = SCHEMES[planned.server.partition("://")[0]]
+    make: Callable[..., Connector] = resolve_name(CONNECTORS[kind])
+    options = _http(planned, spec, pem) if kind == "http" else _bus(kind, planned, pem)
     return make(
         planned.name,
         spec,
         server=planned.server,
-        auth=read_auth(login, spec.security_schemes),
-        egress=read_egress(config.egress),
-        limits=HTTPLimits(
+        egress=read_egress(planned.config.egress),
+        resolver=resolver,
+        **options,
+    )
+
+
+def _http(planned: PlannedConnection, spec: Spec, pem: PEM) -> dict[str, Any]:
+    config = planned.config
+    if config.events != EventsConfig():
+        raise Refused("`events` is for Kafka and RabbitMQ: an HTTP call carries what its operation says")
+    login = revealed(config.auth.model_dump(by_alias=True)) if config.auth is not None else None
+    if login is not None and (login.get("basic") or {}).get("mechanism") is not None:
+        raise Refused("auth: `mechanism` is for Kafka only")
+    return {
+        "auth": read_auth(login, spec.security_schemes),
+        "limits": HTTPLimits(
             in_flight=config.limits.in_flight,
             # Clearly before the call's deadline: then it is sure that nothing was sent.
             connect_timeout=min(5.0, 0.8 * config.limits.timeout.total_seconds()),
             max_answer_bytes=config.limits.max_answer,
         ),
-        certificates=Certificates(ca=pem.ca, identity=pem.cert + b"\n" + pem.key if pem.cert else b""),
-        engine=config.engine,
-        resolver=resolver,
-    )
+        "certificates": Certificates(ca=pem.ca, identity=_identity(pem)),
+        "engine": config.engine,
+    }
+
+
+def _bus(kind: str, planned: PlannedConnection, pem: PEM) -> dict[str, Any]:
+    config = planned.config
+    events = config.events
+    settings = EngineSettings(name=planned.name, host="", ca_pem=pem.ca, identity_pem=_identity(pem))
+    options: dict[str, Any] = {
+        "login": None,
+        "context": partial(trust, settings),
+        "style": EventStyle(mode=events.mode, prefix=events.prefix, source=events.source),
+    }
+    if kind == "kafka":
+        if events.prefix != EventsConfig().prefix:
+            raise Refused("events: `prefix` is for RabbitMQ only: in Kafka it is always ce_")
+        options["timeout"] = config.limits.timeout.total_seconds()
+    if config.auth is not None:
+        basic = config.auth.basic
+        if basic is None:
+            raise Refused("auth: a bus takes `basic: {username, password}` and nothing else")
+        password = basic.password.get_secret_value()
+        if kind == "rabbitmq" and basic.mechanism is not None:
+            raise Refused("auth: `mechanism` is for Kafka only")
+        options["login"] = (basic.username, password, *((basic.mechanism or "PLAIN",) * (kind == "kafka")))
+    return options
+
+
+def _identity(pem: PEM) -> bytes:
+    """Return our certificate and its key as one text; empty where there is none."""
+    return pem.cert + b"\n" + pem.key if pem.cert else b""
 
 
 def revealed(value: Any) -> Any:

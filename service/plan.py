@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
+from actions import SCHEMES
 from actions.errors import Refused
 from actions.serialize import expand_server
 from actions.specs import read_spec
@@ -24,6 +25,12 @@ from service.rules.mapping import Template, TemplateErrors, compile_template, es
 from service.rules.model import Pin, Rule, Ruleset, Step, condition
 from service.rules.pattern import Pattern, parse_pattern
 from triggers.base import Called
+
+_SERVER_OF: Final = {
+    "http": "https://host/base",
+    "kafka": "kafka://host:9092",
+    "rabbitmq": "amqp://host:5672/vhost",
+}
 
 TEST_BUDGET: Final = 200_000
 """Evaluation steps for one example of a rule."""
@@ -153,14 +160,14 @@ class _Builder:
             pointer = f"/connectors/{escape(name)}/spec"
             content = self.files.get(name)
             if content is None:
-                self._problem(pointer, "the description cannot be read", "no-spec", found=config.spec)
+                self._problem(pointer, "the description cannot be read", "no-spec", found=config.title)
                 continue
             digest = hashlib.blake2b(content, digest_size=16).hexdigest()
-            spec = _read(digest, config.spec, content)
+            spec = _read(digest, config.title, content)
             for finding in spec.findings:
                 if finding.severity == "info":
                     continue
-                place = f"{finding.file or config.spec}:{finding.line}" if finding.line else config.spec
+                place = f"{finding.file or config.title}:{finding.line}" if finding.line else config.title
                 self._problem(
                     pointer,
                     f"{place}: {finding.message}",
@@ -171,7 +178,7 @@ class _Builder:
             if spec.operations:
                 specs[name] = (spec, digest)
             elif not any(finding.severity == "error" for finding in spec.findings):
-                self._problem(pointer, "the description has no operation", "no-operation", found=config.spec)
+                self._problem(pointer, "the description has no operation", "no-operation", found=config.title)
         return specs
 
     def _connections(self, specs: Mapping[str, tuple[Spec, str]]) -> dict[str, PlannedConnection]:
@@ -204,13 +211,26 @@ class _Builder:
             for where, text in error.problems or (("", str(error)),):
                 self._problem(f"{pointer}/variables{where}", text, "server-variable")
             return None
-        if not url.startswith(("http://", "https://")):
+        kind = SCHEMES.get(url.partition("://")[0])
+        if kind is None:
             self._problem(
                 pointer,
                 "the description's server is not a whole URL",
                 "relative-server",
                 found=url,
                 fix="say `server: https://…` in the connection",
+            )
+            return None
+        wanted = self.configuration.connectors[config.connector].kind
+        bus = spec.dialect.startswith("asyncapi")
+        if (wanted is not None and kind != wanted) or bus != (kind != "http"):
+            speaks = wanted or ("Kafka or RabbitMQ" if bus else "HTTP")
+            self._problem(
+                pointer,
+                f"connector {config.connector} speaks {speaks}, the server does not",
+                "wrong-server",
+                found=url,
+                fix=f"say `server: {_SERVER_OF[wanted or ('kafka' if bus else 'http')]}` in the connection",
             )
             return None
         return url

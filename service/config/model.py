@@ -42,7 +42,7 @@ OWN_SOURCE: Final = "pointsman"
 """The source of the service's own messages. Nobody configures it; rules may name it in `from`."""
 
 _HOST: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_.-]*[a-z0-9])?", re.IGNORECASE)
-_SERVER: Final = re.compile(r"https?://[^/@\s?#]+(/[^@\s?#]*)?")
+_SERVER: Final = re.compile(r"(https?|kafka|kafka-secure|amqps?)://[^/@\s?#]+(/[^@\s?#]*)?")
 
 
 class Closed(BaseModel):
@@ -52,12 +52,32 @@ class Closed(BaseModel):
 
 
 class ConnectorConfig(Closed):
-    """An API description that operations are read from."""
+    """Where operations come from: an API description, or what a kind of bus can do anyway."""
 
-    spec: PathText = Field(
-        description="The description: an OpenAPI file (JSON or YAML), relative to the file that names it.",
+    spec: PathText | None = Field(
+        default=None,
+        description="The description: an OpenAPI or AsyncAPI file (JSON or YAML), relative to the file that "
+        "names it.",
         examples=["specs/shop.openapi.yaml"],
     )
+    kind: Literal["kafka", "rabbitmq"] | None = Field(
+        default=None,
+        description="Instead of a description: a bus, to which anything can be published.",
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "ConnectorConfig":
+        if (self.spec is None) == (self.kind is None):
+            raise Refused(
+                "a connector has either a description or a kind",
+                "give `spec: file`, or `kind: kafka` or `kind: rabbitmq`",
+            )
+        return self
+
+    @property
+    def title(self) -> str:
+        """What names it to people: the file, or the kind."""
+        return self.spec or str(self.kind)
 
 
 class BasicLogin(Closed):
@@ -65,6 +85,9 @@ class BasicLogin(Closed):
 
     username: str = Field(min_length=1, description="The user name; not a secret.")
     password: SecretStr = Field(description="The password.")
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
+        default=None, description="For Kafka only: how the password is proven (SASL); absent: PLAIN."
+    )
 
 
 class SchemeLogin(Closed):
@@ -195,7 +218,11 @@ def _server(value: Any) -> Any:
         return value
     if "@" in value:
         raise Refused("a server's URL carries no credentials", "put them into `auth`", masked=True)
-    raise Refused("not the URL of a server", "write https://host/base, without query and fragment")
+    raise Refused(
+        "not the URL of a server",
+        "write https://host/base, kafka://host:9092,host2:9092 or amqp://host:5672/vhost, "
+        "without query and fragment",
+    )
 
 
 Destination = Annotated[str, BeforeValidator(_reachable)]
@@ -203,7 +230,11 @@ Server = Annotated[
     str,
     BeforeValidator(_server),
     WithJsonSchema(
-        {"type": "string", "pattern": rf"^{_SERVER.pattern}$", "examples": ["https://shop.example/v1"]}
+        {
+            "type": "string",
+            "pattern": rf"^{_SERVER.pattern}$",
+            "examples": ["https://shop.example/v1", "kafka://one:9092,two:9092", "amqp://mq:5672/orders"],
+        }
     ),
 ]
 _EGRESS_ITEM: Final[dict[str, Any]] = {
@@ -220,12 +251,27 @@ Egress = Annotated[
 ]
 
 
+class EventsConfig(Closed):
+    """How messages to a bus are written as CloudEvents."""
+
+    mode: Literal["binary", "structured", "none"] = Field(
+        default="binary",
+        description="binary: attributes as headers; structured: one JSON document; none: no CloudEvents.",
+    )
+    prefix: Literal["ce-", "cloudEvents_", "cloudEvents:"] = Field(
+        default="ce-", description="For RabbitMQ only: what begins the names of the headers."
+    )
+    source: str = Field(
+        default="/pointsman", min_length=1, description="The event's source where a call names none."
+    )
+
+
 class ConnectionConfig(Closed):
     """A connector plus where it lives, how to log in, and what it bears."""
 
     connector: Name = Field(description="Name of the connector.")
     server: Server | None = Field(
-        default=None, description="Base URL; absent: the description's first server."
+        default=None, description="Base URL, or the brokers; absent: the description's first server."
     )
     variables: dict[str, str] = Field(default={}, description="Values for the variables of the server's URL.")
     auth: LoginConfig | None = Field(default=None, description="How to log in; absent: not at all.")
@@ -242,6 +288,9 @@ class ConnectionConfig(Closed):
     )
     tls: TLSConfig | None = Field(
         default=None, description="Certificates; absent: the system's authorities alone."
+    )
+    events: EventsConfig = Field(
+        default=EventsConfig(), description="For Kafka and RabbitMQ: how CloudEvents are written."
     )
     engine: Literal["pyreqwest", "httpx", "direct"] = Field(
         default="pyreqwest",

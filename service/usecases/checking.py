@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from actions.egress import Resolver
 from actions.errors import Refused, RetryLater
+from actions.plain import description
 from service.config.check import CheckedConfiguration, load_configuration, problems_at
 from service.config.marks import join_pointer
 from service.connectors import PEM, make_connector
@@ -86,7 +87,10 @@ def _place(problem: Problem) -> tuple[str, int, int, str]:
 
 async def _descriptions(checked: CheckedConfiguration) -> Any:
     """Yield the bytes of every connector's description that can be read; the others were reported."""
-    for name in checked.sketch.connectors:
+    for name, config in checked.sketch.connectors.items():
+        if config.kind is not None:
+            yield name, description(config.kind)
+            continue
         path = checked.path(join_pointer("connectors", name, "spec"))
         if path.is_file():
             yield name, await asyncio.to_thread(path.read_bytes)

@@ -24,7 +24,7 @@ def list_connectors(plan: Plan) -> dict[str, Any]:
         items.append(
             {
                 "name": name,
-                "spec": config.spec,
+                "spec": config.title,
                 "title": spec.title if spec else "",
                 "version": spec.version if spec else "",
                 "format": spec.dialect if spec else "",
