@@ -115,7 +115,7 @@ async def streaming(
 
 @contextlib.asynccontextmanager
 async def replication(name: str, config: PostgresConfig) -> AsyncIterator[psycopg.AsyncConnection]:
-    """Give a replication connection, for its own commands (`row`). Raise SourceUnavailable, SourceRejected."""
+    """Give a replication connection, for commands of its own (`row`). Raise as `streaming` does."""
     connection = await _connect(name, config)
     try:
         yield connection
