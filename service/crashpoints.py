@@ -65,6 +65,13 @@ POINTS: Final = (
     "kafka.after_commit",
     "rabbitmq.before_ack",
     "rabbitmq.after_ack",
+    "postgres.before_confirm",
+    "postgres.after_confirm",
+    "postgres.snapshot.begun",
+    "postgres.snapshot.page",
+    "postgres.snapshot.done",
+    "postgres.outbox.before_delete",
+    "postgres.outbox.after_delete",
     # a poll, a schedule
     "poll.answered",
     "poll.stored",

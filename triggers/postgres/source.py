@@ -128,7 +128,7 @@ class PostgresSource(Source[PostgresConfig]):
             expressions=self._expressions,
         )
         self._watch = watch = Watch(name, config, context, gate, start)
-        snapshot = Snapshot(name, config, context, gate, start)
+        snapshot = Snapshot(name, config, context, gate, start, self._expressions)
         async with AsyncExitStack() as stack:
             tasks = [watch.run(), snapshot.run()]
             if config.mode == "stream":
