@@ -20,18 +20,25 @@ from service.errors import Unavailable
 
 _PROGRAM: Final = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 """The real one: the wrapper in /usr/sbin changes user and environment."""
-_PLUGINS: Final = ("rabbitmq_management", "rabbitmq_stream")
+_STREAM: Final = "rabbitmq_stream"
+_MANAGEMENT: Final = "rabbitmq_management"
 _MAPPER_WITHIN: Final = 10.0
 
 
 class LocalRabbitMQ(LocalServer):
-    """A RabbitMQ node with user and password `guest`; `extra` are further lines of rabbitmq.conf."""
+    """A RabbitMQ node with user and password `guest`; `extra` are further lines of rabbitmq.conf.
+
+    With its management API, `stop` takes six seconds in RabbitMQ 3.10; without, one.
+    """
 
     kind: ClassVar[str] = "rabbitmq"
 
-    def __init__(self, directory: Path, extra: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, directory: Path, extra: dict[str, str] | None = None, *, management: bool = True
+    ) -> None:
         super().__init__(directory)
         self._extra: Final = extra or {}
+        self._with_management: Final = management
         self._port: Final = take_port()
         self._management_port: Final = take_port()
         self._stream_port: Final = take_port()
@@ -71,20 +78,25 @@ class LocalRabbitMQ(LocalServer):
     def _prepare(self) -> None:
         lines = {
             "listeners.tcp.1": f"{LOOPBACK}:{self._port}",
-            "management.tcp.ip": LOOPBACK,
-            "management.tcp.port": str(self._management_port),
-            "stream.listeners.tcp.1": f"{LOOPBACK}:{self._stream_port}",
             "loopback_users": "none",
             "log.console": "true",
             "log.console.level": "info",
+            "log.console.use_colors": "off",
             "log.file": "false",
-            **self._extra,
         }
-        plugins = ",".join(name for name in _PLUGINS if _has(name))
+        plugins = []
+        if _has(_STREAM):
+            plugins.append(_STREAM)
+            lines["stream.listeners.tcp.1"] = f"{LOOPBACK}:{self._stream_port}"
+        if self._with_management and _has(_MANAGEMENT):
+            plugins.append(_MANAGEMENT)
+            lines["management.tcp.ip"] = LOOPBACK
+            lines["management.tcp.port"] = str(self._management_port)
+        lines |= self._extra
         (self.directory / "rabbitmq.conf").write_text(
             "".join(f"{key} = {value}\n" for key, value in lines.items()), "utf-8"
         )
-        (self.directory / "enabled_plugins").write_text(f"[{plugins}].\n", "ascii")
+        (self.directory / "enabled_plugins").write_text(f"[{','.join(plugins)}].\n", "ascii")
         (self.directory / "home").mkdir(exist_ok=True)
 
     @override
