@@ -82,6 +82,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     kind: Literal["r", "p", "f", "v", "m", "S"]  # pg_class.relkind
     identity: Literal["default", "full", "index", "nothing"]
     key: tuple[str, ...]
+    identity_key: tuple[str, ...]  # the columns of the replica identity; all of them when it is full
     primary: bool
     columns: tuple[Column, ...]
     file: int  # changes when the table is rewritten
@@ -179,9 +180,15 @@ ORDER BY 2, 3
 _TABLES: Final = """
 SELECT c.oid::bigint AS oid, n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind,
        c.relreplident::text AS identity, i.indisprimary AS primary,
-       coalesce(ARRAY(SELECT a.attname::text FROM unnest(i.indkey) WITH ORDINALITY AS k(number, place)
-                      JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.number
-                      WHERE k.place <= i.indnkeyatts ORDER BY k.place), '{}') AS key,
+       ARRAY(SELECT a.attname::text FROM unnest(i.indkey) WITH ORDINALITY AS k(number, place)
+             JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.number
+             WHERE k.place <= i.indnkeyatts ORDER BY k.place) AS key,
+       ARRAY(SELECT a.attname::text FROM pg_attribute a
+             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+               AND (c.relreplident = 'f' OR EXISTS (
+                   SELECT FROM pg_index x WHERE x.indrelid = c.oid AND a.attnum = ANY(x.indkey)
+                   AND CASE c.relreplident WHEN 'd' THEN x.indisprimary WHEN 'i' THEN x.indisreplident END))
+             ORDER BY a.attnum) AS identity_key,
        ARRAY(SELECT jsonb_build_array(a.attname, a.atttypid::bigint, a.atttypmod,
                                       format_type(a.atttypid, a.atttypmod))::text
              FROM pg_attribute a
@@ -335,6 +342,7 @@ def _table(row: Any) -> Table:
             "identity": _IDENTITIES[row["identity"]],
             "primary": bool(row["primary"]),
             "key": tuple(row["key"]),
+            "identity_key": tuple(row["identity_key"]),
             "columns": tuple(Column(*msgspec.json.decode(column)) for column in row["columns"]),
         }
     )

@@ -59,18 +59,34 @@ class OutboxConfig(BaseModel):
 
     table: TableName = Field(description="The outbox table.", examples=["public.outbox"])
     id: Identifier = Field(
-        default="id", description="The column that identifies a row: unique, the order of reading."
+        default="id",
+        description="The column that identifies a row and orders the reading: unique, never null, growing.",
     )
     data: Identifier = Field(
         default="data", description="The column with the message's data: json, jsonb, text or bytea."
     )
     type: Identifier | None = Field(
-        default=None, description="The column with the message's type. Absent: postgres.outbox."
+        default="type", description="The column with the message's type. null: always postgres.outbox."
     )
-    subject: Identifier | None = Field(default=None, description="The column with the message's subject.")
-    after: Literal["delete", "keep"] = Field(
-        default="delete",
-        description="What happens to a row once it is stored. `keep` wants a column that only grows as `id`.",
+    subject: Identifier | None = Field(
+        default="subject", description="The column with the message's subject. null: none."
+    )
+    time: Identifier | None = Field(
+        default="created_at",
+        description="The column with the time of writing (timestamptz); part of the message's id, so that an "
+        "id that is used again after a restore is another message. null: none.",
+    )
+    mark: Identifier | None = Field(
+        default=None,
+        description="The column (timestamptz) that is set once a row is stored. Absent: the row is deleted.",
+    )
+    channel: Identifier | None = Field(
+        default="pointsman_outbox",
+        description="The channel that is notified of new rows. null: they are looked for every `poll_every`.",
+    )
+    capture: tuple[TableName, ...] = Field(
+        default=(),
+        description="Tables whose changes triggers write to the outbox; `sources setup` makes the triggers.",
     )
 
 

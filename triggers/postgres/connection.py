@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import ssl
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qs, urlsplit
@@ -45,8 +45,15 @@ class Sql(Protocol):
     def transaction(self, **options: Any) -> AbstractAsyncContextManager[None]:
         """Begin a transaction; leaving it by an exception rolls back."""
 
-    def cursor(self, query: str, *arguments: Any, prefetch: int | None = None) -> AsyncIterator[Row]:
+    def cursor(
+        self, query: str, *arguments: Any, prefetch: int | None = None, timeout: float | None = None
+    ) -> AsyncIterator[Row]:
         """Read rows in small steps, inside a transaction."""
+
+    async def copy_from_query(
+        self, query: str, *, output: Callable[[bytes], Awaitable[None]], **options: Any
+    ) -> str:
+        """Run `COPY (query) TO STDOUT` and hand over what comes."""
 
     async def add_listener(self, channel: str, callback: Listener) -> None:
         """LISTEN."""
@@ -118,7 +125,7 @@ def connect_arguments(name: str, config: PostgresConfig) -> dict[str, Any]:
         "dsn": config.url.get_secret_value(),
         "command_timeout": config.timeout.total_seconds(),
         "statement_cache_size": 0,
-        "server_settings": {"application_name": f"{APPLICATION} {name}"[:63]},
+        "server_settings": {"application_name": application_name(name)},
     }
     if config.password is not None:
         arguments["password"] = config.password.get_secret_value()
@@ -126,6 +133,11 @@ def connect_arguments(name: str, config: PostgresConfig) -> dict[str, Any]:
     if context is not None:
         arguments["ssl"] = context
     return arguments
+
+
+def application_name(name: str) -> str:
+    """Return what the server shows of a source's connections."""
+    return f"{APPLICATION} {name}"[:63]
 
 
 def tls_context(config: PostgresConfig) -> ssl.SSLContext | None:

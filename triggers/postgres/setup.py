@@ -14,6 +14,7 @@ from triggers.errors import SourceRejected, SourceUnavailable
 from triggers.postgres.catalog import COMMENT, Catalog, Identity, Publication, Server, Slot, Table
 from triggers.postgres.config import PostgresConfig, publication_name, slot_name, takes_table
 from triggers.postgres.connection import connected, literal, mapped, qualified, quoted
+from triggers.postgres.outbox_setup import outbox_plan, outbox_removal
 from triggers.postgres.requirements import (
     CHANGES,
     of_publication,
@@ -173,15 +174,24 @@ def _drop(slot: str) -> str:
 
 async def set_up(name: str, config: PostgresConfig, catalog: Catalog, *, apply: bool) -> list[SetupStep]:
     """Return what the server needs for the source; with `apply`, and nothing wrong, do it."""
-    steps = plan(name, config, await look(name, config, catalog))
-    if not apply or any(step.problem for step in steps):
-        return steps
-    return [await _perform(step, catalog) for step in steps]
+    if config.mode == "outbox":
+        steps = await outbox_plan(name, config, catalog)
+    else:
+        steps = plan(name, config, await look(name, config, catalog))
+    return await _performed(steps, catalog) if apply else steps
 
 
 async def take_down(name: str, config: PostgresConfig, catalog: Catalog, *, apply: bool) -> list[SetupStep]:
     """Return what to remove when the source is given up; with `apply`, remove it. Only what is ours."""
-    scene = await look(name, config, catalog)
+    if config.mode == "outbox":
+        steps = await outbox_removal(config, catalog)
+    else:
+        steps = _removal(name, config, await look(name, config, catalog))
+    return await _performed(steps, catalog) if apply else steps
+
+
+def _removal(name: str, config: PostgresConfig, scene: Scene) -> list[SetupStep]:
+    """Return how slot and publication are removed. Pure."""
     slot, publication = scene.slot, scene.publication
     steps = []
     if slot is not None and not of_slot(msgspec.structs.replace(slot, lost=""), scene.identity, setup=""):
@@ -201,26 +211,32 @@ async def take_down(name: str, config: PostgresConfig, catalog: Catalog, *, appl
         steps.append(SetupStep(what=f"the publication {publication.name} is not ours and stays", done=True))
     else:
         steps.append(SetupStep(what=f"no publication {publication_name(name, config)} is there", done=True))
-    if not apply or any(step.problem for step in steps):
-        return steps
-    return [await _perform(step, catalog) for step in steps]
+    return steps
+
+
+async def _performed(steps: list[SetupStep], catalog: Catalog) -> list[SetupStep]:
+    """Do the steps in order, none when one has a problem; after one that failed the rest is left."""
+    done: list[SetupStep] = []
+    for place, step in enumerate(steps):
+        if any(one.problem for one in (*steps, *done)):
+            return [*done, *steps[place:]]
+        done.append(step if step.done else await _perform(step, catalog))
+    return done
 
 
 async def _perform(step: SetupStep, catalog: Catalog) -> SetupStep:
-    """Run the statements of a step, one by one: a slot is made in a transaction of its own."""
-    if step.done:
-        return step
-    for statement in step.statement.split(";\n"):
-        try:
-            with mapped(step.what):
-                await catalog.sql.execute(statement)
-        except SourceRejected as error:
-            return msgspec.structs.replace(step, problem=str(error), fix="let a superuser run the statement")
-        except SourceUnavailable as error:
-            holders = "; ".join(str(holder) for holder in await catalog.holders())
-            fix = f"end them and do it again: {holders}" if holders else "do it again"
-            problem = f"{error}; a slot begins only when every transaction that is open now has ended"
-            return msgspec.structs.replace(step, problem=problem, fix=fix)
+    """Run the statements of a step, which are one transaction; return the step with what came of it."""
+    try:
+        with mapped(step.what):
+            await catalog.sql.execute(step.statement)
+    except SourceRejected as error:
+        fix = "let a superuser run the statement"
+        return msgspec.structs.replace(step, problem=str(error), fix=fix)
+    except SourceUnavailable as error:
+        holders = "; ".join(str(holder) for holder in await catalog.holders())
+        fix = f"end them and do it again: {holders}" if holders else "do it again"
+        problem = f"{error}; a slot begins only when every transaction that is open now has ended"
+        return msgspec.structs.replace(step, problem=problem, fix=fix)
     return msgspec.structs.replace(step, done=True)
 
 
