@@ -54,6 +54,13 @@ class Closed(BaseModel):
 class ConnectorConfig(Closed):
     """Where operations come from: an API description, or what a kind of bus can do anyway."""
 
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        json_schema_extra={"oneOf": [{"required": ["spec"]}, {"required": ["kind"]}]},
+    )
+
     spec: PathText | None = Field(
         default=None,
         description="The description: an OpenAPI or AsyncAPI file (JSON or YAML), relative to the file that "

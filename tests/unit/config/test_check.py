@@ -126,7 +126,7 @@ WRONG = [
     ("connectors: {shop: {spec: .}}\n", "bad-file", 1, 27, ".", "this is a folder"),
     ("connectors: {shop: {spec: 'https://u:p@x/y?z'}}\n", "spec-url", 1, 27, "x/y", "download it"),
     ("connectors: {shop: {spec: ''}}\n", "out-of-range", 1, 27, '""', "must not be empty"),
-    ("connectors: {shop: {}}\n", "missing-field", 1, 14, "", "add spec"),
+    ("connectors: {shop: {}}\n", "wrong-value", 1, 20, "", "either a description or a kind"),
     ("connections: {shop: {connector: shp}}\n", "unknown-connector", 1, 33, "shp", "no connector at all"),
     (CONNECTION + "server: 'ftp://x'}\n", "wrong-value", 3, 35, '"ftp://x"', "not the URL of a server"),
     (CONNECTION + "server: 'https://x/y?z=1'}\n", "wrong-value", 3, 35, '"https://x/y?z=1"', "without query"),
