@@ -1,4 +1,4 @@
-"""Measures the RabbitMQ source beside the bare drivers: messages a second, and CPU of this process per message.
+"""Measures the RabbitMQ source beside the bare drivers: messages a second, CPU of this process per message.
 
 `python -m bench sources_rabbitmq [--messages N] [--url amqp://…]`. Each case empties a durable queue that was
 filled before; acknowledged is what came, in one go for each batch. Without `--url` a broker is started here.
@@ -169,7 +169,7 @@ async def with_faststream(url: str, messages: int, batch: int) -> None:
     seen = 0
 
     @app.subscriber(RabbitQueue(QUEUE, declare=False), ack_policy=AckPolicy.MANUAL, decoder=_undecoded)
-    async def on_message(body: bytes) -> None:
+    async def on_message(_body: bytes) -> None:
         nonlocal seen
         seen += 1
         message = app.context.get_local("message")
@@ -202,6 +202,7 @@ async def with_source(url: str, messages: int, batch: int) -> None:
 
     async def emit(items: Sequence[Item], positions: Mapping[str, bytes | None] | None = None) -> Accepted:
         nonlocal seen
+        assert positions is None
         seen += len(items)
         return Accepted(new=len(items))
 

@@ -175,7 +175,7 @@ class Decoder:
             "routing_key": readable(delivery.routing_key),
             "redelivered": delivery.redelivered,
             "headers": {
-                readable(name): value if type(value) is str else as_json(value)
+                readable(name): value if type(value) is str and value.isascii() else as_json(value)
                 for name, value in headers.items()
                 if not (dialect is not None and name.startswith(dialect)) and not is_credential(name.lower())
             },
