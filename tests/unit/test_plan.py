@@ -7,6 +7,7 @@ import pytest
 from service.config.model import Configuration
 from service.errors import Problem
 from service.plan import Plan, build
+from triggers.poll import PollConfig
 
 SPEC = b"""
 openapi: 3.1.0
@@ -232,3 +233,50 @@ security: [{user: []}]
     )
     for auth in ({"schemes": {"user": login}}, login):
         assert not problems({"do": [GOOD]}, spec=spec, connection={"auth": auth})
+
+
+# -- operations that sources call
+
+POLL = {"kind": "poll", "call": "shop.reserveStock", "with": {"sku": "${state.?sku}", "body": {}}}
+
+
+def polled(**changes: Any) -> dict[str, Problem]:
+    document = {
+        "sources": {"p": PollConfig.model_validate({**POLL, **changes})},
+        "connectors": {"shop": {"spec": "shop.yaml"}},
+        "connections": {"shop": {"connector": "shop"}},
+    }
+    found = build(Configuration.model_validate(document), {"shop": SPEC}).problems
+    return {problem.pointer: problem for problem in found}
+
+
+def test_a_source_that_calls_is_judged_as_a_step_is() -> None:
+    assert polled() == {}
+    assert polled(items="body.a", item_id="item.b", state="{'n': size(items)}", type="data.x") == {}
+    found = polled(call="shop.reserveStok")["/sources/p/call"]
+    assert (found.code, found.offset, found.fix) == ("unknown-operation", 5, "did you mean reserveStock?")
+    found = polled(**{"with": {"skew": 1, "body": {}}})
+    assert (found["/sources/p/with/skew"].code, found["/sources/p/with"].code) == (
+        "unknown-input",
+        "missing-input",
+    )
+
+
+def test_the_expressions_of_a_source_that_calls_see_their_own_variables() -> None:
+    found = polled(
+        **{"with": {"sku": "${data.x}", "body": {"a": "${last.b +}"}}},
+        items="data.x",
+        item_id="itm.id",
+        state="item.n",
+        type="body.x",
+    )
+    assert set(found) == {
+        *("/sources/p/with/sku", "/sources/p/with/body/a"),
+        *(f"/sources/p/{field}" for field in ("items", "item_id", "state", "type")),
+    }
+    assert {problem.code for problem in found.values()} == {"expression"}
+    assert found["/sources/p/item_id"].fix == "did you mean `item`?"
+
+
+def test_a_source_that_calls_what_is_not_there_is_told_of_once() -> None:
+    assert polled(call="store.reserveStock") == {}  # the references between resources are checked before

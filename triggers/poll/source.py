@@ -281,7 +281,7 @@ class PollSource(Source[PollConfig]):
                 f"{self.config.call}: {problem}; it is not followed",
                 "describe the parameter in the description, or ask for what is new with state:",
             )
-        else:
+        elif query is not None:
             report.clear("location-ignored")
         return memory if query is None else msgspec.structs.replace(memory, query=query)
 

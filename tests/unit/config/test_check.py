@@ -239,6 +239,21 @@ def test_a_kind_whose_driver_is_missing_is_said_so(check, monkeypatch):
     assert (problem.code, problem.fix) == ("missing-driver", "pip install 'pointsman[queue]'")
 
 
+def test_the_connection_of_a_poll_must_be_there(check, monkeypatch):
+    from triggers import SOURCES
+
+    monkeypatch.setitem(SOURCES, "poll", "triggers.poll:PollSource")
+    shop = "connectors: {shop: {spec: shop.json}}\nconnections: {shop: {connector: shop}}\n"
+    for call, fix in (("shp.list", "did you mean `shop`?"), ("other.list", "there are: shop")):
+        problems = check(f"sources: {{p: {{kind: poll, call: {call}}}}}\n{shop}").problems
+        found = next(problem for problem in problems if problem.code == "unknown-connection")
+        assert (found.pointer, found.fix) == ("/sources/p/call", fix)
+    problems = check(f"sources: {{p: {{kind: poll, call: list}}}}\n{shop}").problems
+    assert "write connection.operation, for example shop.reserveStock" in {
+        problem.fix for problem in problems
+    }
+
+
 def test_problems_from_elsewhere_get_their_place(check):
     marks = check("rules:\n  r:\n    when: 'it''s.wrong'\n    do: [{call: shop.a}]\n").marks
     assert isinstance(marks, Marks)
