@@ -478,16 +478,20 @@ class BareSource(Source[SourceConfig]):
 class BlockingSource(BareSource):
     """Runs for ever and lets no cancellation end it, until the test sets `let_go` (F14).
 
-    `check`, `progress`, `setup` and `close` never come back either.
+    `check` and `progress` never come back either, and neither does `close` once one of them was called.
     """
 
     kind: ClassVar[str] = "blocking"
+    made: ClassVar[list["BlockingSource"]] = []
+    """Every one that was made and not released."""
 
     def __init__(self, name: str = "blocking", config: SourceConfig | None = None) -> None:
         super().__init__(name, config)
+        self.made.append(self)
         self.let_go = asyncio.Event()
         self.running = asyncio.Event()
         self.cancellations = 0
+        self.stays = False
 
     @override
     async def run(self, emit: Emit) -> None:
@@ -507,9 +511,17 @@ class BlockingSource(BareSource):
     @override
     async def close(self) -> None:
         await super().close()
-        await self._stay()
+        if self.stays:
+            await self._stay()
+
+    @classmethod
+    def release(cls) -> None:
+        """Let all of them go."""
+        while cls.made:
+            cls.made.pop().let_go.set()
 
     async def _stay(self) -> None:
+        self.stays = True
         while not self.let_go.is_set():
             try:
                 await self.let_go.wait()
