@@ -18,6 +18,7 @@ from triggers.postgres.connection import Sql, connected, mapped, qualified, quot
 from triggers.postgres.position import POSITION_KEY, Position, parse_lsn
 from triggers.postgres.setup import set_up
 from triggers.postgres.slot import ACCEPT_KEY, judge, ways
+from triggers.postgres.wire import replication, row
 
 CARRIED_KEY: Final = "published"
 """Position key: the tables of the publication, each with what changes when it leaves and comes back."""
@@ -46,7 +47,7 @@ async def begin(name: str, config: PostgresConfig, context: SourceContext, emit:
         slot = await catalog.slot(slot_name(name, config))
         branches = {}
         if position is not None and position.timeline != identity.timeline:
-            branches = await left_timelines(sql, identity.timeline)
+            branches = await left_timelines(name, config, sql, identity.timeline)
         begun = judge(name, position, identity, slot, accept=accept, branches=branches)
         publication = await catalog.publication(publication_name(name, config))
         fresh = position is None or bool(accept)
@@ -171,11 +172,16 @@ def _notice(publication: str, table: str, what: str, number: int) -> Notice:
 _BRANCH: Final = re.compile(r"^([0-9]+)\t([0-9A-F]+/[0-9A-F]+)\t", re.MULTILINE | re.ASCII)
 
 
-async def left_timelines(sql: Sql, timeline: int) -> dict[int, int]:
+async def left_timelines(name: str, config: PostgresConfig, sql: Sql, timeline: int) -> dict[int, int]:
     """Return at which LSN earlier timelines were left, as the server's history file says.
 
-    Reading it wants pg_read_server_files; {} without that right, and then a gap is declared.
+    A replication connection may read it; where there is none (`mode: poll`), it wants pg_read_server_files.
+    Without either right {} is returned, and then a gap is declared.
     """
+    if config.mode == "stream":
+        async with replication(name, config) as connection:
+            _, text = await row(connection, b"TIMELINE_HISTORY %d" % timeline)
+        return branches(text)
     try:
         with mapped("reading the timeline history"):
             text = await sql.fetchval(

@@ -63,7 +63,7 @@ async def _replication(
         found += of_slot(scene.slot, scene.identity, setup=setup)
         found += await _user(name, catalog, scene.slot)
         found += await _wal(config, catalog, scene.identity, scene.slot, scene.server.keep_mebibytes)
-    return found + await _position(name, context, catalog, scene)
+    return found + await _position(name, config, context, catalog, scene)
 
 
 def _publication(
@@ -127,7 +127,9 @@ async def _user(name: str, catalog: Catalog, slot: Slot) -> list[Finding]:
     return [error("slot-in-use", message, "end it, or give the source a `slot:` of its own")]
 
 
-async def _position(name: str, context: SourceContext, catalog: Catalog, scene: Scene) -> list[Finding]:
+async def _position(
+    name: str, config: PostgresConfig, context: SourceContext, catalog: Catalog, scene: Scene
+) -> list[Finding]:
     """Return what the next run would say of our stored position."""
     stored = await context.positions()
     if POSITION_KEY not in stored or scene.slot is None:
@@ -135,7 +137,7 @@ async def _position(name: str, context: SourceContext, catalog: Catalog, scene: 
     position = Position.decode(stored[POSITION_KEY])
     branches = {}
     if position.timeline != scene.identity.timeline:
-        branches = await left_timelines(catalog.sql, scene.identity.timeline)
+        branches = await left_timelines(name, config, catalog.sql, scene.identity.timeline)
     accept = stored.get(ACCEPT_KEY, b"").decode()
     try:
         judge(name, position, scene.identity, scene.slot, accept=accept, branches=branches)
