@@ -35,11 +35,13 @@ def serve(
     """
     import uvloop
 
+    from service.foreign import listen
     from service.observe import set_up_logs
 
     made = settings(config=config, data=data, host=host, port=port, admin_port=admin_port)
     emit_problems(unknown_variables(os.environ), "table")
     set_up_logs(made.log_level, made.log_format)
+    listen()
     try:
         uvloop.run(_serve(made))
     except Unavailable as error:

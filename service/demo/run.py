@@ -23,6 +23,7 @@ from service.demo.scenario import PATIENCE, NotShown, Scenario
 from service.demo.shop import Call, Shop
 from service.demo.starter import CONFIG, SHOP_SECRET, move_shop, shop_port, write_starter
 from service.errors import ServiceError
+from service.foreign import listen
 from service.observe import set_up_logs
 from service.settings import Settings
 
@@ -44,6 +45,7 @@ async def run_demo(
     scene may take.
     """
     set_up_logs(os.environ.get("POINTSMAN_LOG_LEVEL", "error"), "auto")
+    listen()
     started = time.perf_counter()
     stay = not once and sys.stdout.isatty()
     with _folder(folder, keep=stay) as place:
