@@ -31,7 +31,7 @@ class Client:
         self._http = httpx.Client(
             base_url=server + "/api/v1",
             headers={"authorization": f"Bearer {token}"},
-            timeout=httpx.Timeout(30.0, connect=2.0),
+            timeout=httpx.Timeout(60.0, connect=2.0),
             trust_env=False,
         )
 

@@ -19,7 +19,7 @@ from triggers.base import Finding, SetupStep, Source
 from triggers.errors import TriggerError
 
 PATIENCE: Final = 20.0
-"""Seconds that whatever is asked of the outside may take."""
+"""Seconds that a source which does not run may take for what it is asked."""
 
 VERBS: Final = ("restart", "pause", "resume", "drain")
 """What can be done with one source, or with all of them."""
@@ -113,9 +113,7 @@ async def rewind(desk: Desk, name: str, to: str) -> dict[str, Any]:
 
 async def check(desk: Desk, name: str) -> dict[str, Any]:
     """Prove a source's access to the outside. Raise NotFound, Unavailable when no answer came."""
-    supervisor = desk.running().supervisor
-    supervisor.status(name)
-    return _findings(name, await _asked(f"{name}/check", lambda: supervisor.check(name)))
+    return _findings(name, await desk.running().supervisor.check(name))
 
 
 async def setup(desk: Desk, name: str, *, apply: bool) -> dict[str, Any]:
@@ -123,9 +121,7 @@ async def setup(desk: Desk, name: str, *, apply: bool) -> dict[str, Any]:
 
     Raise NotFound, Conflict.
     """
-    supervisor = desk.running().supervisor
-    supervisor.status(name)
-    steps = await _asked(f"{name}/setup", lambda: supervisor.setup(name, apply=apply))
+    steps = await desk.running().supervisor.setup(name, apply=apply)
     return _steps(name, steps, applied=apply)
 
 
@@ -138,8 +134,7 @@ async def teardown(desk: Desk, name: str, *, apply: bool) -> dict[str, Any]:
     status = supervisor.status(name)
     if apply and not status.paused_by:
         raise Conflict(f"{name} is {status.state}: pause it first (pointsman sources pause {name})")
-    steps = await _asked(f"{name}/teardown", lambda: supervisor.teardown(name, apply=apply))
-    return _steps(name, steps, applied=apply)
+    return _steps(name, await supervisor.teardown(name, apply=apply), applied=apply)
 
 
 # -- without a running instance
@@ -177,18 +172,11 @@ async def _planned(candidate: Candidate, name: str, work: Callable[[Source[Any]]
             return await work(source)
 
     try:
-        return await _asked(f"{name}/planned", question)
+        return await _bounds.ask(name, question)
     except TriggerError as error:
         raise Conflict(str(error)) from error
-
-
-async def _asked(name: str, question: Callable[[], Awaitable[T]]) -> T:
-    try:
-        return await _bounds.ask(name, question)
-    except TimedOut:
-        raise Unavailable(f"{name}: no answer within {PATIENCE:g} s; it was given up") from None
-    except StillOut:
-        raise Unavailable(f"{name}: an earlier question has not come back yet", after=PATIENCE) from None
+    except (TimedOut, StillOut):
+        raise Unavailable(f"source {name} gave no answer within {_bounds.seconds:g} s") from None
 
 
 def asking() -> bool:
