@@ -29,7 +29,7 @@ class Gate:
         self.position = position
         self._emit = emit
         self._lock = asyncio.Lock()  # first come, first served: neither side starves
-        self._xids: deque[int] = deque(maxlen=REMEMBERED)
+        self._xids: deque[int] = deque([position.xid] if position.xid else (), maxlen=REMEMBERED)
 
     async def changes(
         self,
@@ -53,6 +53,10 @@ class Gate:
         """Keep the stream from storing, and give what stores a page."""
         async with self._lock:
             yield self._emit
+
+    def remember(self, xids: Iterable[int]) -> None:
+        """Take these transactions for stored: an earlier run may have done so."""
+        self._xids.extend(xids)
 
     def sees_all(self, snapshot: str) -> bool:
         """Say whether a snapshot (`xmin:xmax:xip,…`) sees every transaction that was stored.

@@ -15,7 +15,8 @@ from triggers.postgres.catalog import PublishedTable, Table
 from triggers.postgres.connection import literal, qualified, quoted
 from triggers.postgres.pgoutput import Column, Relation
 
-_CTID: Final = ("ctid",)
+CTID: Final = ("ctid",)
+"""The key of a table without one: where a row lies."""
 
 
 class Scan(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +35,7 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def key(self) -> tuple[str, ...]:
         """Return by which columns it is read."""
-        return self.leaf.key or _CTID
+        return self.leaf.key or CTID
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -56,7 +57,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, for
     def at(self, scan: Scan) -> "Reading":
         """Return the reading with `scan` in work: where it was, if that still means something."""
         same = self.scan == scan.title and self.key == scan.key
-        if same and (self.key != _CTID or self.file == scan.leaf.file):
+        if same and (self.key != CTID or self.file == scan.leaf.file):
             return self
         return msgspec.structs.replace(self, scan=scan.title, key=scan.key, after=(), file=scan.leaf.file)
 
@@ -83,7 +84,7 @@ def decode(data: bytes) -> Reading:
 def query(scan: Scan, reading: Reading, rows: int) -> str:
     """Return the statement that reads the next rows: first the key, then the columns."""
     types = {column.name: column.type_name for column in scan.leaf.columns} | {"ctid": "tid"}
-    key = [name if scan.key == _CTID else quoted(name) for name in scan.key]
+    key = [name if scan.key == CTID else quoted(name) for name in scan.key]
     conditions = []
     if reading.after:
         last = ", ".join(
@@ -94,7 +95,7 @@ def query(scan: Scan, reading: Reading, rows: int) -> str:
         conditions.append(f"({scan.filter})")
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     # A scan by places is in their order by itself (TID range scan); sorting would read all of the table.
-    order = "" if scan.key == _CTID else f" ORDER BY {', '.join(key)}"
+    order = "" if scan.key == CTID else f" ORDER BY {', '.join(key)}"
     columns = ", ".join([*key, *map(quoted, scan.columns)])
     name = qualified(scan.leaf.schema, scan.leaf.name)
     return f"SELECT {columns} FROM ONLY {name}{where}{order} LIMIT {rows}"  # noqa: S608  all quoted

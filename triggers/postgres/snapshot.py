@@ -30,7 +30,7 @@ from triggers.postgres.copytext import Full, Rows
 from triggers.postgres.gate import Gate
 from triggers.postgres.learning import learn
 from triggers.postgres.messages import read_message
-from triggers.postgres.pages import Reading, Scan, decode, encode, query, relation, scan_of
+from triggers.postgres.pages import CTID, Reading, Scan, decode, encode, query, relation, scan_of
 from triggers.postgres.position import format_lsn
 from triggers.postgres.rows import RowWriter
 from triggers.postgres.slot import SNAPSHOT_KEY
@@ -62,6 +62,13 @@ SELECT pg_current_snapshot()::text AS snapshot, coalesce(pg_relation_filenode($1
 """ + ", ".join(f"set_config('{name}', '{value}', true)" for name, value in SESSION_SETTINGS.items())
 
 
+# Committed, hence streamed perhaps to an earlier run, but not visible before a standby has confirmed it.
+_WAITING: Final = """
+SELECT backend_xid::text::bigint AS xid FROM pg_stat_activity
+WHERE wait_event = 'SyncRep' AND backend_xid IS NOT NULL
+"""
+
+
 class Snapshot:
     """The reading of existing rows beside one run."""
 
@@ -83,6 +90,7 @@ class Snapshot:
         self._types = Types(numeric=config.numeric)
         self._reading = Reading(number=1)
         self._page_rows = FIRST_ROWS
+        self._looked = False
 
     async def run(self) -> None:
         """Read what is still to be read, and return. Raise NotStored, SourceRejected."""
@@ -122,6 +130,10 @@ class Snapshot:
     async def _tables(self, sql: Sql) -> None:
         """Read all tables; at the end, tell so."""
         catalog = Catalog(sql)
+        if not self._looked:
+            with mapped("looking for commits that wait for a standby"):
+                self._gate.remember(row["xid"] for row in await sql.fetch(_WAITING))
+            self._looked = True
         for scan in await self._scans(catalog):
             if scan.title not in self._reading.done:
                 await self._table(sql, scan)
@@ -185,7 +197,7 @@ class Snapshot:
             if prepared is None or not self._gate.sees_all(prepared["snapshot"]):
                 await sql.execute("ROLLBACK")
                 return None
-            if prepared["file"] != scan.leaf.file and scan.key == ("ctid",):
+            if prepared["file"] != scan.leaf.file and scan.key == CTID:
                 raise SourceUnavailable(f"{scan.title} was rewritten: it is read from its beginning")
             cut = False
             try:
@@ -205,6 +217,8 @@ class Snapshot:
         """Store a page in as many transactions as it needs, each with how far it is."""
         width = len(scan.key)
         prefix = f"{self._start.identity.system_id}/snapshot-{self._reading.number}/{scan.title}/"
+        if scan.key == CTID:
+            prefix += f"{scan.leaf.file}:"  # a place means something in one file only
         meta = {
             "kind": "postgres",
             "lsn": format_lsn(self._gate.position.lsn),
