@@ -6,6 +6,7 @@ SOURCES: Final[dict[str, str]] = {
     "kafka": "triggers.kafka:KafkaSource",
     "webhook": "triggers.webhook:WebhookSource",
     "rabbitmq": "triggers.rabbitmq:RabbitMQSource",
+    "postgres": "triggers.postgres:PostgresSource",
     "poll": "triggers.poll:PollSource",
     "schedule": "triggers.schedule:ScheduleSource",
 }

@@ -26,9 +26,6 @@ from service.errors import Problem, nearest
 from triggers import SOURCES
 from triggers.base import SourceConfig
 
-NOT_YET: Final = ("postgres",)
-"""Kinds of source that the design has and this version has not."""
-
 _AT_KEY: Final = frozenset({"unknown-field", "bad-name", "bad-key", "reserved-name", "unknown-input"})
 _ABOUT_A_VALUE: Final = frozenset({"wrong-value", "wrong-form", "out-of-range"})
 _MODELS: Final[dict[str, type[BaseModel]]] = {
@@ -196,15 +193,9 @@ class _Shapes:
         found = words.show(kind)
         if isinstance(kind, str) and kind in SOURCES:
             return self._imported(kind, pointer)
-        near = nearest(kind, [*SOURCES, *NOT_YET]) if isinstance(kind, str) else None
-        if kind in NOT_YET:
-            message, fix = f"sources of kind {kind} are not yet in this version", f"there are: {kinds}"
-        else:
-            message, fix = (
-                "unknown kind of source",
-                f"did you mean `{near}`?" if near else f"there are: {kinds}",
-            )
-        self._report("unknown-kind", f"{pointer}/kind", message, fix, found=found)
+        near = nearest(kind, [*SOURCES]) if isinstance(kind, str) else None
+        fix = f"did you mean `{near}`?" if near else f"there are: {kinds}"
+        self._report("unknown-kind", f"{pointer}/kind", "unknown kind of source", fix, found=found)
         return None
 
     def _imported(self, kind: str, pointer: str) -> type[SourceConfig] | None:

@@ -4,5 +4,6 @@
 """
 
 from triggers.postgres.config import PostgresConfig
+from triggers.postgres.source import PostgresSource
 
-__all__ = ["PostgresConfig"]
+__all__ = ["PostgresConfig", "PostgresSource"]

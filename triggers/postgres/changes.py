@@ -71,6 +71,7 @@ class Changes:
         self._config = config
         self._types = types
         self._expressions = expressions
+        self._types_taken = frozenset(f"postgres.{operation}" for operation in config.operations)
         self._writers: dict[int, RowWriter | None] = {}
         self._looks = dict(tables)
         self._prefix = f"{start.system_id}/{start.timeline}/"
@@ -79,6 +80,7 @@ class Changes:
         # what was gathered, and up to where it is whole
         self._items: list[Item] = []
         self._bytes = 0
+        self._most = config.batch
         self._whole_items = 0
         self._tables: dict[str, bytes] = {}
         self._whole_tables: dict[str, bytes] = {}
@@ -90,18 +92,13 @@ class Changes:
         self._index = 0
         self._skip = 0
         self._id = ""
-        self._time = ""
+        self._time: str | None = None
         self._meta: dict[str, Any] = {}
 
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction has begun and is not whole yet."""
         return self._begin is not None
-
-    @property
-    def full(self) -> bool:
-        """Whether a batch is full."""
-        return len(self._items) >= self._config.batch or self._bytes >= MAX_BYTES
 
     @property
     def moved(self) -> bool:
@@ -136,6 +133,9 @@ class Changes:
         items, tables = self._items, {**self._whole_tables, **self._tables}
         self._items, self._whole_tables, self._tables, self._bytes = [], {}, {}, 0
         return self._batch(items, tables, Part(final_lsn=begin.final_lsn, xid=begin.xid, index=stored))
+
+    def _full(self) -> bool:
+        return len(self._items) >= self._most or self._bytes >= MAX_BYTES
 
     def _batch(self, items: Sequence[Item], tables: Mapping[str, bytes], part: Part | None) -> Batch:
         self._whole_items = 0
@@ -176,18 +176,19 @@ class Changes:
                 )
             )
 
-    def take(self, message: Decoded, raw: bytes) -> None:
-        """Take the next message; `raw` are its bytes, for a row that cannot be read. Relations go elsewhere.
+    def take(self, message: Decoded, raw: bytes) -> bool:
+        """Take the next message; say whether a batch is full. Relations go elsewhere.
 
-        Raise ProtocolError for what cannot stand here, SourceGap when something stored is not sent again.
+        `raw` ends with its bytes: they are kept when a row cannot be read. Raise ProtocolError for what
+        cannot stand here, SourceGap when something stored is not sent again.
         """
         if type(message) is Insert:  # the way of nearly every message
-            self._change(message, RowWriter.insert, "insert", raw)
-        elif type(message) is Update:
-            self._change(message, RowWriter.update, "update", raw)
-        elif type(message) is Delete:
-            self._change(message, RowWriter.delete, "delete", raw)
-        elif type(message) is Begin:
+            return self._change(message, RowWriter.insert, "postgres.insert", raw)
+        if type(message) is Update:
+            return self._change(message, RowWriter.update, "postgres.update", raw)
+        if type(message) is Delete:
+            return self._change(message, RowWriter.delete, "postgres.delete", raw)
+        if type(message) is Begin:
             self._begins(message)
         elif type(message) is Commit:
             self._commits(message)
@@ -199,13 +200,14 @@ class Changes:
             self._meta["origin"] = message.name
         elif type(message) is not Type:
             raise ProtocolError(f"a {type(message).__name__} is not expected here")
+        return self._full()
 
     def _begins(self, begin: Begin) -> None:
         if self._begin is not None:
             raise ProtocolError("a transaction begins within another")
         self._begin = begin
         self._index = 0
-        self._skip = self._stored(begin)
+        self._skip = 0 if self._in_order(begin) else self._stored(begin)
         lsn = format_lsn(begin.final_lsn)
         self._id = f"{self._prefix}{lsn}/{begin.xid}/"
         self._time = moment(begin.committed_at)
@@ -214,6 +216,10 @@ class Changes:
             self._xids.add(begin.xid)
         else:
             self.skipped += 1
+
+    def _in_order(self, begin: Begin) -> bool:
+        """Say whether a transaction simply follows, as nearly every one does."""
+        return begin.final_lsn >= self._lsn and self._awaited is None
 
     def _stored(self, begin: Begin) -> int:
         """Return how many changes of a transaction are stored already."""
@@ -265,30 +271,31 @@ class Changes:
         except KeyError:
             raise ProtocolError(f"a change of the table {oid}, which was not described") from None
 
-    def _change(self, message: Any, write: Any, op: str, raw: bytes) -> None:
+    def _change(self, change: Any, write: Any, type_: str, raw: bytes) -> bool:
         """Take the change of one row."""
-        self._index += 1
-        writer = self._writer(message.relation)
-        if self._index <= self._skip or writer is None or op not in self._config.operations:
-            return
+        index = self._index = self._index + 1
+        writer = self._writer(change.relation)
+        if index <= self._skip or writer is None or type_ not in self._types_taken:
+            return False
         try:
-            data = write(writer, message)
+            data = write(writer, change)
         except UnicodeDecodeError as error:
             self._reject(error, raw)
-            return
-        self._add(f"postgres.{op}", writer.subject, data)
+        else:
+            self._add(type_, writer.subject, data)
+        return self._full()
 
     def _truncate(self, message: Truncate) -> None:
         """Take one message for each table that was emptied."""
         for oid in message.relations:
             self._index += 1
             writer = self._writer(oid)
-            if self._index > self._skip and writer and "truncate" in self._config.operations:
+            if self._index > self._skip and writer and "postgres.truncate" in self._types_taken:
                 self._add("postgres.truncate", writer.subject, writer.truncate(message))
 
     def _message(self, message: LogicalMessage) -> None:
         """Take what pg_logical_emit_message wrote: with its transaction, or at once."""
-        taken = message.prefix != HEARTBEAT_PREFIX and "message" in self._config.operations
+        taken = message.prefix != HEARTBEAT_PREFIX and "postgres.message" in self._types_taken
         if message.transactional:
             if self._begin is None:
                 raise ProtocolError("a message of a transaction outside of one")
@@ -301,7 +308,7 @@ class Changes:
         if message.lsn <= self._lsn:
             return
         lsn = format_lsn(message.lsn)
-        self._id, self._index, self._time = f"{self._prefix}{lsn}/0/", 0, ""
+        self._id, self._index, self._time = f"{self._prefix}{lsn}/0/", 0, None
         self._meta = {"kind": "postgres", "lsn": lsn}
         if taken:
             self._add_message(message)
@@ -315,12 +322,13 @@ class Changes:
                 source=self._source,
                 type="postgres.message",
                 subject=message.prefix or None,
-                time=self._time or None,
+                time=self._time,
                 datacontenttype=media,
                 format=form,
                 data=message.content,
                 meta={**self._meta, "prefix": message.prefix},
-            )
+            ),
+            len(message.content),
         )
 
     def _add(self, type_: str, subject: str, data: bytes) -> None:
@@ -335,15 +343,14 @@ class Changes:
                 format="json",
                 data=data,
                 meta=self._meta,
-            )
+            ),
+            len(data),
         )
 
-    def _put(self, message: TriggerMessage) -> None:
-        item: Item = message
-        if self._expressions:
-            item = expressed_or_reject(message, self._expressions)
+    def _put(self, message: TriggerMessage, size: int) -> None:
+        item = expressed_or_reject(message, self._expressions) if self._expressions else message
         self._items.append(item)
-        self._bytes += len(message.data or b"")
+        self._bytes += size
 
     def _reject(self, error: UnicodeDecodeError, raw: bytes) -> None:
         self._items.append(

@@ -1,5 +1,6 @@
 """Makes trigger messages of rows and of logical messages. Pure."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -59,12 +60,20 @@ def expressed_or_reject(
         return Reject(reason=bad.reason, detail=bad.detail, data=message.data or b"", meta=message.meta)
 
 
-def moment(microseconds: int) -> str:
-    """Return an RFC 3339 moment from microseconds since 1970; "" for what no calendar holds."""
+def moment(microseconds: int) -> str | None:
+    """Return an RFC 3339 moment from microseconds since 1970; None for what no calendar holds."""
+    seconds, rest = divmod(microseconds, 1_000_000)
+    second = _second(seconds)
+    return f"{second}.{rest:06}Z" if second else None
+
+
+@functools.lru_cache(maxsize=8)
+def _second(seconds: int) -> str | None:
+    """Return a second; of many transactions in one it is made once."""
     try:
-        return (_EPOCH + timedelta(microseconds=microseconds)).isoformat().replace("+00:00", "Z")
+        return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
     except OverflowError:
-        return ""
+        return None
 
 
 def form_of(content: bytes) -> tuple[DataFormat, str]:

@@ -20,10 +20,16 @@ _ESCAPED: Final = re.compile(rb"\\(.)", re.DOTALL)
 def array(element: Encoder, delimiter: bytes = b",") -> Encoder:
     """Return the encoder of arrays of such elements."""
     pattern = _tokens(delimiter)
+    marks = b'{}"\\' + b" \t\n\r\v\f"
 
     def encode(value: bytes) -> bytes:
         if value[:1] != b"{":  # with bounds, or no array at all
             return text(value)
+        inner = value[1:-1]
+        if len(inner.translate(None, marks)) == len(inner) and value[-1:] == b"}":  # flat, without quotes
+            parts = inner.split(delimiter)
+            if all(parts):
+                return b"[%b]" % b",".join([b"null" if one == b"NULL" else element(one) for one in parts])
         try:
             return _array(value, pattern, element)
         except _Unreadable:

@@ -2,8 +2,9 @@
 
 Each poll peeks at what comes behind the slot's position, and only after all of it is stored the slot is
 moved; `get_changes` would move it before. The server decodes from the slot's position at each poll, so it is
-dear for many small transactions; a poll that finds much is followed by the next at once. Rows are read through
-a cursor: a large transaction is in memory only in parts. Settings hold for one transaction, as poolers want.
+dear for many small transactions; a poll that finds much is followed by the next at once. Rows are read
+through a cursor: a large transaction is in memory only in parts. Settings hold for one transaction, because
+poolers want it so.
 """
 
 import asyncio
@@ -107,10 +108,10 @@ class Polling:
             if type(message) is Relation:
                 self._changes.relation(message, await self._learner.learn(message))
                 return
-            self._changes.take(message, data)
+            full = self._changes.take(message, data)
         except ProtocolError as error:
             raise SourceUnavailable(f"the stream cannot be read: {error}") from error
-        if self._changes.full:
+        if full:
             await self._store(self._changes.part())
 
     def _due(self) -> bool:

@@ -123,7 +123,7 @@ class RowWriter:
             _NULL if value is None else encode(value)
             for encode, value in zip(self._encoders, row, strict=True)
         ]
-        return template % (*[tokens[place] for place in self._key], *tokens)
+        return template % (*map(tokens.__getitem__, self._key), *tokens)
 
     def _chosen(self, row: Row) -> Row:
         if len(row) != self._width:

@@ -1,9 +1,9 @@
 """The PostgreSQL source: joins what this package has to one `Source`.
 
 A run begins with a judgement over slot and position, then streams or polls, reads existing rows where that
-is wanted, and watches the server: tasks of one group, of which the first that fails ends the run. Nothing here
-decodes or decides: `begin` and `slot` say where to go on, `changes` what becomes a message, `stream` and
-`polling` what is confirmed.
+is wanted, and watches the server: tasks of one group, of which the first that fails ends the run. Nothing
+here decodes or decides: `begin` and `slot` say where to go on, `changes` what becomes a message, `stream`
+and `polling` what is confirmed.
 """
 
 import asyncio

@@ -52,13 +52,19 @@ class Stream:
     async def read(self) -> NoReturn:
         """Take what comes, for ever."""
         frames = 0
+        next_frame, decode, take = self._wire.frame, self._decoder.decode, self._changes.take
         try:
             while True:
-                frame = self._wire.frame()
+                frame = next_frame()
                 if frame is None:
                     await self._caught_up()
                     continue
-                await (self._data(frame) if frame[0] == _DATA else self._keepalive(frame))
+                if frame[0] != _DATA:
+                    await self._keepalive(frame)
+                elif type(message := decode(frame, _DATA_HEADER)) is Relation:
+                    self._changes.relation(message, await self._learner.learn(message))
+                elif take(message, frame):
+                    await self._store(self._changes.part())
                 frames += 1
                 if frames % _TURN == 0:
                     await asyncio.sleep(0)
@@ -79,15 +85,6 @@ class Stream:
             await self._store(self._changes.whole())
         else:
             await self._wire.readable()
-
-    async def _data(self, frame: bytes) -> None:
-        message = self._decoder.decode(frame, _DATA_HEADER)
-        if type(message) is Relation:
-            self._changes.relation(message, await self._learner.learn(message))
-            return
-        self._changes.take(message, frame)
-        if self._changes.full:
-            await self._store(self._changes.part())
 
     async def _keepalive(self, frame: bytes) -> None:
         """Answer; when nothing is in work, store how far the server has read as our position, at times."""

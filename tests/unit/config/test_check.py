@@ -112,7 +112,6 @@ WRONG = [
     ("version: 2\n", "wrong-choice", 1, 10, "2", "write version: 1"),
     ("version: true\n", "wrong-choice", 1, 10, "true", "must be 1"),
     ("sources: {door: {kind: bel}}\n", "unknown-kind", 1, 24, '"bel"', "did you mean `bell`?"),
-    ("sources: {door: {kind: postgres}}\n", "unknown-kind", 1, 24, '"postgres"', "not yet in this version"),
     ("sources: {door: {kind: 5}}\n", "unknown-kind", 1, 24, "5", "there are: bell"),
     ("sources: {door: {volume: 5}}\n", "missing-field", 1, 11, "", "add kind"),
     ("sources: {door: bell}\n", "wrong-type", 1, 17, '"bell"', "must be a mapping"),

@@ -49,12 +49,15 @@ def changes(start: Position = START, tables: Mapping[str, bytes] | None = None, 
     )
 
 
-def feed(each: Changes, *messages: Decoded) -> None:
+def feed(each: Changes, *messages: Decoded) -> bool:
+    """Let it take messages; say whether a batch is full after the last."""
+    full = False
     for message in messages:
         if isinstance(message, Relation):
             each.relation(message, ())
         else:
-            each.take(message, encode(message))
+            full = each.take(message, encode(message))
+    return full
 
 
 def insert(number: int, oid: int = 100) -> Insert:
@@ -224,8 +227,7 @@ def test_how_a_table_looked_long_ago_is_not_told_when_it_is_sent_again() -> None
 def test_a_transaction_that_is_not_whole_yet_is_not_confirmed() -> None:
     each = changes(batch=2)
     feed(each, ORDERS)
-    feed(each, *transaction(9, 0x200, insert(1)), Begin(0x300, AT, 10), insert(2))
-    assert each.full
+    assert feed(each, *transaction(9, 0x200, insert(1)), Begin(0x300, AT, 10), insert(2))
     assert each.in_transaction
     batch = each.part()
     assert batch.position.lsn == 0x208
@@ -250,8 +252,7 @@ def test_only_what_is_whole_is_taken_when_nothing_more_has_come() -> None:
 def test_data_counts_in_bytes_too() -> None:
     each = changes()
     feed(each, ORDERS, Begin(0x200, AT, 9))
-    each.take(Insert(100, [b"1", b"1", b"x" * 9_000_000], True), b"")
-    assert each.full
+    assert each.take(Insert(100, [b"1", b"1", b"x" * 9_000_000], True), b"")
 
 
 def test_an_idle_server_moves_the_position() -> None:
@@ -361,8 +362,7 @@ def run(
 
     for messages in history:
         for message in messages:
-            feed(each, message)
-            if each.full:
+            if feed(each, message):
                 yield store(each.part())
             elif each.whole_items and next(choose):
                 yield store(each.whole())
