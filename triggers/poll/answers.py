@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
-from urllib.parse import parse_qsl, urljoin, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urljoin, urlsplit
 
 import msgspec
 
@@ -141,8 +141,8 @@ def next_query(answer: Polled) -> tuple[tuple[tuple[str, str], ...] | None, str]
     return tuple(pair for pair in pairs if not _secret(pair[0].lower())), ""
 
 
-def _place(url: Any) -> tuple[str, str, int | None, str]:
-    return url.scheme, url.hostname or "", url.port or _PORTS.get(url.scheme), url.path or "/"
+def _place(url: SplitResult) -> tuple[str, str, int | None, str]:
+    return url.scheme, url.hostname or "", url.port or _PORTS.get(url.scheme), unquote(url.path) or "/"
 
 
 def _secret(name: str) -> bool:

@@ -36,7 +36,7 @@ class PollConfig(SourceConfig):
     expressions: ClassVar[tuple[str, ...]] = ("items", "item_id", "state", "type", "subject")
     sees: ClassVar[dict[str, tuple[str, ...]]] = {
         "items": ANSWERED,
-        "item_id": ("item", *ANSWERED),
+        "item_id": ("item",),
         "state": ("items", *ANSWERED),
     }
 
@@ -62,13 +62,13 @@ class PollConfig(SourceConfig):
     item_id: str | None = Field(
         default=None,
         min_length=1,
-        description="CEL, over `item` too: what makes an item itself. Absent: its content.",
+        description="CEL over `item`: what makes an item itself. Absent: its content.",
         examples=["item.id"],
     )
     state: str | None = Field(
         default=None,
         min_length=1,
-        description="CEL, over `items` too: what the next poll sees as `state`; null keeps what was there.",
+        description="CEL over the same and `items`: the next poll's `state`; null keeps what was there.",
         examples=["{'since': body.as_of}"],
     )
     initial: Any = Field(default={}, description="What the first poll sees as `state`: any JSON value.")

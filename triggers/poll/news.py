@@ -60,7 +60,7 @@ class NewsReader:
         quiet = not memory.answered and (memory.first or self._config.first) == "skip"
         if self._changes_as_a_whole(body, found):
             return self._whole(found[0], body, learnt, answer, quiet=quiet)
-        named = [(*self._name(one, variables), one) for one in found]
+        named = [(*self._name(one), one) for one in found]
         new = tuple(
             (name, self._item(name, problem, one, answer))
             for name, problem, one in named
@@ -102,12 +102,12 @@ class NewsReader:
             raise BadEvent("state-too-long", f"the state is longer than {MAX_STATE} bytes")
         return state
 
-    def _name(self, one: Found, variables: Mapping[str, Any]) -> tuple[str, str]:
+    def _name(self, one: Found) -> tuple[str, str]:
         """Return what an item is known by, and why that cannot be the id of a message, "" when it can."""
         if self._item_id is None:
             return fingerprint(one.data), ""
         try:
-            value = self._item_id({**variables, "item": one.value})
+            value = self._item_id({"item": one.value})
         except ValueError as error:
             return f"reject-{fingerprint(one.data)}", str(error)[:200]
         if isinstance(value, int) and not isinstance(value, bool):

@@ -49,7 +49,7 @@ BATCH: Final = 500
 JITTER: Final = 0.1
 """By how much of the interval a poll may come sooner or later, so that many sources do not poll at once."""
 
-_REFUSALS: Final = frozenset({400, 405, 406, 413, 414, 415, 422, 501})
+_REFUSALS: Final = frozenset({400, 405, 406, 410, 413, 414, 415, 422, 501})
 """Statuses that the same call gets again and again until somebody changes it."""
 
 _SLOW_DOWN: Final = frozenset({429, 503})
@@ -257,7 +257,7 @@ class PollSource(Source[PollConfig]):
             raise SourceUnavailable(
                 f"{what} (check the `auth` of connection {connection} and what it may do)"
             )
-        if status == 410:
+        if status == 410 and self._memory.answered:
             raise SourceGap(
                 f"{what}: what the state asks for is gone",
                 fix=f"pointsman sources rewind {self.name} --to now (or earliest)",

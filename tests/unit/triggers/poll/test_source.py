@@ -298,6 +298,15 @@ async def test_a_location_elsewhere_is_told_and_not_followed(location):
     assert "location-ignored" in polls.report.warned
 
 
+@pytest.mark.parametrize(
+    "path", ["https://SHOP.example:443/v1/orders", "/v1/%6frders", "/v1/../v1/orders", ""]
+)
+async def test_a_location_may_write_the_same_address_otherwise(path):
+    polls = Polls()
+    await polls.run(answer({}, 202, location=f"{path}?state=x"), answer({}, 202))
+    assert polls.call.asked[1][1] == (("state", "x"),)
+
+
 async def test_credentials_in_a_location_are_left_out():
     polls = Polls()
     await polls.run(
@@ -370,7 +379,7 @@ async def test_what_may_change_something_is_not_asked_conditionally():
         (500, SourceUnavailable, "answered 500"),
         (302, SourceRejected, "redirects are not followed"),
         (400, SourceRejected, "answered 400"),
-        (410, SourceGap, "is gone"),
+        (410, SourceRejected, "answered 410"),
     ],
 )
 async def test_a_status_says_what_to_do(status, error, words):
@@ -378,6 +387,15 @@ async def test_a_status_says_what_to_do(status, error, words):
     with pytest.raises(error, match=words):
         await polls.run(answer(b"nope" + b"x" * 1000, status))
     assert polls.emitted.batches == []
+
+
+async def test_a_state_that_is_gone_is_a_gap():
+    polls = Polls(state="{'n': 7}")
+    await polls.run(answer([]))
+    with pytest.raises(SourceGap, match="what the state asks for is gone") as caught:
+        await polls.run(answer({}, 410))
+    assert caught.value.facts == {"state": {"n": 7}}
+    assert "sources rewind orders --to now" in caught.value.fix
 
 
 @pytest.mark.parametrize("error", [SourceUnavailable("no answer"), SourceRejected("never")])
