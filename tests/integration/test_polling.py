@@ -1,7 +1,9 @@
 """A poll over real calls: the polling contract, conditional requests, limits and refusals on the wire."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,6 +19,7 @@ from service.rules.model import Pin
 from service.usecases.checking import compile_for_source
 from tests.end_to_end.backend import Act, Backend, answers
 from tests.fakes.sources import Emitted, Reports, source_context
+from tests.integration.engine_room import Room, engine_room
 from triggers.errors import SourceRejected, SourceUnavailable
 from triggers.poll import PollConfig, PollSource
 
@@ -209,3 +212,52 @@ async def test_inputs_that_do_not_fit_are_refused(shops):
         await shop.poll(1, **{"with": {"shop": "..", "limit": "many"}})
     assert "limit must be an integer" in str(caught.value.exceptions[0])
     assert shop.backend.calls == []
+
+
+# -- beside deliveries
+
+
+def rule() -> dict[str, Any]:
+    return {"match": {"type": ["t"]}, "do": [{"call": "shop.one", "with": {"body": {"id": "${data.id}"}}}]}
+
+
+def calls_of(room: Room) -> Any:
+    connections = {one.name: one for one in room.dispatch.connections()}
+    return make_call(connections.get, room.intake.ruleset.pins.get, freed=room.dispatch.nudge)
+
+
+async def test_a_poll_is_not_starved_by_deliveries_and_exceeds_no_limit(tmp_path: Path) -> None:
+    async with engine_room(tmp_path) as room:
+        await room.use({"r": rule()}, connections={"shop": Limits(in_flight=1)})
+        connector = room.connectors["shop"]
+        connector.gate = asyncio.Event()
+        for number in range(20):
+            await room.send({"id": number})
+        await room.until(lambda: connector.in_flight == 1)
+        poll = asyncio.create_task(calls_of(room)("shop.two", {}))
+        await asyncio.sleep(0)
+        connector.gate.set()
+        assert (await poll).status == 200
+        assert connector.most_in_flight == 1
+        before = [call.operation for call in connector.calls].index("two")
+        assert before <= 2, "deliveries went before a poll that had its place reserved"
+        await room.ended(20)
+
+
+async def test_deliveries_wait_for_a_poll_without_burning_the_processor(tmp_path: Path) -> None:
+    async with engine_room(tmp_path) as room:
+        await room.use({"r": rule()}, connections={"shop": Limits(in_flight=1)})
+        connector = room.connectors["shop"]
+        connector.gate = asyncio.Event()
+        poll = asyncio.create_task(calls_of(room)("shop.two", {}))
+        await room.until(lambda: connector.in_flight == 1)
+        for number in range(3):
+            await room.send({"id": number})
+        before = time.process_time()
+        await asyncio.sleep(0.5)  # a negative has no event to wait for
+        assert time.process_time() - before < 0.25
+        assert [call.operation for call in connector.calls] == ["two"]
+        connector.gate.set()
+        await poll
+        await room.ended(3)
+        assert connector.most_in_flight == 1
