@@ -5,9 +5,11 @@ itself: what it lets through was allowed a moment ago; what the driver then reso
 unless the driver takes an address.
 """
 
+import asyncio
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -75,6 +77,29 @@ def read_brokers(url: str, schemes: Iterable[str] = SCHEMES) -> Brokers:
 
 def _has_port(place: str) -> bool:
     return re.search(r":[^\]]*$", place) is not None and not place.endswith("]")
+
+
+class Deadlines:
+    """The time limits of calls under way: all of them can be ended at once."""
+
+    def __init__(self) -> None:
+        self._limits: set[asyncio.Timeout] = set()
+
+    @asynccontextmanager
+    async def within(self, seconds: float) -> AsyncIterator[None]:
+        """Raise TimeoutError when the block takes longer, or when `end` is called."""
+        async with asyncio.timeout(seconds) as limit:
+            self._limits.add(limit)
+            try:
+                yield
+            finally:
+                self._limits.discard(limit)
+
+    def end(self) -> None:
+        """Let every block that runs now end with a TimeoutError."""
+        for limit in self._limits:
+            if not limit.expired():
+                limit.reschedule(0)
 
 
 class Denied(ActionError):

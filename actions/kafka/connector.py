@@ -25,7 +25,7 @@ from aiokafka.errors import (
 from typing_extensions import override
 
 from actions.base import Answer, Connector, Finding, OperationInfo, Prepared
-from actions.brokers import Denied, Gate, answer, read_brokers
+from actions.brokers import Deadlines, Denied, Gate, answer, read_brokers
 from actions.cloudevents import EventStyle
 from actions.egress import Egress, Resolver, SystemResolver
 from actions.errors import OutcomeUnknown, Refused, RetryLater
@@ -78,6 +78,7 @@ class KafkaConnector(Connector):
         self._current: Producer | None = None
         self._living: set[Producer] = set()
         self._starting = asyncio.Lock()
+        self._deadlines = Deadlines()
         self._closed = False
 
     @override
@@ -135,6 +136,7 @@ class KafkaConnector(Connector):
     async def close(self) -> None:
         self._closed = True
         self._current = None
+        self._deadlines.end()
         for producer in list(self._living):
             await producer.give_up()
             self._living.discard(producer)
@@ -146,7 +148,7 @@ class KafkaConnector(Connector):
         """Return a started producer, marked as in use, and the partition. Nothing is sent here."""
         producer: Producer | None = None
         try:
-            async with asyncio.timeout(deadline):
+            async with self._deadlines.within(deadline):
                 producer = await self._started()
                 producer.calls += 1
                 return producer, await producer.place(record)
@@ -154,9 +156,12 @@ class KafkaConnector(Connector):
             if producer is not None:
                 await self._let_go(producer)
             if isinstance(error, TimeoutError):
-                raise RetryLater(
-                    f"{self.name}: no broker was ready within {deadline:g} s; nothing was sent"
-                ) from None
+                why = (
+                    "the connection is closed"
+                    if self._closed
+                    else f"no broker was ready within {deadline:g} s"
+                )
+                raise RetryLater(f"{self.name}: {why}; nothing was sent") from None
             raise
 
     async def _started(self) -> Producer:
@@ -188,9 +193,9 @@ class KafkaConnector(Connector):
 
     async def _publish(self, producer: Producer, record: Record, partition: int, left: float) -> int | None:
         """Return the offset once it is confirmed; None where the broker knew the record already."""
+        until = time.monotonic() + left
         try:
-            async with asyncio.timeout(left):
-                future = await producer.hand_over(record, partition)
+            future = await producer.hand_over(record, partition, left)
         except (TimeoutError, KafkaError) as error:
             producer.retired = producer.retired or isinstance(error, KafkaError)
             if isinstance(error, MessageSizeTooLargeError):
@@ -199,7 +204,7 @@ class KafkaConnector(Connector):
                 f"{self.name}: nothing was sent, the producer's buffer took nothing: {error}"
             ) from error
         try:
-            async with asyncio.timeout(left):
+            async with asyncio.timeout(until - time.monotonic()):
                 found = await future
         except (TimeoutError, KafkaError, GivenUp, asyncio.CancelledError) as error:
             task = asyncio.current_task()

@@ -31,7 +31,7 @@ from aiokafka.util import create_task
 from typing_extensions import override
 
 from actions.addresses import Server
-from actions.brokers import Brokers, Denied, Gate
+from actions.brokers import Brokers, Deadlines, Denied, Gate
 from actions.errors import Refused, RetryLater
 from actions.kafka.records import MAX_RECORD_BYTES, Record
 
@@ -101,6 +101,7 @@ class Client(AIOKafkaClient):  # type: ignore[misc] # aiokafka has no types
         for server in self._access.brokers.servers:
             reason = await self._learn(server)
             if not reason:
+                await self._judge_named()
                 self._sync_task = create_task(self._md_synchronizer())
                 return
             reasons.append(f"{server.host}:{server.port} {reason}")
@@ -124,6 +125,24 @@ class Client(AIOKafkaClient):  # type: ignore[misc] # aiokafka has no types
             connection.close()
         return "" if self.cluster.brokers() else "names no broker"
 
+    async def _judge_named(self) -> None:
+        """Raise Refused when none of the brokers that the cluster names may be called."""
+        reasons = []
+        for broker in self.cluster.brokers():
+            try:
+                await self._access.gate.addresses(self._server(broker))
+            except Refused as error:
+                reasons.append(str(error))
+            except RetryLater:
+                return  # its name is not found just now: no reason to refuse anything
+            else:
+                return
+        raise Refused(f"no broker that the cluster names may be called: {'; '.join(reasons)}")
+
+    def _server(self, broker: Any) -> Server:
+        host = f"[{broker.host}]" if ":" in broker.host else broker.host.lower()
+        return Server(self._access.brokers.scheme, host, broker.port)
+
     @override
     async def _get_conn(
         self, node_id: Any, *, group: int = ConnectionGroup.DEFAULT, no_hint: bool = False
@@ -131,9 +150,8 @@ class Client(AIOKafkaClient):  # type: ignore[misc] # aiokafka has no types
         """Return a connection to a broker, None when there is none or may be none."""
         broker = self.cluster.broker_metadata(node_id)
         if broker is not None and (node_id, group) not in self._conns:
-            host = f"[{broker.host}]" if ":" in broker.host else broker.host.lower()
             try:
-                await self._access.gate.addresses(Server(self._access.brokers.scheme, host, broker.port))
+                await self._access.gate.addresses(self._server(broker))
             except (Refused, RetryLater) as error:
                 _log.warning("%s: a broker that the cluster names is left out: %s", self._access.name, error)
                 return None
@@ -200,6 +218,7 @@ class Producer(AIOKafkaProducer):  # type: ignore[misc] # aiokafka has no types
             request_timeout_ms=access.options["request_timeout_ms"],
         )
         self._waiting: set[asyncio.Future[Any]] = set()
+        self._deadlines = Deadlines()
         self.calls = 0  # how many use it
         self.retired = False  # it takes no more calls
 
@@ -234,11 +253,15 @@ class Producer(AIOKafkaProducer):  # type: ignore[misc] # aiokafka has no types
             raise RetryLater(f"{name}: the leader of {topic}/{partition} cannot be reached")
         return partition
 
-    async def hand_over(self, record: Record, partition: int) -> asyncio.Future[Any]:
-        """Return what will tell the record's offset. Cancelled before that, nothing was sent."""
-        future: asyncio.Future[Any] = await self.send(
-            record.topic, record.value, record.key, partition, headers=list(record.headers)
-        )
+    async def hand_over(self, record: Record, partition: int, within: float) -> asyncio.Future[Any]:
+        """Return what will tell the record's offset. Whatever this raises, nothing was sent.
+
+        Raise TimeoutError when the buffer takes nothing within so many seconds.
+        """
+        async with self._deadlines.within(within):
+            future: asyncio.Future[Any] = await self.send(
+                record.topic, record.value, record.key, partition, headers=list(record.headers)
+            )
         self._waiting.add(future)
         future.add_done_callback(self._waiting.discard)
         return future
@@ -246,6 +269,7 @@ class Producer(AIOKafkaProducer):  # type: ignore[misc] # aiokafka has no types
     async def give_up(self) -> None:
         """Send nothing more, fail what is waited for, close everything. Twice is harmless."""
         self._closed = self.retired = True
+        self._deadlines.end()  # who waits for the buffer waits no longer
         for future in list(self._waiting):
             if not future.done():
                 future.set_exception(GivenUp("the producer was given up"))

@@ -14,7 +14,7 @@ import aiormq
 from typing_extensions import override
 
 from actions.base import Answer, Connector, Finding, OperationInfo, Prepared
-from actions.brokers import Denied, Gate, answer, read_brokers
+from actions.brokers import Deadlines, Denied, Gate, answer, read_brokers
 from actions.cloudevents import EventStyle
 from actions.egress import Egress, Resolver, SystemResolver
 from actions.errors import OutcomeUnknown, Refused, RetryLater
@@ -64,6 +64,7 @@ class RabbitMQConnector(Connector):
         self._current: Link | None = None
         self._living: set[Link] = set()
         self._starting = asyncio.Lock()
+        self._deadlines = Deadlines()
         self._closed = False
 
     @override
@@ -131,6 +132,7 @@ class RabbitMQConnector(Connector):
     async def close(self) -> None:
         self._closed = True
         self._current = None
+        self._deadlines.end()
         for link in list(self._living):
             await link.close()
             self._living.discard(link)
@@ -142,7 +144,7 @@ class RabbitMQConnector(Connector):
         """Return a link, marked as in use, on which the message can be written. Nothing is sent here."""
         link: Link | None = None
         try:
-            async with asyncio.timeout(deadline):
+            async with self._deadlines.within(deadline):
                 link = await self._opened()
                 link.calls += 1
                 await link.make_ready(publication.exchange)
@@ -158,9 +160,12 @@ class RabbitMQConnector(Connector):
                     f"{self.name}: the broker takes nothing from publishers (memory or disk alarm)"
                 ) from None
             if late:
-                raise RetryLater(
-                    f"{self.name}: the broker was not ready within {deadline:g} s; nothing was sent"
-                ) from None
+                why = (
+                    "the connection is closed"
+                    if self._closed
+                    else f"the broker was not ready within {deadline:g} s"
+                )
+                raise RetryLater(f"{self.name}: {why}; nothing was sent") from None
             if isinstance(error, TROUBLES):
                 raise RetryLater(f"{self.name}: {error}; nothing was sent") from error
             raise
