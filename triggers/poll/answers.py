@@ -42,7 +42,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True):
-    """A body that was read: `value` is what expressions see, null where it is binary or empty."""
+    """A body that was read: `value` is what expressions see, null where it is binary."""
 
     data: bytes
     format: DataFormat
@@ -51,15 +51,13 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(answer: Polled) -> Body:
-    """Return the body of an answer. Raise BadEvent for one that is cut or not what it says it is."""
+    """Return the body of an answer that has one. Raise BadEvent: it is cut, or not what it says it is."""
     if answer.truncated:
         raise BadEvent(
             "answer-cut",
             f"the answer is longer than the connection takes, it was cut at {len(answer.body)} bytes",
         )
     content_type = answer.header("content-type") or "application/json"
-    if not answer.body:
-        return Body(data=b"", format="none", content_type=content_type, value=None)
     check_charset(content_type)
     form = format_of(content_type)
     return Body(data=answer.body, format=form, content_type=content_type, value=read_body(answer.body, form))
@@ -83,8 +81,6 @@ def find_items(
     that numbers arrive as they came; what an expression computed is written anew.
     """
     if expression is None:
-        if body.format == "none":
-            return []
         if not isinstance(body.value, list):
             return [
                 Found(data=body.data, format=body.format, content_type=body.content_type, value=body.value)

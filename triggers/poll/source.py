@@ -56,6 +56,14 @@ _SLOW_DOWN: Final = frozenset({429, 503})
 _RANDOM: Final = random.SystemRandom()
 
 
+class _Opened(msgspec.Struct, frozen=True, kw_only=True):
+    """What an open source has: what it was handed, and what was compiled."""
+
+    context: SourceContext
+    arguments: Expression
+    reader: NewsReader
+
+
 class PollSource(Source[PollConfig]):
     """An operation that is polled. `wait` sleeps, `chance` is a random number in [0, 1)."""
 
@@ -73,9 +81,7 @@ class PollSource(Source[PollConfig]):
         super().__init__(name, config)
         self._wait = wait
         self._chance = chance
-        self._opened: SourceContext | None = None
-        self._arguments: Expression | None = None
-        self._reader: NewsReader | None = None
+        self._opened: _Opened | None = None
         self._conditional = False
         self._keeps_last = _mentions_last(config)
         self._memory = Memory()
@@ -89,12 +95,13 @@ class PollSource(Source[PollConfig]):
 
     @override
     async def open(self, context: SourceContext) -> None:
-        self._reader = NewsReader(self.name, self.config, compile_expressions(self.config, context))
+        expressions = compile_expressions(self.config, context)
         try:
-            self._arguments = context.template(self.config.with_, ASKING)
+            arguments = context.template(self.config.with_, ASKING)
         except ValueError as error:
             raise SourceRejected(f"{self.name}: `with:` {error}") from error
-        self._opened = context
+        reader = NewsReader(self.name, self.config, expressions)
+        self._opened = _Opened(context=context, arguments=arguments, reader=reader)
 
     @override
     async def check(self) -> list[Finding]:
@@ -173,7 +180,7 @@ class PollSource(Source[PollConfig]):
         """Store what is new in an answer, or the answer itself when it cannot be read."""
         report = self._context().report
         try:
-            news = self._news().read(answer, memory, self._seen, self._last)
+            news = self._open().reader.read(answer, memory, self._seen, self._last)
         except BadEvent as error:
             report.warn("bad-answer", f"{self.config.call}: {error.detail}", _FIXES.get(error.reason, ""))
             await self._reject(emit, answer, error)
@@ -311,23 +318,20 @@ class PollSource(Source[PollConfig]):
 
     def _rendered(self) -> Mapping[str, Any]:
         """Return the operation's inputs. Raise SourceRejected when an expression has no value."""
-        if self._arguments is None:
-            raise SourceRejected(f"{self.name} is not open")
+        seen = {"state": self._state(), "last": self._last}
         try:
-            arguments: Mapping[str, Any] = self._arguments({"state": self._state(), "last": self._last})
+            arguments: Mapping[str, Any] = self._open().arguments(seen)
         except ValueError as error:
             raise SourceRejected(f"{self.name}: `with:` has no value: {error}") from error
         return arguments
 
-    def _context(self) -> SourceContext:
+    def _open(self) -> "_Opened":
         if self._opened is None:
             raise SourceRejected(f"{self.name} is not open")
         return self._opened
 
-    def _news(self) -> NewsReader:
-        if self._reader is None:
-            raise SourceRejected(f"{self.name} is not open")
-        return self._reader
+    def _context(self) -> SourceContext:
+        return self._open().context
 
 
 _FIXES: Final = {

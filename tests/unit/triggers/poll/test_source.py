@@ -210,6 +210,21 @@ async def test_the_first_poll_sees_the_initial_state():
     assert [asked[0]["cursor"] for asked in polls.call.asked] == ["start", "n1", "n1"]
 
 
+async def test_state_sees_headers_without_credentials_and_the_status():
+    polls = Polls(state="{'headers': headers, 'status': status}")
+    await polls.run(answer([], link="a", set_cookie="session=s3cret", x_api_key="k", etag="e"))
+    headers = {"content-type": "application/json", "link": "a", "etag": "e"}
+    assert msgspec.json.decode(polls.emitted.kept["memory"])["state"] == {"headers": headers, "status": 200}
+
+
+async def test_repeated_headers_are_joined():
+    polls = Polls(state="headers.link")
+    twice = answer([])
+    twice = msgspec.structs.replace(twice, headers=(*twice.headers, ("link", "a"), ("link", "b")))
+    await polls.run(twice)
+    assert msgspec.json.decode(polls.emitted.kept["memory"])["state"] == "a, b"
+
+
 async def test_state_sees_the_new_items_the_state_before_and_the_body_before():
     polls = Polls(
         items="body",
@@ -328,6 +343,7 @@ async def test_parameters_that_the_operation_has_not_are_told():
         ("0", 1.0),
         ("999999999", 86_400.0),
         ("Mon, 12 Jan 1970 13:47:10 GMT", 30.0),
+        ("Mon, 12 Jan 1970 13:47:10 -0000", 30.0),
         ("soon", 60.0),
         ("-5", 60.0),
     ],
@@ -413,6 +429,7 @@ async def test_what_the_call_raises_ends_the_run(error):
         (answer(b"x", content_type="text/plain; charset=utf-16"), "unsupported-charset"),
         (answer(b"[" * 70 + b"]" * 70), "too-deep"),
         (answer({"orders": {"id": 1}}), "no-items"),
+        (answer([1]), "no-items"),
         (answer({"orders": [], "state": 1}), "no-state"),
         (answer({"orders": [], "as_of": "x" * 70_000}), "state-too-long"),
     ],

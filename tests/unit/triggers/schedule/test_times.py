@@ -273,3 +273,8 @@ def test_times_are_those_of_counting_every_minute(data):
             break
         found.append(one)
     assert found == brute(cron, zone, start, minutes), (cron, zone, start)
+
+
+def test_a_repeated_hour_at_the_end_of_all_times_is_repeated_no_more():
+    """Nothing of the expression comes after the clocks are set back, not in 50 years."""
+    assert due("30 * 30 2 *", "Europe/Rome", "2026-10-25T00:45:00+00:00", 1) == []
