@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from service.cli.client import Unreachable
 from service.cli.loop import run_bounded
@@ -26,12 +27,15 @@ def doctor(
         Parameter(name=["--config", "-c"], help="The configuration file (POINTSMAN_CONFIG)."),
     ] = None,
     data: Annotated[Path | None, Parameter(help="The instance's data directory (POINTSMAN_DATA).")] = None,
+    within: Annotated[
+        float, Parameter(help="Seconds that each source and connection may take.", validator=Number(gt=0))
+    ] = 10.0,
     output: Output = "table",
 ) -> int:
     """Look at everything an instance stands on, and say how to mend what is wrong. Nothing is changed.
 
     The process, the data directory and its disk, the store, the configuration, the ports; then every source
-    and every connection proves that it can work, all at the same time and each within 10 seconds. When an
+    and every connection proves that it can work, all at the same time and each in bounded time. When an
     instance runs here, it is asked how its sources are, too. Exit code 0: nothing was found; 1: something.
 
     Example: pointsman doctor orders -o json
@@ -41,7 +45,7 @@ def doctor(
 
     made = settings(config=config, data=data)
     shown = _tell if output == "table" else _silent
-    asked = make_doctor(made, os.environ, warnings=unknown_variables(os.environ))
+    asked = make_doctor(made, os.environ, warnings=unknown_variables(os.environ), deadline=within)
     examined = asked.examine(name, instance=_instance(data), told=shown)
     rows = run_bounded(examined, lambda: asked.left)
     if output == "table":

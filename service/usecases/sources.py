@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from service.config.marks import join_pointer
 from service.errors import Conflict, Invalid, NotFound, ServiceError, Unavailable, nearest
 from service.supervisor import SourceStatus
 from service.usecases.bounds import Bounds, StillOut, TimedOut
@@ -160,12 +161,13 @@ async def teardown_planned(candidate: Candidate, name: str, *, apply: bool) -> d
 async def _planned(candidate: Candidate, name: str, work: Callable[[Source[Any]], Awaitable[T]]) -> T:
     """Do something with a source that is made for it alone. Raise NotFound, Invalid, Conflict."""
     configs = candidate.checked.sketch.sources
+    pointer = join_pointer("sources", name)
+    broken = [one for one in candidate.errors if f"{one.pointer}/".startswith(f"{pointer}/")]
+    if broken:
+        raise Invalid(broken)
     if name not in configs:
         near = nearest(name, list(configs))
         raise NotFound(f"there is no source {name}" + (f"; did you mean {near}?" if near else ""))
-    broken = [one for one in candidate.errors if one.pointer.startswith(f"/sources/{name}")]
-    if broken or not candidate.checked.sound(f"/sources/{name}"):
-        raise Invalid(broken or candidate.errors)
 
     async def question() -> T:
         async with open_source(name, configs[name]) as source:

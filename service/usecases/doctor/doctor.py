@@ -142,10 +142,7 @@ class Doctor:
 
 def _broken(candidate: Candidate, pointer: str) -> bool:
     """Say whether an error of the configuration stands in a part: then its check would only say so again."""
-    return not candidate.checked.sound(pointer) or any(
-        problem.pointer == pointer or problem.pointer.startswith(f"{pointer}/")
-        for problem in candidate.errors
-    )
+    return any(f"{problem.pointer}/".startswith(f"{pointer}/") for problem in candidate.errors)
 
 
 def _blocked(message: str) -> Row:

@@ -58,7 +58,10 @@ async def _ours(host: str, port: int, path: str) -> bool:
             try:
                 writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
                 await writer.drain()
-                return PROBLEM_TYPE.encode() in await reader.read(_MOST)
+                answer = b""
+                while len(answer) < _MOST and (more := await reader.read(_MOST)):
+                    answer += more
+                return PROBLEM_TYPE.encode() in answer
             finally:
                 writer.close()
     return False
