@@ -89,6 +89,7 @@ class Changes:
         self._xid = start.xid
         # the transaction in work
         self._begin: Begin | None = None
+        self._beaten = False
         self._index = 0
         self._skip = 0
         self._id = ""
@@ -106,9 +107,9 @@ class Changes:
         return self._lsn != self._taken_lsn
 
     @property
-    def whole_items(self) -> int:
-        """How many items of whole transactions are gathered."""
-        return self._whole_items
+    def due(self) -> bool:
+        """Whether something is to be stored as soon as nothing more comes: items, or the last heartbeat."""
+        return self._whole_items > 0 or (self._beaten and self._begin is None)
 
     def idle(self, lsn: int) -> None:
         """Take the server's word that everything before `lsn` was sent. Wants no transaction in work."""
@@ -140,6 +141,7 @@ class Changes:
     def _batch(self, items: Sequence[Item], tables: Mapping[str, bytes], part: Part | None) -> Batch:
         self._whole_items = 0
         self._taken_lsn = self._lsn
+        self._beaten = self._beaten and self._begin is not None
         xids = frozenset(self._xids)
         self._xids = {self._begin.xid} if self._begin else set()
         position = msgspec.structs.replace(self._start, lsn=self._lsn, xid=self._xid, part=part)
@@ -295,7 +297,9 @@ class Changes:
 
     def _message(self, message: LogicalMessage) -> None:
         """Take what pg_logical_emit_message wrote: with its transaction, or at once."""
-        taken = message.prefix != HEARTBEAT_PREFIX and "postgres.message" in self._types_taken
+        beat = message.prefix == HEARTBEAT_PREFIX
+        taken = not beat and "postgres.message" in self._types_taken
+        self._beaten |= beat
         if message.transactional:
             if self._begin is None:
                 raise ProtocolError("a message of a transaction outside of one")

@@ -98,7 +98,7 @@ class Polling:
         more = count >= self._config.poll_changes
         if not more:
             changes.idle(end)  # every transaction that was committed before is here
-        if changes.whole_items or (changes.moved and (more or self._due())):
+        if changes.due or (changes.moved and (more or self._due())):
             await self._store(changes.whole())
         return more
 

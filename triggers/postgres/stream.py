@@ -81,7 +81,7 @@ class Stream:
 
     async def _caught_up(self) -> None:
         """Store what is whole, then wait for more."""
-        if self._changes.whole_items:
+        if self._changes.due:
             await self._store(self._changes.whole())
         else:
             await self._wire.readable()
@@ -95,7 +95,7 @@ class Stream:
         if not changes.in_transaction:
             changes.idle(lsn)
             due = wants_answer or time.monotonic() - self._moved_at >= self._every
-            if changes.whole_items or (changes.moved and due):
+            if changes.due or (changes.moved and due):
                 await self._store(changes.whole())
         if wants_answer:
             self._wire.status(self._confirmed)

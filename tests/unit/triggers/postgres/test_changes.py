@@ -137,11 +137,11 @@ def test_a_logical_message_keeps_its_bytes() -> None:
 def test_our_own_heartbeat_moves_the_position_and_is_no_message() -> None:
     each = changes()
     feed(each, *transaction(9, 0x200, LogicalMessage(True, 0x1F0, HEARTBEAT_PREFIX, b"")))
-    assert each.moved
+    assert each.due
     batch = each.whole()
     assert not batch.items
     assert batch.position.lsn == 0x208
-    assert not each.moved
+    assert not each.due
 
 
 def test_a_message_outside_of_transactions_moves_the_position_itself() -> None:
@@ -244,7 +244,7 @@ def test_only_what_is_whole_is_taken_when_nothing_more_has_come() -> None:
     feed(each, ORDERS)
     feed(each, *transaction(9, 0x200, insert(1)), Begin(0x300, AT, 10), insert(2))
     assert ids(each.whole().items) == ["77/1/0/200/9/1"]
-    assert each.whole_items == 0
+    assert not each.due
     feed(each, Commit(0x300, 0x308, AT))
     assert ids(each.whole().items) == ["77/1/0/300/10/1"]
 
@@ -364,7 +364,7 @@ def run(
         for message in messages:
             if feed(each, message):
                 yield store(each.part())
-            elif each.whole_items and next(choose):
+            elif each.due and next(choose):
                 yield store(each.whole())
     yield store(each.whole())
 
