@@ -1,6 +1,5 @@
 """The Kafka source keeps what every source promises, on a real broker."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -67,8 +66,8 @@ class Topic(Outside):
 
 class TestKafka(SourceContract):
     @pytest.fixture
-    async def outside(self, kafka: KafkaServer, kafka_topic) -> AsyncIterator[Outside]:
-        yield Topic(KafkaRoom(kafka.bootstrap), await kafka_topic(prefix="contract"))
+    async def outside(self, kafka: KafkaServer, kafka_topic) -> Outside:
+        return Topic(KafkaRoom(kafka.bootstrap), await kafka_topic(prefix="contract"))
 
     @override
     def make(self, name: str, config: SourceConfig) -> Source[Any]:
@@ -80,5 +79,5 @@ class TestKafkaByIdentity(TestKafka):
     """Repeats are known by what the records say, not by where they lie."""
 
     @pytest.fixture
-    async def outside(self, kafka: KafkaServer, kafka_topic) -> AsyncIterator[Outside]:
-        yield Topic(KafkaRoom(kafka.bootstrap), await kafka_topic(prefix="contract"), id="data.n")
+    async def outside(self, kafka: KafkaServer, kafka_topic) -> Outside:
+        return Topic(KafkaRoom(kafka.bootstrap), await kafka_topic(prefix="contract"), id="data.n")

@@ -5,19 +5,14 @@ turn them into JSON first (Avro, Protobuf) is one file more and one line in `DEC
 """
 
 from pkgutil import resolve_name
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 from triggers.bodies import check_charset, format_of, is_json, media_type, read_body, read_json, read_text
 from triggers.errors import BadEvent
 from triggers.message import DataFormat
 
-
-class Decoded(NamedTuple):
-    """The data of a message, how rules see it, and its Content-Type where one is known."""
-
-    format: DataFormat
-    data: bytes | None
-    content_type: str | None
+Decoded = tuple[DataFormat, bytes | None, str | None]
+"""How rules see the data of a message, the data, and its Content-Type where one is known."""
 
 
 class Decoder(Protocol):
@@ -49,25 +44,25 @@ def decoder(name: str) -> Decoder:
 def auto(value: bytes, content_type: str) -> Decoded:
     """Read by the Content-Type; without one an object or array is JSON, UTF-8 is text, the rest binary."""
     if not value and not is_json(media_type(content_type)):
-        return Decoded("none", None, None)
+        return ("none", None, None)
     if content_type:
         form = format_of(content_type)
         if form != "binary":
             check_charset(content_type)
             read_body(value, form)
-        return Decoded(form, value, content_type)
-    if value[0] in b"{[ \t\r\n" and value.lstrip()[:1] in (b"{", b"["):
+        return (form, value, content_type)
+    if value[:1] == b"{" or value.lstrip()[:1] in (b"{", b"["):
         try:
             read_json(value)
         except BadEvent:
             pass  # it only looked like it
         else:
-            return Decoded("json", value, "application/json")
+            return ("json", value, "application/json")
     try:
         read_text(value)
     except BadEvent:
-        return Decoded("binary", value, None)
-    return Decoded("text", value, None)
+        return ("binary", value, None)
+    return ("text", value, None)
 
 
 def nothing_else(value: bytes, content_type: str) -> Decoded:
@@ -80,17 +75,17 @@ def json(value: bytes, content_type: str) -> Decoded:
     """Read JSON of any kind, whatever the Content-Type says."""
     read_json(value)
     stated = content_type if is_json(media_type(content_type)) else "application/json"
-    return Decoded("json", value, stated)
+    return ("json", value, stated)
 
 
 def text(value: bytes, content_type: str) -> Decoded:
     """Read UTF-8 text."""
     if not value:
-        return Decoded("none", None, None)
+        return ("none", None, None)
     read_text(value)
-    return Decoded("text", value, content_type or None)
+    return ("text", value, content_type or None)
 
 
 def octets(value: bytes, content_type: str) -> Decoded:
     """Take the bytes for what they are."""
-    return Decoded("binary", value, content_type or None) if value else Decoded("none", None, None)
+    return ("binary", value, content_type or None) if value else ("none", None, None)

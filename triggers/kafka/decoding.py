@@ -6,18 +6,19 @@ partition goes on.
 """
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 import msgspec
 
-from triggers.base import Expression, Reject
-from triggers.cloudevents_kafka import PREFIX, Headers, content_type_of, decode, mode_of
+from triggers.base import Expression, Item, Reject
+from triggers.cloudevents_kafka import PREFIX, Headers, Mode, content_type_of, decode, mode_of
 from triggers.credentials import is_credential
 from triggers.errors import BadEvent
 from triggers.expressions import expressed
 from triggers.kafka.decoders import Decoded, Decoder
+from triggers.kafka.offsets import Partition
 from triggers.message import TriggerMessage
 
 TYPE: Final = "kafka.record"
@@ -54,55 +55,75 @@ class Decoding:
         self._second = -1
         self._stem = ""
 
-    def decode(self, record: Record, ids: str) -> TriggerMessage | Reject:
-        """Return the message. `ids` is what the ids of this partition's records begin with."""
+    def decode(self, records: Iterable[Record], partition: Partition, ids: str) -> list[Item]:
+        """Return a message for each record of a partition; `ids` is what their ids begin with."""
+        return list(self.each(records, partition, ids))
+
+    def each(self, records: Iterable[Record], partition: Partition, ids: str) -> Iterator[Item]:
+        """Give a message for each record, one by one."""
+        topic, number = partition
+        plain, decoder, source = not self._expressions, self._decoder, self._source
+        last, time = -1, None
+        for record in records:
+            value, fields, offset, timestamp = record.value, record.headers, record.offset, record.timestamp
+            if timestamp != last:
+                last, time = timestamp, self._written(timestamp)
+            meta: dict[str, Any] = {
+                "kind": "kafka",
+                "topic": topic,
+                "partition": number,
+                "offset": offset,
+                "timestamp": timestamp,
+                "headers": _headers(fields) if fields else {},
+            }
+            if record.key is not None:
+                meta["key"] = shown(record.key)
+            try:
+                if fields or value is None:
+                    yield self._special(record, f"{ids}{offset}", time, meta)
+                    continue
+                form, data, stated = decoder(value, "")
+                message = TriggerMessage(
+                    id=f"{ids}{offset}",
+                    source=source,
+                    type=TYPE,
+                    time=time,
+                    datacontenttype=stated,
+                    format=form,
+                    data=data,
+                    meta=meta,
+                )
+                yield message if plain else expressed(message, self._expressions)
+            except BadEvent as bad:
+                yield Reject(reason=bad.reason, detail=bad.detail, data=value or b"", meta=meta)
+
+    def _special(
+        self, record: Record, identity: str, time: str | None, meta: dict[str, Any]
+    ) -> TriggerMessage:
+        """Return the message of a record that has headers, or no value. Raise BadEvent."""
         value, fields = record.value, record.headers
-        meta: dict[str, Any] = {
-            "kind": "kafka",
-            "topic": record.topic,
-            "partition": record.partition,
-            "offset": record.offset,
-            "timestamp": record.timestamp,
-            "headers": _headers(fields) if fields else {},
-        }
-        if record.key is not None:
-            meta["key"] = shown(record.key)
+        content_type = content_type_of(fields)
         if value is None:
             meta["tombstone"] = True
-        try:
-            message = self._message(record, ids, fields, meta)
-            return expressed(message, self._expressions) if self._expressions else message
-        except BadEvent as bad:
-            return Reject(reason=bad.reason, detail=bad.detail, data=value or b"", meta=meta)
+        mode = mode_of(fields, content_type) if self._cloudevents else None
+        if mode is not None:
+            message = _event(fields, content_type, value, mode, meta)
+        else:
+            stated = content_type if content_type.isascii() and content_type.isprintable() else ""
+            form, data, kind = _TOMBSTONE if value is None else self._decoder(value, stated)
+            message = TriggerMessage(
+                id=identity,
+                source=self._source,
+                type=TYPE,
+                time=time,
+                datacontenttype=kind,
+                format=form,
+                data=data,
+                meta=meta,
+            )
+        return expressed(message, self._expressions) if self._expressions else message
 
-    def _message(self, record: Record, ids: str, fields: Headers, meta: dict[str, Any]) -> TriggerMessage:
-        value = record.value
-        content_type = content_type_of(fields) if fields else ""
-        if fields and self._cloudevents:
-            mode = mode_of(fields, content_type)
-            if mode is not None:
-                event = decode(fields, content_type, value, mode)
-                if mode == "binary":  # they are attributes now
-                    kept = {
-                        name: text for name, text in meta["headers"].items() if not name.startswith(PREFIX)
-                    }
-                    meta["headers"] = kept
-                return msgspec.structs.replace(event, meta=meta)
-        if content_type and not (content_type.isascii() and content_type.isprintable()):
-            content_type = ""
-        form, data, stated = self._decoder(value, content_type) if value is not None else _TOMBSTONE
-        return TriggerMessage(
-            id=f"{ids}{record.offset}",
-            source=self._source,
-            type=TYPE,
-            time=self._time(record.timestamp),
-            datacontenttype=stated,
-            format=form,
-            data=data,
-            meta=meta,
-        )
-
-    def _time(self, timestamp: int) -> str | None:
+    def _written(self, timestamp: int) -> str | None:
         """Return a record's timestamp (milliseconds) as RFC 3339; None when it cannot be written so."""
         second, rest = divmod(timestamp, 1000)
         if second != self._second:
@@ -116,7 +137,18 @@ class Decoding:
         return f"{self._stem}.{rest:03}Z"
 
 
-_TOMBSTONE: Final[Decoded] = Decoded("none", None, None)
+_TOMBSTONE: Final[Decoded] = ("none", None, None)
+
+
+def _event(
+    fields: Headers, content_type: str, value: bytes | None, mode: Mode, meta: dict[str, Any]
+) -> TriggerMessage:
+    """Return the CloudEvent of a record, with `meta`. Raise BadEvent."""
+    event = decode(fields, content_type, value, mode)
+    if mode == "binary":  # they are attributes now
+        kept = {name: shown for name, shown in meta["headers"].items() if not name.startswith(PREFIX)}
+        meta["headers"] = kept
+    return msgspec.structs.replace(event, meta=meta)
 
 
 def shown(raw: bytes) -> str | dict[str, str]:

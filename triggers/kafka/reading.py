@@ -120,8 +120,7 @@ class Reading:
             fresh = records
             if records[0].offset < track.next:
                 fresh = [record for record in records if record.offset >= track.next]
-            ids = track.ids
-            items += [decode(record, ids) for record in fresh]
+            items += decode(fresh, partition, track.ids)
             reached = max(records[-1].offset + 1, await self._member.position(partition))
             if reached > track.next:
                 moved[partition] = reached

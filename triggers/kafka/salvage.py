@@ -63,7 +63,7 @@ class Salvage:
         )
         items: list[Item] = []
         try:
-            items.extend(self._decoding.decode(record, track.ids) for record in records)
+            items.extend(self._decoding.each(records, partition, track.ids))
         except DAMAGE as error:  # what came before stays in the list
             at: int = records.next_fetch_offset
             batch = batch_at(raw, at)
