@@ -22,19 +22,18 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from actions.base import Connector
 from actions.errors import ActionError
 from service import crashpoints
 from service.api import AdminServer
+from service.backends import Backends
 from service.clock import SteadyClock
-from service.connections import BreakerPolicy, Connection, Limits
-from service.connectors import PEM, config_digest, make_connector
+from service.connections import Connection
 from service.dispatch import Dispatch
 from service.errors import Invalid, Problem, ServiceError, Unavailable
 from service.ingest import IngestServer
 from service.ingest.limits import Limits as IngestLimits
 from service.intake import OWN_SOURCE, Intake
-from service.plan import Plan, PlannedConnection
+from service.plan import Plan
 from service.polling import make_call
 from service.rules.model import Pin
 from service.rulesets import Rulesets
@@ -63,9 +62,6 @@ BITE: Final = 500
 
 SWEEPING: Final = 0.5
 """Seconds of each beat in which retention goes on while there is something to delete."""
-
-RETIRE: Final = 900.0
-"""Seconds after which the connectors of a superseded configuration are closed."""
 
 WATCH: Final = 0.5
 """Seconds between looks at the conditions under which webhooks are refused."""
@@ -123,12 +119,9 @@ class Service:
         self.admin = AdminServer(self.desk, self.tokens, settings)
         self.plan: Plan | None = None
         self.problems: tuple[Problem, ...] = ()
-        self._connectors: dict[tuple[str, str, str], Connector] = {}
-        self._retiring: set[asyncio.Task[None]] = set()
-        self._holds: dict[str, dict[str, Any]] = {}
+        self.backends = Backends(self.store, self.dispatch.connections, stirred=self._stir)
         self._tasks: asyncio.TaskGroup | None = None
         self._reloading = asyncio.Lock()
-        self._unwritten: dict[str, bytes | None] = {}
         self._stirred = asyncio.Event()
 
     # -- life
@@ -184,8 +177,7 @@ class Service:
         await self.rulesets.load_names()
         await self.tokens.load(self.clock())
         await self.supervisor.restore()
-        for name, value in (await self.store.get("hold/")).items():
-            self._holds[name.removeprefix("hold/")] = msgspec.json.decode(value)
+        await self.backends.restore()
 
     async def _stop(self, *tasks: asyncio.Task[None]) -> None:
         self.hooks.close()
@@ -193,13 +185,10 @@ class Service:
         await self.supervisor.close()
         await self.dispatch.stop(self.settings.grace)
         await self.admin.stop()
-        for task in (*tasks, *self._retiring):
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, *self._retiring, return_exceptions=True)
-        with contextlib.suppress(Unavailable):
-            await self._write_all()
-        for connector in self._connectors.values():
-            await connector.close()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.backends.close()
 
     def _ports(self) -> dict[str, int]:
         """Return where this instance listens."""
@@ -230,7 +219,7 @@ class Service:
         now, day = self.clock(), 86_400_000
         await self.store.beat(now)
         await self.store.put("clock", str(now).encode())
-        await self._write_all()
+        await self.backends.write()
         until = time.monotonic() + SWEEPING
         deleted = BITE
         while deleted >= BITE and time.monotonic() < until:  # as much goes as comes, from a full bus too
@@ -240,13 +229,6 @@ class Service:
                 identities_ms=int(self.settings.identity_days * day),
                 bite=BITE,
             )
-
-    async def _write_all(self) -> None:
-        """Keep what was given to `_write`; what cannot be kept now stays for the next beat."""
-        for name, value in tuple(self._unwritten.items()):
-            await self.store.put(name, value)
-            if self._unwritten[name] is value:
-                del self._unwritten[name]
 
     def _why_refuse(self) -> str:
         """Return why webhooks are refused now, "" when they are not (`DESIGN.md` §10)."""
@@ -293,7 +275,7 @@ class Service:
             sources = await self._open_sources(wanted)
             plan = await self.rulesets.keep(wanted.configuration, candidate.checked.document, candidate.files)
             crashpoints.reached("reload.stored")
-            connections = await self._connections(plan, candidate.pems)
+            connections = await self.backends.make(plan, candidate.pems)
             names = (*plan.configuration.sources, OWN_SOURCE)
             numbers = {name: await self.store.number("source", name) for name in names}
             await self._swap(plan, sources, numbers, connections)
@@ -306,7 +288,7 @@ class Service:
                 sources=len(plan.configuration.sources),
                 warnings=len(self.problems),
             )
-            self._retire(frozenset((one.name, one.digest) for one in connections))
+            self.backends.retire(connections)
             await self._say_removed()
             return plan
 
@@ -363,88 +345,15 @@ class Service:
         for source in old.values():
             await source.close()
 
+    def _held_changed(self, connection: Connection) -> None:
+        self.backends.held_changed(connection)
+
+    def _stir(self) -> None:
+        """Let the next beat come at once: there is something to write."""
+        self._stirred.set()
+
     def _trouble(self, kind: str, subject: str, data: Mapping[str, object], cause: str) -> Entry | None:
         return self.intake.trouble(kind, subject, data, cause)
-
-    # -- connections
-
-    def _retire(self, current: frozenset[tuple[str, str]]) -> None:
-        """Close the connectors of superseded configurations, once no call can be under way in them."""
-        for key in [key for key in self._connectors if key[:2] not in current]:
-            connector = self._connectors.pop(key)
-            if self._tasks is not None:
-                task = self._tasks.create_task(_close_later(connector))
-                self._retiring.add(task)
-                task.add_done_callback(self._retiring.discard)
-
-    async def _connections(self, plan: Plan, pems: Mapping[str, PEM]) -> list[Connection]:
-        return [await self._connection(planned, pems[name]) for name, planned in plan.connections.items()]
-
-    async def _connection(self, planned: PlannedConnection, pem: PEM) -> Connection:
-        """Make a connection; what was held stays held while nothing about it has changed."""
-        config = planned.config
-        digest = config_digest(planned, pem)
-        pin = Pin(planned.spec_digest, planned.spec)
-
-        def connector_for(wanted: Pin) -> Connector:
-            key = (planned.name, digest, wanted.digest)
-            connector = self._connectors.get(key)
-            if connector is None:
-                connector = self._connectors[key] = make_connector(planned, wanted.spec, pem)
-            return connector
-
-        await connector_for(pin).open()
-        present = next((one for one in self.dispatch.connections() if one.name == planned.name), None)
-        if present is not None and present.digest == digest:
-            present.connector_for = connector_for
-            return present
-        limits = config.limits
-        connection = Connection(
-            planned.name,
-            await self.store.number("lane", planned.name),
-            limits=Limits(
-                in_flight=limits.in_flight,
-                rate=limits.rate.per_second if limits.rate is not None else None,
-                timeout=limits.timeout.total_seconds(),
-            ),
-            breaker=BreakerPolicy(
-                failures=config.breaker.failures,
-                first=config.breaker.first.total_seconds(),
-                longest=config.breaker.max.total_seconds(),
-            ),
-            connector_for=connector_for,
-            digest=digest,
-            now=time.monotonic(),
-            holds=config.hold,
-        )
-        held = self._holds.get(planned.name)
-        if held is not None and held["digest"] == digest:
-            connection.hold(held["reason"], now=time.monotonic(), wall=held["since"])
-        elif held is not None:
-            self._forget_hold(planned.name)
-        return connection
-
-    def _held_changed(self, connection: Connection) -> None:
-        """Keep on disk that a connection is held, or no longer: a restart must not storm the backend."""
-        if not connection.hold_reason:
-            self._forget_hold(connection.name)
-            return
-        held = {
-            "reason": connection.hold_reason,
-            "since": connection.hold_since,
-            "digest": connection.digest,
-        }
-        self._holds[connection.name] = held
-        self._write(f"hold/{connection.name}", msgspec.json.encode(held))
-
-    def _forget_hold(self, name: str) -> None:
-        self._holds.pop(name, None)
-        self._write(f"hold/{name}", None)
-
-    def _write(self, name: str, value: bytes | None) -> None:
-        """Keep a small value soon, the latest one only, also when the disk is full just now."""
-        self._unwritten[name] = value
-        self._stirred.set()
 
 
 def make_source(name: str, config: SourceConfig) -> Source[Any]:
@@ -463,14 +372,6 @@ async def _plainly() -> AsyncIterator[None]:
         while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
             error = error.exceptions[0]
         raise error from error.__cause__
-
-
-async def _close_later(connector: Connector) -> None:
-    """Close a connector that nobody asks for any more, after its last call must have ended."""
-    try:
-        await asyncio.sleep(RETIRE)
-    finally:
-        await connector.close()
 
 
 def _report(what: str, error: BaseException) -> None:

@@ -181,7 +181,7 @@ async def house(folder: Path, *, loaded: bool = True) -> AsyncIterator[House]:
             await asyncio.gather(dispatching, return_exceptions=True)
         await made.client.aclose()
         await service.store.close()
-        for one in service._connectors.values():
+        for one in service.backends._connectors.values():
             await one.close()
 
 
