@@ -135,13 +135,12 @@ def make_postgres(tmp_path: Path) -> Iterator["Callable[..., LocalPostgres]"]:
 
 def _private(server: "type[LocalServer]", tmp_path: Path) -> Iterator[Callable[..., Any]]:
     """Hand out a factory; end at once and throw away whatever it made."""
-    from service.demo.servers import processes
 
     made: list[LocalServer] = []
 
     def make(**settings: Any) -> "LocalServer":
         new = server(tmp_path / unique(server.kind), **settings)
-        lacking = processes.missing() or new.find()
+        lacking = new.find()
         if lacking is not None:
             _unavailable(f"no local {server.kind}: {lacking}")
         made.append(new)

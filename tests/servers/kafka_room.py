@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.structs import OffsetAndMetadata
 
@@ -73,6 +73,26 @@ class KafkaRoom:
             yield cluster
         finally:
             await cluster.close()
+
+    @contextlib.asynccontextmanager
+    async def consumer(self, group: str) -> AsyncIterator[AIOKafkaConsumer]:
+        """Give a client that speaks for a group that nobody is in, without joining it."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.bootstrap, group_id=group, enable_auto_commit=False
+        )
+        with things.quiet("aiokafka"):
+            await consumer.start()
+            try:
+                yield consumer
+            finally:
+                await consumer.stop()
+
+    async def set_group(self, group: str, topic: str, offset: int, partition: int = 0) -> None:
+        """Set the offset of a group that nobody is in, as operators do."""
+        async with self.consumer(group) as consumer:
+            one = TopicPartition(topic, partition)
+            consumer.assign([one])
+            await consumer.commit({one: offset})
 
     async def committed(self, group: str, topic: str, partition: int = 0) -> int | None:
         """Return the offset that a group has committed."""

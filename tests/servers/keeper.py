@@ -30,7 +30,7 @@ class Local:
         self.server = local_server(kind, folder)
 
     def missing(self) -> str | None:
-        return processes.missing() or self.server.find()
+        return self.server.find()
 
     async def start(self) -> Started:
         await self.server.start()

@@ -37,9 +37,9 @@ class LocalServer(ABC):
         self.directory: Final = directory.absolute()
         self._process: subprocess.Popen[bytes] | None = None
 
-    @abstractmethod
     def find(self) -> str | None:
         """Say in plain words what is missing on this machine and how to mend it, or None."""
+        return processes.missing() or self._find()
 
     @property
     @abstractmethod
@@ -69,7 +69,7 @@ class LocalServer(ABC):
         """
         if self.pid is not None:
             return
-        lacking = processes.missing() or self.find()
+        lacking = self.find()
         if lacking is not None:
             raise Unavailable(lacking)
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -125,6 +125,10 @@ class LocalServer(ABC):
     def thaw(self) -> None:
         """Let a frozen server go on."""
         processes.thaw(self._running())
+
+    @abstractmethod
+    def _find(self) -> str | None:
+        """Say which of the server's own programs is missing and how to get it, or None."""
 
     @abstractmethod
     def _prepare(self) -> None:

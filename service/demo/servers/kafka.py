@@ -52,7 +52,7 @@ class LocalKafka(LocalServer):
         self._recording: Path | None = None
 
     @override
-    def find(self) -> str | None:
+    def _find(self) -> str | None:
         if shutil.which("java") is None:
             return "java is missing (Kafka needs 17 or newer); run: make servers"
         if home() is None:

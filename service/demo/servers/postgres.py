@@ -55,7 +55,7 @@ class LocalPostgres(LocalServer):
         self._port: Final = take_port()
 
     @override
-    def find(self) -> str | None:
+    def _find(self) -> str | None:
         if self._bin() is None:
             where = self._programs or "/usr/lib/postgresql and the search path"
             return f"PostgreSQL's programs (initdb, postgres) are not in {where}; run: make servers"

@@ -47,7 +47,7 @@ class LocalRabbitMQ(LocalServer):
         self._mapper: subprocess.Popen[bytes] | None = None
 
     @override
-    def find(self) -> str | None:
+    def _find(self) -> str | None:
         if not _PROGRAM.exists():
             return f"RabbitMQ is not installed ({_PROGRAM} is missing); run: make servers"
         if _epmd() is None:

@@ -15,7 +15,7 @@ from triggers.message import TriggerMessage
 from triggers.postgres.config import PostgresConfig
 from triggers.postgres.source import PostgresSource
 
-PATIENCE = 30.0
+PATIENCE = 15.0
 
 
 class Crash(BaseException):

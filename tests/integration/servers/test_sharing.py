@@ -32,7 +32,7 @@ OPTIONS = ["-q", "-p", "no:cacheprovider", "-c", str(ROOT / "pyproject.toml"), "
 @pytest.fixture
 def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give the runs a temporary folder of their own, where no servers stand."""
-    if lacking := processes.missing() or LocalPostgres(tmp_path).find():
+    if lacking := LocalPostgres(tmp_path).find():
         pytest.skip(lacking)
     temporary = tmp_path / "tmp"
     temporary.mkdir()
