@@ -55,7 +55,18 @@ Compose = Callable[[Mapping[str, Any]], Outgoing]
 
 def digest(outgoing: Outgoing) -> bytes:
     """Return a hash over what the arguments made: the same arguments make the same."""
-    return hashlib.blake2b(msgspec.msgpack.encode(outgoing), digest_size=16).digest()
+    whole = (
+        outgoing.address,
+        outgoing.exchange,
+        outgoing.key,
+        outgoing.partition,
+        as_json(list(outgoing.headers)),
+        as_json(dict(outgoing.properties)),
+        outgoing.body,
+        outgoing.content_type,
+        outgoing.attributes,
+    )
+    return hashlib.blake2b(msgspec.msgpack.encode(whole), digest_size=16).digest()
 
 
 def compile_publication(operation: Operation, spec: Spec, bus: Bus) -> Compose:
@@ -145,8 +156,10 @@ class _Composer:
             value = schema.get("default", ABSENT)
         try:
             text = None if value is ABSENT else leaf(value)
-        except Unfit as reason:
-            problems.append((pointer, f"{one.name} {reason}"))
+            (text or "").encode()
+        except (Unfit, UnicodeEncodeError) as reason:
+            words = str(reason) if isinstance(reason, Unfit) else "has half a surrogate pair"
+            problems.append((pointer, f"{one.name} {words}"))
             return ""
         if text is None and one.required:
             problems.append((pointer, f"{one.name} is required"))
@@ -233,7 +246,7 @@ def _key(value: Any, problems: Problems) -> bytes | None:
 
 
 def _partition(value: Any, problems: Problems) -> int | None:
-    number = plain(value)
+    number = _plain(value, "partition", problems)
     if number is None:
         return None
     if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 1 << 31:
@@ -243,7 +256,7 @@ def _partition(value: Any, problems: Problems) -> int | None:
 
 
 def _headers(value: Any, problems: Problems) -> tuple[tuple[str, Any], ...]:
-    given = plain(value)
+    given = _plain(value, "headers", problems)
     if given is None:
         return ()
     if not isinstance(given, dict):
@@ -259,7 +272,7 @@ def _headers(value: Any, problems: Problems) -> tuple[tuple[str, Any], ...]:
 
 def _properties(fields: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
     """Return the properties of AMQP with their types looked at."""
-    given = plain(fields.get("properties"))
+    given = _plain(fields.get("properties"), "properties", problems)
     if given is not None and not isinstance(given, dict):
         problems.append(("/properties", "properties must be an object"))
         given = {}
@@ -272,7 +285,7 @@ def _properties(fields: Mapping[str, Any], problems: Problems) -> dict[str, Any]
         ):
             word = {str: "text", int: "a whole number", bool: "true or false"}[wanted]
             problems.append((f"/properties/{name}", f"{name} must be {word}"))
-    correlation = plain(fields.get("correlation_id"))
+    correlation = _plain(fields.get("correlation_id"), "correlation_id", problems)
     if correlation is not None:
         made["correlation_id"] = correlation if isinstance(correlation, str) else str(correlation)
     return made
@@ -285,6 +298,14 @@ PROPERTIES: Final[Mapping[str, type]] = {
 """The properties of AMQP that a call may set, with the type of each."""
 
 
-def plain(value: Any) -> Any:
+def _plain(value: Any, name: str, problems: Problems) -> Any:
     """Return a JSON value without raw tokens in it."""
-    return msgspec.json.decode(as_json(value)) if value is not None else None
+    if value is None:
+        return None
+    try:
+        return msgspec.json.decode(as_json(value))
+    except Unfit as reason:
+        problems.append((f"/{name}", f"{name} {reason}"))
+    except msgspec.ValidationError:
+        problems.append((f"/{name}", f"{name} has a number in it that is too large"))
+    return None

@@ -1,0 +1,252 @@
+"""AsyncAPI 2 and 3: what is sent, what is received, and what goes beside a message."""
+
+import json
+from typing import Any
+
+import pytest
+
+from actions.specs import read_spec
+from actions.specs.model import Spec
+
+
+def read(document: dict[str, Any]) -> Spec:
+    return read_spec({"a.json": json.dumps(document).encode()})
+
+
+def two(channel: dict[str, Any], address: str = "orders", **more: Any) -> Spec:
+    return read({"asyncapi": "2.6.0", "channels": {address: channel}, **more})
+
+
+def three(operation: dict[str, Any], channel: dict[str, Any] | None = None, **more: Any) -> Spec:
+    whole = {"channel": {"$ref": "#/channels/c"}, **operation}
+    return read({"asyncapi": "3.0.0", "channels": {"c": channel or {"address": "orders"}}, "operations": {"op": whole}, **more})  # fmt: skip
+
+
+def names(spec: Spec, id_: str) -> list[str]:
+    return [one.name for one in spec.operations[id_].parameters]
+
+
+@pytest.mark.parametrize("version", ["2.0.0", "2.6.0", "3.0.0", "3.1.0", 2.6])
+def test_reads_every_version_2_and_3(version: object) -> None:
+    assert read({"asyncapi": version}).readable
+
+
+@pytest.mark.parametrize("version", ["1.2.0", "4.0.0", "23.0", None, 2, [], "x"])
+def test_reads_no_other_version(version: object) -> None:
+    assert not read({"asyncapi": version}).readable
+
+
+def test_version_2_is_written_from_the_clients_side() -> None:
+    spec = two({"publish": {"message": {}}, "subscribe": {"operationId": "seen", "message": {}}})
+    assert list(spec.operations) == ["publish_orders"]
+    assert spec.find("PUBLISH orders") is spec.operations["publish_orders"]
+    assert [(one.id, one.kind, one.address) for one in spec.triggers.values()] == [
+        ("seen", "channel", "orders")
+    ]
+
+
+def test_version_3_is_written_from_the_applications_side_or_ours() -> None:
+    spec = three({"action": "receive"})
+    assert (list(spec.operations), list(spec.triggers)) == (["op"], [])
+    spec = three({"action": "send"})
+    assert (list(spec.operations), list(spec.triggers)) == (["op"], ["op"])
+
+
+def test_an_id_survives_what_is_added_beside_it() -> None:
+    one = two({"publish": {}})
+    both = read({"asyncapi": "2.0.0", "channels": {"a": {"publish": {}}, "orders": {"publish": {}}}})
+    assert set(one.operations) < set(both.operations)
+
+
+@pytest.mark.parametrize(
+    ("server", "url"),
+    [
+        ({"url": "a:9092,b:9092", "protocol": "kafka"}, "kafka://a:9092,b:9092"),
+        ({"url": "kafka://a:9092", "protocol": "kafka-secure"}, "kafka-secure://a:9092"),
+        ({"url": "amqp://{h}:5672/v", "protocol": "AMQP", "variables": {"h": {"default": "x"}}}, "amqp://{h}:5672/v"),
+    ],
+)  # fmt: skip
+def test_servers_of_buses_are_kept(server: dict[str, Any], url: str) -> None:
+    spec = two({"publish": {}}, servers={"s": server})
+    assert [one.url for one in spec.servers] == [url]
+
+
+def test_servers_of_version_3_are_host_and_path() -> None:
+    servers = {"s": {"host": "mq:5672", "pathname": "/v", "protocol": "amqps"}}
+    spec = three(
+        {"action": "receive"}, {"address": "x", "servers": [{"$ref": "#/servers/s"}]}, servers=servers
+    )
+    assert [one.url for one in spec.servers] == ["amqps://mq:5672/v"]
+    assert spec.operations["op"].servers == spec.servers
+
+
+def test_what_cannot_be_spoken_is_said_and_left_out() -> None:
+    spec = two({"publish": {}}, servers={"s": {"url": "x", "protocol": "mqtt"}, "t": {"protocol": "kafka"}})
+    assert spec.servers == ()
+    assert [(one.code, one.severity) for one in spec.findings] == [
+        ("server-protocol", "info"),
+        ("server-url", "warning"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("servers", "bindings", "fields"),
+    [
+        ({"s": {"url": "k", "protocol": "kafka"}}, {}, ["key", "partition", "headers", "event"]),
+        ({"s": {"url": "r", "protocol": "amqp"}}, {}, ["properties", "headers", "event"]),
+        ({}, {"amqp": {}}, ["properties", "headers", "event"]),
+        ({}, {}, ["key", "partition", "properties", "headers", "event"]),
+        ({"s": {"url": "m", "protocol": "mqtt"}}, {}, ["headers", "event"]),
+    ],
+)
+def test_the_bus_decides_what_goes_beside_the_body(
+    servers: dict[str, Any], bindings: dict[str, Any], fields: list[str]
+) -> None:
+    spec = two({"publish": {"message": {"bindings": bindings}}}, servers=servers)
+    assert names(spec, "publish_orders") == fields
+
+
+def test_parameters_stand_in_the_address_or_in_the_exchange() -> None:
+    channel = {
+        "address": "orders.{region}",
+        "parameters": {"region": {"enum": ["eu", "us"]}, "kind": {"default": "direct"}, "unused": {}},
+        "bindings": {"amqp": {"is": "routingKey", "exchange": {"name": "x-{kind}"}}},
+    }
+    schema = three({"action": "receive"}, channel).operations["op"]
+    found = {one.name: (one.required, one.schema) for one in schema.parameters if one.location == "path"}
+    assert found == {
+        "region": (True, {"type": "string", "enum": ["eu", "us"]}),
+        "kind": (False, {"type": "string", "default": "direct"}),
+    }
+
+
+def test_an_address_that_is_null_is_an_input() -> None:
+    spec = three({"action": "receive"}, {"address": None})
+    assert spec.operations["op"].path == "{address}"
+    assert names(spec, "op")[0] == "address"
+
+
+def test_names_that_collide_are_grouped() -> None:
+    spec = two({"publish": {"message": {"payload": {}}}}, "orders.{key}")
+    operation = next(iter(spec.operations.values()))
+    assert operation.grouped
+    assert set(spec.input_schema(operation)["properties"]) == {"path", "message", "body"}
+
+
+def test_several_messages_are_any_of_their_payloads_by_media_type() -> None:
+    a, b = {"type": "object"}, {"type": "string"}
+    messages = [{"payload": a}, {"payload": b}, {"payload": a}, {"payload": b, "contentType": "text/plain"}]
+    body = two({"publish": {"message": {"oneOf": messages}}}).operations["publish_orders"].body
+    assert body is not None
+    assert [(one.type, one.schema) for one in body.media] == [
+        ("application/json", {"anyOf": [a, b]}),
+        ("text/plain", b),
+    ]
+    assert body.required
+
+
+def test_the_default_content_type_counts() -> None:
+    spec = two({"publish": {"message": {"payload": {}}}}, defaultContentType="application/xml")
+    body = spec.operations["publish_orders"].body
+    assert body is not None
+    assert body.media[0].type == "application/xml"
+
+
+def test_a_message_without_payload_has_no_body() -> None:
+    assert two({"publish": {"message": {}}}).operations["publish_orders"].body is None
+
+
+def test_version_3_takes_the_messages_that_the_operation_lists() -> None:
+    channel = {"address": "o", "messages": {"a": {"payload": {"const": 1}}, "b": {"payload": {"const": 2}}}}
+    body = (
+        three({"action": "receive", "messages": [{"$ref": "#/channels/c/messages/b"}]}, channel)
+        .operations["op"]
+        .body
+    )
+    assert body is not None
+    assert body.media[0].schema == {"const": 2}
+    both = three({"action": "receive"}, channel).operations["op"].body
+    assert both is not None
+    assert both.media[0].schema == {"anyOf": [{"const": 1}, {"const": 2}]}
+
+
+def test_traits_lie_below_what_is_written_itself() -> None:
+    traits = [{"contentType": "text/plain", "headers": {"properties": {"a": {}}}}]
+    message = {
+        "traits": traits,
+        "contentType": "text/csv",
+        "headers": {"properties": {"b": {}}},
+        "payload": {},
+    }
+    operation = two({"publish": {"traits": [{"summary": "s", "description": "d"}], "summary": "own", "message": message}}).operations["publish_orders"]  # fmt: skip
+    headers = next(one for one in operation.parameters if one.name == "headers")
+    assert operation.body is not None
+    assert operation.body.media[0].type == "text/csv"
+    assert headers.schema == {"properties": {"a": {}, "b": {}}}
+    assert (operation.summary, operation.description) == ("own", "d")
+
+
+def test_the_key_of_kafka_has_the_schema_of_the_binding() -> None:
+    message = {"payload": {}, "bindings": {"kafka": {"key": {"type": "integer"}}}}
+    operation = two({"publish": {"message": message}}).operations["publish_orders"]
+    assert next(one.schema for one in operation.parameters if one.name == "key") == {"type": "integer"}
+    assert operation.extras["bindings"]["message"]["kafka"]["key"] == {"type": "integer"}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {
+            "payload": {
+                "schemaFormat": "application/vnd.apache.avro;version=1.9.0",
+                "schema": {"type": "record"},
+            }
+        },
+        {"schemaFormat": "application/vnd.apache.avro+json", "payload": {"type": "record"}},
+    ],
+)
+def test_another_schema_language_allows_anything_and_says_so(message: dict[str, Any]) -> None:
+    spec = two({"publish": {"message": message}})
+    operation = spec.operations["publish_orders"]
+    assert operation.body is not None
+    assert operation.body.media[0].schema == {}
+    assert [one.code for one in spec.findings] == ["schema-format"]
+    assert "avro" in operation.degraded[0]
+
+
+@pytest.mark.parametrize("form", ["application/vnd.aai.asyncapi;version=2.6.0", "application/schema+json;version=draft-07", "application/vnd.oai.openapi+json;version=3.0.0"])  # fmt: skip
+def test_json_schema_by_any_name_is_kept(form: str) -> None:
+    spec = two({"publish": {"message": {"schemaFormat": form, "payload": {"type": "object"}}}})
+    assert spec.findings == ()
+
+
+@pytest.mark.parametrize(
+    ("operation", "words"),
+    [
+        ({"action": "maybe"}, "neither send nor receive"),
+        ({"action": "receive", "channel": {"$ref": "#/channels/none"}}, "which is not there"),
+        ({"action": "receive", "channel": None}, "the channel is not an object"),
+    ],
+)
+def test_one_bad_operation_is_refused_alone(operation: dict[str, Any], words: str) -> None:
+    channels = {"c": {"address": "o"}}
+    good = {"action": "receive", "channel": {"$ref": "#/channels/c"}}
+    spec = read({"asyncapi": "3.0.0", "channels": channels, "operations": {"bad": {"channel": {"$ref": "#/channels/c"}, **operation}, "good": good}})  # fmt: skip
+    assert spec.operations["good"].problem == ""
+    assert words in spec.operations["bad"].problem
+    assert "operation-refused" in {one.code for one in spec.findings}
+
+
+def test_an_unresolved_part_degrades_and_is_said() -> None:
+    spec = two({"publish": {"message": {"$ref": "#/components/messages/none"}}})
+    assert spec.operations["publish_orders"].problem == ""
+    assert spec.operations["publish_orders"].degraded
+    assert {one.code for one in spec.findings} == {"part", "reference-missing"}
+
+
+def test_our_own_words_choose_the_inputs() -> None:
+    own = {"x-pointsman-fields": ["event", "nonsense", 5], "x-pointsman-optional": ["to", "body"]}
+    spec = three({"action": "receive", **own}, {"address": "{to}", "messages": {"m": {"payload": {}}}})
+    schema = spec.input_schema(spec.operations["op"])
+    assert set(schema["properties"]) == {"to", "event", "body"}
+    assert "required" not in schema
