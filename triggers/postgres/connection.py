@@ -83,6 +83,10 @@ def mapped(what: str) -> Iterator[None]:
     """Turn every error of the driver and of the socket into ours; `what` says what was being done."""
     try:
         yield
+    except (
+        asyncpg.UndefinedObjectError
+    ) as error:  # a slot that went away: the next run judges what that means
+        raise SourceUnavailable(f"{what}: {_told(error)}") from error
     except asyncpg.PostgresError as error:
         text = f"{what}: {_told(error)}"
         raise (SourceRejected if isinstance(error, _REJECTED) else SourceUnavailable)(text) from error

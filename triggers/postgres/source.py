@@ -130,19 +130,18 @@ class PostgresSource(Source[PostgresConfig]):
         self._watch = watch = Watch(name, config, context, gate, start)
         snapshot = Snapshot(name, config, context, gate, start, self._expressions)
         async with AsyncExitStack() as stack:
-            tasks = [watch.run(), snapshot.run()]
             if config.mode == "stream":
                 wire = await stack.enter_async_context(
                     streaming(name, config, start.position, publication_name(name, config))
                 )
                 stream = Stream(wire, gate, changes, learner, context)
-                tasks += [stream.read(), stream.beat()]
+                tasks = [stream.read(), stream.beat()]
             else:
                 polling = Polling(name, config, gate, changes, learner, context)
-                tasks += [polling.run(start.slot.confirmed)]
+                tasks = [polling.run(start.slot.confirmed)]
             context.report.running()
             async with asyncio.TaskGroup() as group:
-                for task in tasks:
+                for task in (watch.run(), snapshot.run(), *tasks):
                     group.create_task(task)
 
     def _opened(self) -> SourceContext:
