@@ -1,11 +1,12 @@
 """Measures the Kafka source beside the bare driver: records per second, and CPU per record.
 
 The broker is a real one; both sides read the same topic in the same process, in batches of the same size, and
-commit each batch. Our side decodes every record and hands it to an `emit` that stores nothing. Only the CPU of this
-process counts; the best of some runs is shown, since the machine has other work.
+commit each batch. Our side decodes every record and hands it to an `emit` that stores nothing. Only the CPU of
+this process counts; the best of some runs is shown, since the machine has other work.
 """
 
 import asyncio
+import contextlib
 import os
 import secrets
 import sys
@@ -117,10 +118,8 @@ async def ours(servers: str, topic: str, batch: int, records: int, decode: str =
         name="bench", reached=lambda _: None, clock=time.time, expression=lambda _: lambda _: None
     )
     await source.open(context)
-    try:
+    with contextlib.suppress(_Enough):
         await source.run(emit)
-    except _Enough:
-        pass
     figure = _figure(f"the source, decode: {decode}", batch, records, began, used)
     await source.close()
     return figure

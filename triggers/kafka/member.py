@@ -132,6 +132,8 @@ class Member:
 
     async def commit(self, offsets: Mapping[Partition, int]) -> None:
         """Tell the group what is stored. Raise NotCommitted."""
+        if not offsets:
+            return
         try:
             async with asyncio.timeout(self._config.request_timeout.total_seconds()):
                 await self._consumer.commit({TopicPartition(*one): at for one, at in offsets.items()})
