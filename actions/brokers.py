@@ -120,6 +120,21 @@ def answer(status: int, document: Mapping[str, Any], began: float) -> Answer:
     return Answer(status=status, headers=headers, body=body, elapsed=time.monotonic() - began)
 
 
+def in_clear(name: str, brokers: Brokers, egress: Egress) -> list[Finding]:
+    """Warn of a password that is sent where others can read it."""
+    if brokers.secure or not egress.public:
+        return []
+    secure = {"kafka": "kafka-secure", "amqp": "amqps"}[brokers.scheme]
+    return [
+        Finding(
+            severity="warning",
+            code="credentials-in-clear",
+            message=f"{name}: credentials go over {brokers.scheme}:// for everybody on the way to read",
+            fix=f"use {secure}://",
+        )
+    ]
+
+
 class Gate:
     """Judges the hosts of one connection. A verdict is good for a while, then it is asked for anew."""
 

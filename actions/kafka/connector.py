@@ -25,7 +25,7 @@ from aiokafka.errors import (
 from typing_extensions import override
 
 from actions.base import Answer, Connector, Finding, OperationInfo, Prepared
-from actions.brokers import Deadlines, Denied, Gate, answer, read_brokers
+from actions.brokers import Deadlines, Denied, Gate, answer, in_clear, read_brokers
 from actions.cloudevents import EventStyle
 from actions.egress import Egress, Resolver, SystemResolver
 from actions.errors import OutcomeUnknown, Refused, RetryLater
@@ -66,6 +66,7 @@ class KafkaConnector(Connector):
         self._brokers = brokers
         self._gate = Gate(name, egress or Egress(), resolver or SystemResolver())
         self._style = style or EventStyle()
+        self._reveals = login is not None and login[2] == "PLAIN"
         self._access = Access(
             name,
             brokers,
@@ -83,7 +84,10 @@ class KafkaConnector(Connector):
 
     @override
     async def check(self) -> list[Finding]:
-        return await self._gate.check(self._brokers.servers)
+        found = await self._gate.check(self._brokers.servers)
+        if self._reveals:
+            found += in_clear(self.name, self._brokers, self._gate.egress)
+        return found
 
     @override
     async def open(self) -> None:

@@ -14,7 +14,7 @@ import aiormq
 from typing_extensions import override
 
 from actions.base import Answer, Connector, Finding, OperationInfo, Prepared
-from actions.brokers import Deadlines, Denied, Gate, answer, read_brokers
+from actions.brokers import Deadlines, Denied, Gate, answer, in_clear, read_brokers
 from actions.cloudevents import EventStyle
 from actions.egress import Egress, Resolver, SystemResolver
 from actions.errors import OutcomeUnknown, Refused, RetryLater
@@ -69,7 +69,10 @@ class RabbitMQConnector(Connector):
 
     @override
     async def check(self) -> list[Finding]:
-        return await self._gate.check(self._brokers.servers)
+        found = await self._gate.check(self._brokers.servers)
+        if self._access.login != DEFAULT_LOGIN:
+            found += in_clear(self.name, self._brokers, self._gate.egress)
+        return found
 
     @override
     async def open(self) -> None:
