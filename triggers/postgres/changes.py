@@ -89,7 +89,7 @@ class Changes:
         self._xid = start.xid
         # the transaction in work
         self._begin: Begin | None = None
-        self._beaten = False
+        self._settle = False
         self._index = 0
         self._skip = 0
         self._id = ""
@@ -108,8 +108,12 @@ class Changes:
 
     @property
     def due(self) -> bool:
-        """Whether something is to be stored as soon as nothing more comes: items, or the last heartbeat."""
-        return self._whole_items > 0 or (self._beaten and self._begin is None)
+        """Whether something is to be stored as soon as nothing more comes.
+
+        Items; or only the position, after a heartbeat, and after a transaction whose last items were stored
+        before its end was here.
+        """
+        return self._whole_items > 0 or (self._settle and self._begin is None)
 
     def idle(self, lsn: int) -> None:
         """Take the server's word that everything before `lsn` was sent. Wants no transaction in work."""
@@ -131,6 +135,7 @@ class Changes:
         if begin is None:
             return self.whole()
         stored = max(self._index, self._skip)
+        self._settle = True
         items, tables = self._items, {**self._whole_tables, **self._tables}
         self._items, self._whole_tables, self._tables, self._bytes = [], {}, {}, 0
         return self._batch(items, tables, Part(final_lsn=begin.final_lsn, xid=begin.xid, index=stored))
@@ -141,7 +146,7 @@ class Changes:
     def _batch(self, items: Sequence[Item], tables: Mapping[str, bytes], part: Part | None) -> Batch:
         self._whole_items = 0
         self._taken_lsn = self._lsn
-        self._beaten = self._beaten and self._begin is not None
+        self._settle = self._settle and self._begin is not None
         xids = frozenset(self._xids)
         self._xids = {self._begin.xid} if self._begin else set()
         position = msgspec.structs.replace(self._start, lsn=self._lsn, xid=self._xid, part=part)
@@ -240,6 +245,7 @@ class Changes:
         if (begin.final_lsn, begin.xid) != (awaited.final_lsn, awaited.xid):
             self._not_sent_again(awaited)
         self._awaited = None
+        self._settle = True
         return awaited.index
 
     def _not_sent_again(self, part: Part) -> NoReturn:
@@ -299,7 +305,7 @@ class Changes:
         """Take what pg_logical_emit_message wrote: with its transaction, or at once."""
         beat = message.prefix == HEARTBEAT_PREFIX
         taken = not beat and "postgres.message" in self._types_taken
-        self._beaten |= beat
+        self._settle |= beat
         if message.transactional:
             if self._begin is None:
                 raise ProtocolError("a message of a transaction outside of one")

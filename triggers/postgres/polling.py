@@ -40,6 +40,11 @@ SELECT data FROM pg_logical_slot_peek_binary_changes(
 """
 
 _SETTING: Final = "SELECT set_config($1, $2, true)"
+# A database of no encoding would refuse to send as UTF-8 what is none; such rows are rejects of ours.
+_BYTES_AS_THEY_ARE: Final = """
+SELECT set_config('client_encoding', 'SQL_ASCII', true)
+FROM (SELECT current_setting('server_encoding') AS encoding) AS e WHERE encoding = 'SQL_ASCII'
+"""
 
 
 class Polling:
@@ -83,6 +88,7 @@ class Polling:
         async with sql.transaction():
             for setting, value in SESSION_SETTINGS.items():
                 await sql.execute(_SETTING, setting, value)
+            await sql.execute(_BYTES_AS_THEY_ARE)
             end = parse_lsn(await sql.fetchval(_END))
             arguments = (
                 position.slot,
@@ -98,7 +104,7 @@ class Polling:
         more = count >= self._config.poll_changes
         if not more:
             changes.idle(end)  # every transaction that was committed before is here
-        if changes.due or (changes.moved and (more or self._due())):
+        if changes.due or (changes.moved and (count or self._due())):
             await self._store(changes.whole())
         return more
 

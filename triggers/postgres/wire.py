@@ -109,6 +109,7 @@ async def streaming(
     async with replication(name, config) as connection:
         await _same_server(connection, position)
         timeout = await _sender_timeout(connection)
+        await _take_bytes_as_they_are(connection)
         await _start(connection, position, publication)
         yield Wire(connection, timeout)
 
@@ -199,6 +200,15 @@ async def _sender_timeout(connection: psycopg.AsyncConnection) -> float:
     (text,) = await row(connection, b"SHOW wal_sender_timeout")
     match = _DURATION(text)
     return int(match[1]) * _SECONDS[match[2]] if match else 0.0
+
+
+async def _take_bytes_as_they_are(connection: psycopg.AsyncConnection) -> None:
+    """Have a database of no encoding send what it has: as UTF-8 it would refuse the first byte that is none."""
+    if connection.pgconn.parameter_status(b"server_encoding") == b"SQL_ASCII":
+        try:
+            await connection.execute(b"SET client_encoding TO SQL_ASCII")
+        except psycopg.Error as error:
+            raise _gone(error) from error
 
 
 async def row(connection: psycopg.AsyncConnection, command: bytes) -> tuple[str, ...]:

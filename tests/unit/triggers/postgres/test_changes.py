@@ -398,3 +398,18 @@ def test_every_change_is_stored_once_and_in_order_wherever_it_is_interrupted(
     *_, position = run(history, position, stored, choose())
     assert ids(stored) == ids(expected)
     assert position.part is None
+
+
+def test_the_end_of_a_transaction_whose_rows_are_all_stored_is_to_be_stored_too() -> None:
+    each = changes(batch=2)
+    feed(each, ORDERS)
+    assert feed(each, Begin(0x300, AT, 10), insert(1), insert(2))
+    stored = each.part().position
+    assert not each.due
+    feed(each, Commit(0x300, 0x308, AT))
+    assert each.due
+    assert (each.whole().position.lsn, each.due) == (0x308, False)
+    again = changes(stored)
+    feed(again, ORDERS, *transaction(10, 0x300, insert(1), insert(2)))
+    assert again.due
+    assert not again.whole().items
