@@ -190,6 +190,8 @@ class KafkaConnector(Connector):
         except BaseException as error:
             await producer.give_up()
             self._living.discard(producer)
+            if isinstance(error, ClusterAuthorizationFailedError):
+                raise Denied(403, f"{self.name}: the cluster does not let us publish anything") from error
             if isinstance(error, KafkaError | OSError):
                 raise RetryLater(f"{self.name}: {error}") from error
             raise

@@ -85,7 +85,7 @@ class Access:
             )
 
 
-class Client(AIOKafkaClient):  # type: ignore[misc] # aiokafka has no types
+class Client(AIOKafkaClient):
     """A client that connects only where it may."""
 
     def __init__(self, access: Access) -> None:
@@ -169,7 +169,7 @@ class Client(AIOKafkaClient):  # type: ignore[misc] # aiokafka has no types
                     writer.transport.abort()
 
 
-class _Sender(Sender):  # type: ignore[misc] # aiokafka has no types
+class _Sender(Sender):
     """A sender whose requests can be given up."""
 
     def __init__(self, *positional: Any, **named: Any) -> None:
@@ -192,7 +192,7 @@ class _Sender(Sender):  # type: ignore[misc] # aiokafka has no types
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-class Producer(AIOKafkaProducer):  # type: ignore[misc] # aiokafka has no types
+class Producer(AIOKafkaProducer):
     """An idempotent producer that waits for every replica in sync. Start it once, give it up once."""
 
     def __init__(self, access: Access) -> None:
