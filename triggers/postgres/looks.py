@@ -33,6 +33,8 @@ def difference(before: bytes, after: bytes) -> dict[str, Any]:
         "added": [name for name in now if name not in was],
         "removed": [name for name in was if name not in now],
         "altered": [name for name in now if name in was and now[name][:2] != was[name][:2]],
+        "key": [name for name, *_, key in new["columns"] if key],
+        "key_before": [name for name, *_, key in old["columns"] if key],
         "identity": new["identity"],
         "identity_before": old["identity"],
         "recreated": old["oid"] != new["oid"],

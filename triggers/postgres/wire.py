@@ -203,7 +203,7 @@ async def _sender_timeout(connection: psycopg.AsyncConnection) -> float:
 
 
 async def _take_bytes_as_they_are(connection: psycopg.AsyncConnection) -> None:
-    """Have a database of no encoding send what it has: as UTF-8 it would refuse the first byte that is none."""
+    """Have a database of no encoding send what it has: it refuses to send as UTF-8 what is none."""
     if connection.pgconn.parameter_status(b"server_encoding") == b"SQL_ASCII":
         try:
             await connection.execute(b"SET client_encoding TO SQL_ASCII")
