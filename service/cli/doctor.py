@@ -29,7 +29,7 @@ def doctor(
     data: Annotated[Path | None, Parameter(help="The instance's data directory (POINTSMAN_DATA).")] = None,
     within: Annotated[
         float, Parameter(help="Seconds that each source and connection may take.", validator=Number(gt=0))
-    ] = 10.0,
+    ] = 15.0,
     output: Output = "table",
 ) -> int:
     """Look at everything an instance stands on, and say how to mend what is wrong. Nothing is changed.
@@ -47,7 +47,7 @@ def doctor(
     shown = _tell if output == "table" else _silent
     asked = make_doctor(made, os.environ, warnings=unknown_variables(os.environ), deadline=within)
     examined = asked.examine(name, instance=_instance(data), told=shown)
-    rows = run_bounded(examined, lambda: asked.left)
+    rows = run_bounded(examined)
     if output == "table":
         found = [row for row in rows if row.severity != "ok"]
         errors = sum(row.severity == "error" for row in found)

@@ -1,29 +1,48 @@
-"""Runs what asks the outside from a command: the command ends even if something it gave up never lets go."""
+"""Runs what asks the outside from a command: the command ends even if something in it never lets go."""
 
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Coroutine
+from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
+
+_PARTING: Final = 1.0
+"""Seconds that tasks, and threads, have to end once everything is done."""
 
 _abandoned: list[asyncio.AbstractEventLoop] = []
 
 
-def run_bounded(work: Coroutine[Any, Any, T], left: Callable[[], bool]) -> T:
-    """Run to the end and return what comes of it. `left` says whether something that was given up still runs.
+def run_bounded(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end and return what comes of it.
 
-    Then its loop is not closed, which would wait for it; `leave` ends the process in that case.
+    What a library leaves running then, and does not end when it is told to, is left behind: `leave` ends the
+    process over it.
     """
-    runner = asyncio.Runner()
+    loop = asyncio.new_event_loop()
+    main = loop.create_task(work)
     try:
-        return runner.run(work)
+        return loop.run_until_complete(main)
     finally:
-        if left():
-            _abandoned.append(runner.get_loop())
+        if loop.run_until_complete(_ended()):
+            loop.close()
         else:
-            runner.close()
+            _abandoned.append(loop)
+
+
+async def _ended() -> bool:
+    """Tell everything that still runs to end; return whether it has."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    if tasks and (await asyncio.wait(tasks, timeout=_PARTING))[1]:
+        return False
+    loop = asyncio.get_running_loop()
+    await loop.shutdown_asyncgens()
+    joining = asyncio.ensure_future(loop.shutdown_default_executor())
+    done, _ = await asyncio.wait((joining,), timeout=_PARTING)
+    return bool(done)
 
 
 def leave(code: int) -> int:

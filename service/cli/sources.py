@@ -318,13 +318,12 @@ def _answer(
             elsewhere = common.server or os.environ.get("POINTSMAN_SERVER")
             if elsewhere or not path.exists():
                 raise
-    from service.usecases import sources
     from service.usecases.checking import check_configuration
 
     async def asked() -> dict[str, Any]:
         return await planned(await check_configuration(path, resolve=True, env=os.environ))
 
-    return run_bounded(asked(), sources.asking)
+    return run_bounded(asked())
 
 
 SOURCES: Final[dict[str, Callable[..., Any]]] = {

@@ -25,11 +25,6 @@ class Bounds:
         self.seconds = seconds
         self._left: dict[str, asyncio.Future[Any]] = {}
 
-    @property
-    def left(self) -> bool:
-        """Whether a question that was given up is still being asked somewhere."""
-        return any(not future.done() for future in self._left.values())
-
     async def ask(self, name: str, question: Callable[[], Awaitable[T]]) -> T:
         """Return the answer, or raise what the question raises, TimedOut or StillOut."""
         before = self._left.get(name)

@@ -4,9 +4,8 @@
 """
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from pkgutil import resolve_name
@@ -25,7 +24,7 @@ from service.plan import SOURCE_VARIABLES, Plan, build
 from service.rules.cel import ABSENT, Budget, CELError, EvaluationError, compile_expression, to_json
 from service.rules.mapping import RenderError, TemplateErrors, View, compile_template
 from triggers import SOURCES
-from triggers.base import Expression, Source, SourceConfig, SourceContext
+from triggers.base import Expression, Source, SourceContext
 from triggers.errors import TriggerError
 
 EXPRESSION_BUDGET = 50_000
@@ -211,20 +210,6 @@ def source_context(name: str, reached: Any) -> SourceContext:
         expression_over=compile_over,
         template=compile_tree,
     )
-
-
-@contextlib.asynccontextmanager
-async def open_source(name: str, config: SourceConfig) -> AsyncIterator[Source[Any]]:
-    """Give a source, open inside the block, of a configuration that does not have to run.
-
-    It remembers no positions and calls no operations. Raise SourceRejected.
-    """
-    source: Source[Any] = resolve_name(SOURCES[config.kind])(name, config)
-    try:
-        await source.open(source_context(name, lambda _point: None))
-        yield source
-    finally:
-        await source.close()
 
 
 def compile_for_source(text: str) -> Expression:

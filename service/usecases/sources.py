@@ -13,9 +13,10 @@ from service.config.marks import join_pointer
 from service.errors import Conflict, Invalid, NotFound, ServiceError, Unavailable, nearest
 from service.supervisor import SourceStatus
 from service.usecases.bounds import Bounds, StillOut, TimedOut
-from service.usecases.checking import Candidate, open_source
+from service.usecases.checking import Candidate
 from service.usecases.desk import Desk
 from service.usecases.messages import instant
+from service.usecases.trying import open_source
 from triggers.base import Finding, SetupStep, Source
 from triggers.errors import TriggerError
 
@@ -170,7 +171,7 @@ async def _planned(candidate: Candidate, name: str, work: Callable[[Source[Any]]
         raise NotFound(f"there is no source {name}" + (f"; did you mean {near}?" if near else ""))
 
     async def question() -> T:
-        async with open_source(name, configs[name]) as source:
+        async with open_source(candidate, name) as source:
             return await work(source)
 
     try:
@@ -179,11 +180,6 @@ async def _planned(candidate: Candidate, name: str, work: Callable[[Source[Any]]
         raise Conflict(str(error)) from error
     except (TimedOut, StillOut):
         raise Unavailable(f"source {name} gave no answer within {_bounds.seconds:g} s") from None
-
-
-def asking() -> bool:
-    """Say whether something that was given up is still being asked."""
-    return _bounds.left
 
 
 def _findings(name: str, findings: list[Finding]) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from service.usecases.doctor.ports import listening_rows, port_rows
 from service.usecases.doctor.rows import Row, Section, doubtful, fine, wrong
 from service.usecases.doctor.surroundings import file_rows, process_rows, store_rows
 
-DEADLINE: Final = 10.0
-"""Seconds that each check of something outside may take."""
+DEADLINE: Final = 15.0
+"""Seconds that each check of something outside may take: more than a source gives its outside itself."""
 
 _TROUBLED: Final = frozenset({"gap", "refused", "waiting", "refusing"})
 """States of a source of a running instance that are findings."""
@@ -50,11 +50,6 @@ class Doctor:
         self._around = surroundings
         self._bounds = Bounds(surroundings.deadline)
 
-    @property
-    def left(self) -> bool:
-        """Whether something that was given up is still under way."""
-        return self._bounds.left
-
     async def examine(
         self,
         names: Sequence[str] = (),
@@ -77,8 +72,8 @@ class Doctor:
         if not names:
             tell(await self._here())
         candidate = await check_configuration(around.settings.config, resolve=True, env=around.environment)
+        tell(configuration_rows(candidate, names))
         if not names:
-            tell(configuration_rows(candidate))
             ports = around.ports()
             tell(listening_rows(ports) if ports else await port_rows(around.settings))
         rows += await self._outside(candidate, names, told)
@@ -125,8 +120,8 @@ class Doctor:
             return (not names or name in names) and not _broken(candidate, join_pointer(kind, name))
 
         questions = {
-            name: self._around.checks(name) or ask_source(name, config)
-            for name, config in sources.items()
+            name: self._around.checks(name) or ask_source(candidate, name)
+            for name in sources
             if wanted("sources", name)
         }
         others = {

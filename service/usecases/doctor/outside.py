@@ -6,12 +6,14 @@ from typing import Final
 
 from actions.base import Finding as ConnectionFinding
 from actions.errors import ActionError
+from service.config.marks import join_pointer
 from service.connectors import make_connector
 from service.errors import Problem, ServiceError
 from service.usecases.bounds import Bounds, StillOut, TimedOut
-from service.usecases.checking import Candidate, open_source
+from service.usecases.checking import Candidate
 from service.usecases.doctor.rows import Row, Section, fine, wrong
-from triggers.base import Finding, SourceConfig
+from service.usecases.trying import open_source
+from triggers.base import Finding
 from triggers.errors import TriggerError
 
 Question = Callable[[], Awaitable[Sequence[Finding | ConnectionFinding]]]
@@ -19,9 +21,17 @@ Question = Callable[[], Awaitable[Sequence[Finding | ConnectionFinding]]]
 _TOO_LATE: Final = "look whether it is up and whether a firewall swallows what is sent to it"
 
 
-def configuration_rows(candidate: Candidate) -> Iterator[Row]:
-    """Tell what is wrong in the configuration; what is only doubtful is for `pointsman check` to tell."""
-    errors = candidate.errors
+def configuration_rows(candidate: Candidate, names: Sequence[str] = ()) -> Iterator[Row]:
+    """Tell what is wrong in the configuration; what is only doubtful is for `pointsman check` to tell.
+
+    With `names`, only what concerns these sources and connections.
+    """
+    places = [f"{join_pointer(kind, name)}/" for kind in ("sources", "connections") for name in names]
+    errors = [
+        one
+        for one in candidate.errors
+        if not names or not one.pointer or f"{one.pointer}/".startswith(tuple(places))
+    ]
     for problem in errors:
         yield wrong(
             "configuration",
@@ -30,7 +40,7 @@ def configuration_rows(candidate: Candidate) -> Iterator[Row]:
             problem.message,
             problem.fix,
         )
-    if not errors:
+    if not errors and not names:
         plan = candidate.plan
         doubts = len(candidate.problems)
         text = (
@@ -49,11 +59,11 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def ask_source(name: str, config: SourceConfig) -> Question:
+def ask_source(candidate: Candidate, name: str) -> Question:
     """Return the question whether a source can work: a new object of it, opened, asked and closed again."""
 
     async def question() -> list[Finding]:
-        async with open_source(name, config) as source:
+        async with open_source(candidate, name) as source:
             return await source.check()
 
     return question

@@ -1,0 +1,80 @@
+"""A command that asks the outside ends, whatever a library leaves running."""
+
+import asyncio
+import time
+
+import pytest
+
+from service.cli import loop
+from service.cli.loop import leave, run_bounded
+
+
+@pytest.fixture(autouse=True)
+def _nothing_abandoned(monkeypatch):
+    monkeypatch.setattr(loop, "_abandoned", [])
+    monkeypatch.setattr(loop, "_PARTING", 0.05)
+
+
+def test_what_comes_of_it_is_returned_and_the_loop_is_closed():
+    async def work():
+        await asyncio.to_thread(time.sleep, 0)
+        return asyncio.get_running_loop()
+
+    assert run_bounded(work()).is_closed()
+    assert leave(3) == 3
+
+
+def test_what_it_raises_is_raised():
+    async def work():
+        raise KeyError("x")
+
+    with pytest.raises(KeyError):
+        run_bounded(work())
+    assert leave(0) == 0
+
+
+def test_a_task_that_lets_itself_be_cancelled_is_ended():
+    over = []
+
+    async def background():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            over.append(1)
+
+    async def work():
+        asyncio.get_running_loop().kept = asyncio.create_task(background())
+        await asyncio.sleep(0)
+
+    run_bounded(work())
+    assert over == [1]
+    assert leave(0) == 0
+
+
+def test_a_task_that_never_lets_go_is_left_behind_and_the_process_ends(monkeypatch):
+    let_go, exits = asyncio.Event(), []
+
+    async def stubborn():
+        while not let_go.is_set():
+            try:
+                await let_go.wait()
+            except asyncio.CancelledError:
+                continue
+
+    async def work():
+        asyncio.get_running_loop().kept = asyncio.create_task(stubborn())
+        await asyncio.sleep(0)
+        return 42
+
+    began = time.monotonic()
+    assert run_bounded(work()) == 42
+    assert time.monotonic() - began < 2.0
+    monkeypatch.setattr(loop.os, "_exit", exits.append)
+    assert leave(1) == 1
+    assert exits == [1]
+    (left,) = loop._abandoned
+    let_go.set()
+    left.run_until_complete(asyncio.sleep(0))
+    left.run_until_complete(left.kept)
+    left.run_until_complete(left.shutdown_default_executor())
+    left.close()
