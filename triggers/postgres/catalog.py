@@ -114,7 +114,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     senders: int
     senders_used: int
     replicates: bool
-    plugins: str | None  # output_plugin_libraries, where the version has it
+    plugins: str | None  # output_plugin_libraries, where the version has it and our role may see it
     creates: bool
     keep_mebibytes: int  # max_slot_wal_keep_size; -1: no limit
     user: str
@@ -161,12 +161,14 @@ SELECT to_jsonb(p)::text AS publication, coalesce(obj_description(p.oid, 'pg_pub
 FROM pg_publication p WHERE pubname = $1
 """
 
-# The column list and the row filter of a table came with PostgreSQL 15.
+# The column list and the row filter of a table came with PostgreSQL 15; generated columns are sent, where a
+# publication says so, from 18 on.
 _PUBLISHED: Final = """
 SELECT c.oid::bigint AS oid, t.schemaname::text AS schema, t.tablename::text AS name,
        to_jsonb(t) ->> 'rowfilter' AS filter,
        ARRAY(SELECT a.attname::text FROM pg_attribute a
-             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+               AND (a.attgenerated = '' OR current_setting('server_version_num')::int >= 180000)
                AND (to_jsonb(t) -> 'attnames' IS NULL OR to_jsonb(t) -> 'attnames' = 'null'
                     OR to_jsonb(t) -> 'attnames' ? a.attname::text)
              ORDER BY a.attnum) AS columns
@@ -192,7 +194,7 @@ SELECT c.oid::bigint AS oid, n.nspname::text AS schema, c.relname::text AS name,
        ARRAY(SELECT jsonb_build_array(a.attname, a.atttypid::bigint, a.atttypmod,
                                       format_type(a.atttypid, a.atttypmod))::text
              FROM pg_attribute a
-             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
              ORDER BY a.attnum) AS columns,
        coalesce(pg_relation_filenode(c.oid), 0)::bigint AS file,
        greatest(c.reltuples, 0)::bigint AS rows, c.relpages::bigint AS blocks,
@@ -222,7 +224,7 @@ SELECT current_setting('wal_level') AS wal_level,
        r.rolsuper OR r.rolreplication
            OR EXISTS (SELECT FROM pg_roles m WHERE m.rolname IN ('rds_replication', 'rdsadmin')
                       AND pg_has_role(m.oid, 'USAGE')) AS replicates,
-       current_setting('output_plugin_libraries', true) AS plugins,
+       (SELECT setting FROM pg_settings WHERE name = 'output_plugin_libraries') AS plugins,
        has_database_privilege(current_database(), 'CREATE') AS creates,
        (SELECT setting::bigint FROM pg_settings WHERE name = 'max_slot_wal_keep_size') AS keep_mebibytes,
        pg_backend_pid() AS pid, current_user::text AS "user"
