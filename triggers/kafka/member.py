@@ -11,7 +11,7 @@ Nothing is ever committed but by `commit`, and no offset is ever reset but by `s
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition, errors
@@ -80,8 +80,8 @@ class Member:
             if not stopping.done():
                 self._cut()
                 await asyncio.wait([stopping], timeout=STOP_SECONDS)
-            if not stopping.cancel() and not stopping.cancelled():
-                stopping.exception()  # looked at: what could not be said to the cluster need not be
+            if not stopping.cancel():
+                _look_at(stopping)  # what could not be said to the cluster need not be
             await self._release()
 
     async def assigned(self, seconds: float) -> bool:
@@ -135,7 +135,7 @@ class Member:
         if not offsets:
             return
         try:
-            async with asyncio.timeout(self._config.request_timeout.total_seconds()):
+            async with asyncio.timeout(self._config.request_timeout.total_seconds()), _nothing_forgotten():
                 await self._consumer.commit({TopicPartition(*one): at for one, at in offsets.items()})
         except (errors.KafkaError, errors.ConsumerStoppedError, TimeoutError) as error:
             raise NotCommitted(plain(error)) from error
@@ -183,6 +183,24 @@ class Member:
             if parts.get(name) is not None:
                 with contextlib.suppress(errors.KafkaError):
                     await asyncio.wait([asyncio.ensure_future(parts[name].close())], timeout=STOP_SECONDS)
+
+
+@contextlib.asynccontextmanager
+async def _nothing_forgotten() -> AsyncIterator[None]:
+    """See to a commit that is cancelled: aiokafka shields its request and forgets the task it runs in."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        for task in asyncio.all_tasks():
+            if getattr(task.get_coro(), "__name__", "") == "_do_commit_offsets":
+                task.add_done_callback(_look_at)
+        raise
+
+
+def _look_at(task: "asyncio.Task[Any]") -> None:
+    """Look at how a task ended, so that nobody is warned that nobody did."""
+    if not task.cancelled():
+        task.exception()
 
 
 class _Listener:
