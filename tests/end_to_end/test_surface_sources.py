@@ -303,3 +303,49 @@ def test_a_source_is_checked_and_set_up_without_an_instance(tmp_path):
     assert "did you mean orders?" in ran.stderr
     ran = launched("sources", cwd=tmp_path)
     assert ran.returncode == 3
+
+
+OUTSIDE = {
+    "kafka": {"kind": "kafka", "servers": ["127.0.0.1:PORT"], "topics": ["orders"], "group": "pointsman"},
+    "rabbit": {"kind": "rabbitmq", "url": "amqp://127.0.0.1:PORT/", "queue": "orders"},
+    "shopdb": {"kind": "postgres", "url": {"env": "SHOP_DB"}, "tables": ["public.orders"]},
+}
+
+
+def outside(folder, port):
+    """Write a configuration of sources that are to be found at a port; return what its secrets are."""
+    text = json.dumps({"sources": OUTSIDE}).replace("PORT", str(port))
+    (folder / "pointsman.yaml").write_text(text, "utf-8")
+    return ports(SHOP_DB=f"postgresql://me:canary-password@127.0.0.1:{port}/shop")
+
+
+def test_every_kind_says_that_nothing_answers_and_how_to_mend_it(tmp_path):
+    ran = pointsman("doctor", "-o", "json", cwd=tmp_path, **outside(tmp_path, free_port()))
+    assert ran.returncode == 1
+    rows = rows_of(ran)
+    for name in OUTSIDE:
+        found = rows["sources", name]
+        assert (found["severity"], found["code"]) == ("error", "unreachable"), found
+        assert found["fix"]
+    assert "canary-password" not in ran.stdout + ran.stderr
+
+
+def test_no_kind_holds_the_doctor_up_when_something_listens_and_says_nothing(tmp_path):
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
+        used = outside(tmp_path, silent.getsockname()[1])
+        ran = pointsman("doctor", "--within", "0.5", "-o", "json", cwd=tmp_path, **used)
+    assert ran.returncode == 1
+    assert {rows_of(ran)["sources", name]["code"] for name in OUTSIDE} == {"no-answer"}
+    assert "Traceback" not in ran.stderr
+    assert "canary-password" not in ran.stdout + ran.stderr
+
+
+def test_a_source_whose_configuration_is_wrong_is_not_said_to_be_fine(tmp_path):
+    used = outside(tmp_path, free_port())
+    del used["SHOP_DB"]
+    ran = pointsman("doctor", "shopdb", cwd=tmp_path, **used)
+    assert ran.returncode == 1
+    assert "SHOP_DB is not set" in ran.stdout
+    ran = pointsman("sources", "check", "shopdb", cwd=tmp_path, **used)
+    assert ran.returncode == 1
+    assert "SHOP_DB is not set" in ran.stderr
