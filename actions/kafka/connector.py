@@ -29,7 +29,7 @@ from actions.brokers import Deadlines, Denied, Gate, answer, in_clear, read_brok
 from actions.cloudevents import EventStyle
 from actions.egress import Egress, Resolver, SystemResolver
 from actions.errors import OutcomeUnknown, Refused, RetryLater
-from actions.kafka.producer import Access, GivenUp, Producer
+from actions.kafka.producer import Access, Producer
 from actions.kafka.records import Record, make_record
 from actions.operations import Infos, find
 from actions.publishing import Compose, compile_publication, digest
@@ -150,7 +150,12 @@ class KafkaConnector(Connector):
 
     async def _place(self, record: Record, deadline: float) -> tuple[Producer, int]:
         """Return a started producer, marked as in use, and the partition. Nothing is sent here."""
-        producer: Producer | None = None
+        producer = self._current
+        at_once = producer.place_now(record) if producer is not None else None
+        if producer is not None and at_once is not None:
+            producer.calls += 1
+            return producer, at_once
+        producer = None
         try:
             async with self._deadlines.within(deadline):
                 producer = await self._started()
@@ -199,24 +204,20 @@ class KafkaConnector(Connector):
 
     async def _publish(self, producer: Producer, record: Record, partition: int, left: float) -> int | None:
         """Return the offset once it is confirmed; None where the broker knew the record already."""
-        until = time.monotonic() + left
+        future: asyncio.Future[Any] | None = None
         try:
-            future = await producer.hand_over(record, partition, left)
-        except (TimeoutError, KafkaError) as error:
-            producer.retired = producer.retired or isinstance(error, KafkaError)
-            if isinstance(error, MessageSizeTooLargeError):
-                raise Refused(f"{self.name}: the record is too large") from error
-            raise RetryLater(
-                f"{self.name}: nothing was sent, the producer's buffer took nothing: {error}"
-            ) from error
-        try:
-            async with asyncio.timeout(until - time.monotonic()):
+            async with producer.deadlines.within(left):
+                future = await producer.hand_over(record, partition)
                 found = await future
-        except (TimeoutError, KafkaError, GivenUp, asyncio.CancelledError) as error:
+        except (TimeoutError, KafkaError, asyncio.CancelledError) as error:
             task = asyncio.current_task()
-            producer.retired = True
+            # Of what was handed over it would go on sending; after an error it may never be able to.
+            producer.retired = producer.retired or future is not None or isinstance(error, KafkaError)
             if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
                 raise
+            if future is None:
+                words = f"{self.name}: the producer's buffer took nothing ({error}); nothing was sent"
+                raise RetryLater(words) from error
             raise self._judged(error, record) from error
         return None if found.offset < 0 else int(found.offset)
 
@@ -232,7 +233,7 @@ class KafkaConnector(Connector):
         if isinstance(error, InvalidTopicError | PolicyViolationError):
             return Refused(f"{place}: {error}")
         if isinstance(error, TimeoutError):
-            return OutcomeUnknown(f"{place}: not confirmed in time; it may have been published")
+            return OutcomeUnknown(f"{place}: not confirmed; it may have been published")
         return OutcomeUnknown(f"{place}: {error or type(error).__name__}; it may have been published")
 
     async def _let_go(self, producer: Producer) -> None:

@@ -50,10 +50,6 @@ _LOGIN_REFUSED: Final = (
 _log = logging.getLogger(__name__)
 
 
-class GivenUp(Exception):
-    """The producer was given up while this was under way."""
-
-
 class Access:
     """How a connection reaches its cluster: the brokers, what judges them, and the login."""
 
@@ -157,6 +153,11 @@ class Client(AIOKafkaClient):
                 return None
         return await super()._get_conn(node_id, group=group, no_hint=no_hint)
 
+    def connected(self, node_id: Any) -> bool:
+        """Tell whether there is a connection to a broker."""
+        connection = self._conns.get((node_id, ConnectionGroup.DEFAULT))
+        return connection is not None and bool(connection.connected())
+
     async def abort(self) -> None:
         """Close all connections, those that do not want to within a moment by force."""
         writers = [one._writer for one in self._conns.values()]  # noqa: SLF001 - it has no abort of its own
@@ -217,10 +218,18 @@ class Producer(AIOKafkaProducer):
             retry_backoff_ms=BACKOFF_MS,
             request_timeout_ms=access.options["request_timeout_ms"],
         )
-        self._waiting: set[asyncio.Future[Any]] = set()
-        self._deadlines = Deadlines()
+        self.deadlines = Deadlines()  # of all who wait for it
         self.calls = 0  # how many use it
         self.retired = False  # it takes no more calls
+
+    def place_now(self, record: Record) -> int | None:
+        """Return the partition of a record, None when that cannot be said without asking the cluster."""
+        known = self._metadata.partitions_for_topic(record.topic)
+        if self.retired or not known or (record.partition is not None and record.partition not in known):
+            return None
+        partition = self._partition_of(record, known)
+        leader = self._metadata.leader_for_partition(TopicPartition(record.topic, partition))
+        return partition if self.client.connected(leader) else None
 
     async def place(self, record: Record) -> int:
         """Return the partition of a record, whose leader is connected to us.
@@ -241,10 +250,7 @@ class Producer(AIOKafkaProducer):
             raise RetryLater(f"{name}: topic {topic}: {error}") from error
         if record.partition is not None and record.partition not in known:
             raise Refused(f"{name}: the topic {topic} has no partition {record.partition}, only {len(known)}")
-        partition = record.partition
-        if partition is None:
-            available = list(self._metadata.available_partitions_for_topic(topic) or ())
-            partition = int(self._partitions(record.key, sorted(known), available))
+        partition = self._partition_of(record, known)
         leader = self._metadata.leader_for_partition(TopicPartition(topic, partition))
         if leader is None or leader == -1:
             self.client.force_metadata_update()
@@ -253,26 +259,23 @@ class Producer(AIOKafkaProducer):
             raise RetryLater(f"{name}: the leader of {topic}/{partition} cannot be reached")
         return partition
 
-    async def hand_over(self, record: Record, partition: int, within: float) -> asyncio.Future[Any]:
-        """Return what will tell the record's offset. Whatever this raises, nothing was sent.
+    def _partition_of(self, record: Record, known: set[int]) -> int:
+        if record.partition is not None:
+            return record.partition
+        available = list(self._metadata.available_partitions_for_topic(record.topic) or ())
+        return int(self._partitions(record.key, sorted(known), available))
 
-        Raise TimeoutError when the buffer takes nothing within so many seconds.
-        """
-        async with self._deadlines.within(within):
-            future: asyncio.Future[Any] = await self.send(
-                record.topic, record.value, record.key, partition, headers=list(record.headers)
-            )
-        self._waiting.add(future)
-        future.add_done_callback(self._waiting.discard)
+    async def hand_over(self, record: Record, partition: int) -> asyncio.Future[Any]:
+        """Return what will tell the record's offset. Whatever this raises, nothing was sent."""
+        future: asyncio.Future[Any] = await self.send(
+            record.topic, record.value, record.key, partition, headers=list(record.headers)
+        )
         return future
 
     async def give_up(self) -> None:
-        """Send nothing more, fail what is waited for, close everything. Twice is harmless."""
+        """Send nothing more, end whoever waits, close everything. Twice is harmless."""
         self._closed = self.retired = True
-        self._deadlines.end()  # who waits for the buffer waits no longer
-        for future in list(self._waiting):
-            if not future.done():
-                future.set_exception(GivenUp("the producer was given up"))
+        self.deadlines.end()
         await self._sender.give_up()
         with contextlib.suppress(KafkaError):
             await self.client.abort()

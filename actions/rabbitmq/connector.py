@@ -28,6 +28,10 @@ DEFAULT_LOGIN = ("guest", "guest")
 """Whom RabbitMQ takes us for when a connection has no `auth`; it lets him in from the same host only."""
 
 
+_OF_THIS_MESSAGE = (aiormq.DeliveryError, aiormq.ChannelClosed, aiormq.ChannelInvalidStateError)
+"""What happens to one message or channel: the link goes on."""
+
+
 class RabbitMQConnector(Connector):
     """Performs operations of a `Spec` in one virtual host. Belongs to one event loop."""
 
@@ -96,11 +100,7 @@ class RabbitMQConnector(Connector):
             return Answer(status=204)  # nobody asked for an answer
         publication: Publication = prepared.request.with_attempt(headers)
         try:
-            link = await self._ready(publication, deadline)
-            try:
-                await self._publish(link, publication, deadline - (time.monotonic() - began))
-            finally:
-                await self._let_go(link)
+            await self._publish(publication, deadline)
         except Denied as denied:
             return answer(denied.status, {"error": str(denied)}, began)
         place = {"exchange": publication.exchange, "routing_key": publication.routing_key}
@@ -143,35 +143,62 @@ class RabbitMQConnector(Connector):
 
     # The way of a message
 
-    async def _ready(self, publication: Publication, deadline: float) -> Link:
-        """Return a link, marked as in use, on which the message can be written. Nothing is sent here."""
+    async def _publish(self, publication: Publication, deadline: float) -> None:
+        """Return when the broker has confirmed. Raise what is known of it otherwise."""
         link: Link | None = None
+        written = False
         try:
             async with self._deadlines.within(deadline):
                 link = await self._opened()
                 link.calls += 1
-                await link.make_ready(publication.exchange)
-                return link
-        except BaseException as error:
-            late = isinstance(error, TimeoutError)
-            blocked = late and link is not None and await link.blocked()
+                if not link.ready_for(publication.exchange):
+                    await link.make_ready(publication.exchange)
+                await link.wait_writable()
+                written = True
+                await link.publish(publication)
+        except (TimeoutError, asyncio.CancelledError, *TROUBLES) as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                if link is not None:
+                    link.retired = True  # a call of the driver that was cut off may have left it in any state
+                raise
+            blocked = link is not None and isinstance(error, TimeoutError) and await link.blocked()
+            if link is not None and not isinstance(error, _OF_THIS_MESSAGE):
+                # What a blocked broker has not read waits in this link; another would only add to it.
+                link.retired = link.retired or not blocked
+            if written and link is not None:
+                raise self._judged(error, publication, link) from error
+            raise RetryLater(f"{self.name}: {self._why(error, deadline, blocked=blocked)}") from error
+        finally:
             if link is not None:
-                link.retired = link.retired or (not blocked and not isinstance(error, RetryLater))
                 await self._let_go(link)
-            if blocked:
-                raise RetryLater(
-                    f"{self.name}: the broker takes nothing from publishers (memory or disk alarm)"
-                ) from None
-            if late:
-                why = (
-                    "the connection is closed"
-                    if self._closed
-                    else f"the broker was not ready within {deadline:g} s"
-                )
-                raise RetryLater(f"{self.name}: {why}; nothing was sent") from None
-            if isinstance(error, TROUBLES):
-                raise RetryLater(f"{self.name}: {error}; nothing was sent") from error
-            raise
+
+    def _why(self, error: BaseException, deadline: float, *, blocked: bool) -> str:
+        """Return why nothing was written."""
+        if blocked:
+            return "the broker takes nothing from publishers (memory or disk alarm)"
+        if self._closed:
+            return "the connection is closed"
+        if isinstance(error, TimeoutError):
+            return f"the broker was not ready within {deadline:g} s; nothing was sent"
+        return f"{error or type(error).__name__}; nothing was sent"
+
+    def _judged(self, error: BaseException, publication: Publication, link: Link) -> Exception:
+        """Return what an error means that came after a message was handed over to be written."""
+        place = f"{self.name}: {_place(publication)}"
+        if isinstance(error, aiormq.PublishError):
+            if publication.answers:
+                return Denied(404, f"{place}: nobody waits for an answer there")
+            return RetryLater(f"{self.name}: nothing is bound to {_place(publication)}")
+        if isinstance(error, aiormq.DeliveryError):
+            return OutcomeUnknown(f"{place}: the broker did not take responsibility; some queue may have it")
+        if isinstance(error, aiormq.ChannelInvalidStateError):  # looked at before anything is written
+            return RetryLater(f"{place}: the channel is closed; nothing was sent")
+        if isinstance(error, aiormq.ChannelClosed):
+            link.forget(publication.exchange)
+            return _channel_error(self.name, publication, error)
+        why = "not confirmed in time" if isinstance(error, TimeoutError) else "the connection was lost"
+        return OutcomeUnknown(f"{place}: {why}; it may have been published")
 
     async def _opened(self) -> Link:
         """Return the link in use, or open one."""
@@ -201,40 +228,6 @@ class RabbitMQConnector(Connector):
             self._living.discard(link)
             raise
         return link
-
-    async def _publish(self, link: Link, publication: Publication, left: float) -> None:
-        """Return when the broker has confirmed. Raise what is known of it otherwise."""
-        place = _place(publication)
-        try:
-            async with asyncio.timeout(left):
-                await link.publish(publication)
-        except aiormq.PublishError as error:
-            if publication.answers:
-                raise Denied(404, f"{self.name}: nobody waits for an answer at {place}") from error
-            raise RetryLater(f"{self.name}: nothing is bound to {place}") from error
-        except aiormq.DeliveryError as error:
-            raise OutcomeUnknown(
-                f"{self.name}: {place}: the broker did not take responsibility; some queue may have it"
-            ) from error
-        except aiormq.ChannelInvalidStateError as error:  # looked at before anything is written
-            raise RetryLater(f"{self.name}: {place}: the channel is closed; nothing was sent") from error
-        except aiormq.ChannelClosed as error:
-            link.forget(publication.exchange)
-            raise _channel_error(self.name, publication, error) from error
-        except TimeoutError as error:
-            # What a blocked broker has not read waits in this connection; another would only add to it.
-            link.retired = link.retired or not await link.blocked()
-            raise OutcomeUnknown(
-                f"{self.name}: {place}: not confirmed in time; it may have been published"
-            ) from error
-        except (*TROUBLES, asyncio.CancelledError) as error:
-            task = asyncio.current_task()
-            link.retired = True
-            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
-                raise
-            raise OutcomeUnknown(
-                f"{self.name}: {place}: the connection was lost; it may have been published"
-            ) from error
 
     async def _let_go(self, link: Link) -> None:
         """End a call's use of a link; the last one of a retired link cuts it."""

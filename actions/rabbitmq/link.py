@@ -143,14 +143,22 @@ class Link:
         if self._connection is not None:
             await self._connection.ready()
 
-    async def make_ready(self, exchange: str) -> None:
-        """Wait until something may be written and the exchange is known to be there. Nothing is published.
-
-        Raise RetryLater when it is not there.
-        """
+    async def wait_writable(self) -> None:
+        """Wait until the broker takes what is written: no alarm blocks it, and it reads from the socket."""
         await self._wait_ready()
         if self._socket is not None and self._socket.writer is not None:
-            await self._socket.writer.drain()  # a broker that does not read lets the socket fill up
+            await self._socket.writer.drain()
+
+    def ready_for(self, exchange: str) -> bool:
+        """Tell whether there is a channel and the exchange is known to be there."""
+        return self._channel is not None and not self._channel.is_closed and exchange in self._exchanges
+
+    async def make_ready(self, exchange: str) -> None:
+        """Open a channel and ask for the exchange, where that is wanted. Nothing is published.
+
+        Raise RetryLater when the exchange is not there.
+        """
+        await self.wait_writable()
         async with self._changing:
             if self._channel is None or self._channel.is_closed:
                 self._channel = await self._new_channel(publisher_confirms=True, on_return_raises=True)

@@ -72,6 +72,12 @@ def freeze(pid: int) -> None:
     for _ in range(2):  # a parent that was not stopped yet may have made a child meanwhile
         for member in family(pid):
             _send(member, signal.SIGSTOP)
+    # A thread on another processor goes on until the signal reaches it.
+    deadline = time.monotonic() + GONE_WITHIN
+    while any(map(_awake, family(pid))):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"process {pid} does not stop")
+        time.sleep(0.001)
 
 
 def thaw(pid: int) -> None:
@@ -120,6 +126,16 @@ def _fields(pid: int) -> list[str] | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     return text.rpartition(")")[2].split()
+
+
+def _awake(pid: int) -> bool:
+    """Tell whether a thread of the process still runs."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            words = (thread / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+            if words[0] not in "TtZX":
+                return True
+    return False
 
 
 def _send(pid: int, number: signal.Signals) -> None:
