@@ -30,8 +30,13 @@ Listener = Callable[[Any, int, str, str], None]
 class Sql(Protocol):
     """What is used of a connection. Queries without rows to return go through `execute`."""
 
-    async def fetch(self, query: str, *arguments: Any) -> list[Row]:
-        """Return all rows."""
+    async def fetch(
+        self,
+        query: str,
+        *arguments: Any,
+        timeout: float | None = None,  # noqa: ASYNC109  the driver's own
+    ) -> list[Row]:
+        """Return all rows; `timeout` in seconds, where it is not that of every statement."""
 
     async def fetchrow(self, query: str, *arguments: Any) -> Row | None:
         """Return the first row."""
@@ -44,11 +49,6 @@ class Sql(Protocol):
 
     def transaction(self, **options: Any) -> AbstractAsyncContextManager[None]:
         """Begin a transaction; leaving it by an exception rolls back."""
-
-    def cursor(
-        self, query: str, *arguments: Any, prefetch: int | None = None, timeout: float | None = None
-    ) -> AsyncIterator[Row]:
-        """Read rows in small steps, inside a transaction."""
 
     async def copy_from_query(
         self, query: str, *, output: Callable[[bytes], Awaitable[None]], **options: Any

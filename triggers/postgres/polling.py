@@ -28,16 +28,17 @@ IDLE_EVERY: Final = 10.0
 PEEK_TIMEOUT: Final = 3600.0
 """Seconds that one peek may take: the server reads a whole transaction before it gives the first row."""
 
-PREFETCH: Final = 1_000
-
 _END: Final = """
 SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END)::text
 """
 
+# A cursor of SQL and not of the driver, which would leave named statements behind in a pooler.
 _PEEK: Final = """
-SELECT data FROM pg_logical_slot_peek_binary_changes(
+DECLARE peek NO SCROLL CURSOR FOR SELECT data FROM pg_logical_slot_peek_binary_changes(
     $1, $2::text::pg_lsn, $3, 'proto_version', '1', 'publication_names', $4, 'messages', 'true')
 """
+
+_FETCH: Final = "FETCH 1000 FROM peek"
 
 _SETTING: Final = "SELECT set_config($1, $2, true)"
 # A database of no encoding would refuse to send as UTF-8 what is none; such rows are rejects of ours.
@@ -96,9 +97,11 @@ class Polling:
                 self._config.poll_changes,
                 quoted(publication_name(self._name, self._config)),
             )
-            async for row in sql.cursor(_PEEK, *arguments, prefetch=PREFETCH, timeout=PEEK_TIMEOUT):
-                count += 1
-                await self._take(decoder, row["data"])
+            await sql.execute(_PEEK, *arguments)
+            while rows := await sql.fetch(_FETCH, timeout=PEEK_TIMEOUT):
+                count += len(rows)
+                for row in rows:
+                    await self._take(decoder, row["data"])
         if changes.in_transaction:
             raise SourceUnavailable("the stream cannot be read: a transaction without an end")
         more = count >= self._config.poll_changes
