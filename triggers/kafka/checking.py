@@ -13,7 +13,7 @@ from aiokafka.conn import create_conn
 from triggers.base import Finding, SourceContext
 from triggers.errors import TriggerError
 from triggers.kafka import offsets
-from triggers.kafka.cluster import Cluster, Group, address, shut
+from triggers.kafka.cluster import Cluster, Group, address, metadata_of, shut
 from triggers.kafka.config import KafkaConfig
 from triggers.kafka.faults import DRIVER, plain
 from triggers.kafka.offsets import Partition
@@ -88,6 +88,7 @@ async def _reach(
     connection = None
     try:
         connection = await create_conn(*address(server), **link)
+        await metadata_of(connection, [])  # a port that wants a login takes a connection without one
     except (*DRIVER, ValueError) as error:
         code, fix = _advice(error, config, advertised=advertised)
         what = f"the cluster says that a broker is at {server}, but" if advertised else f"{server}:"
@@ -111,8 +112,9 @@ def _advice(error: BaseException, config: KafkaConfig, *, advertised: bool) -> t
             "set the broker's `advertised.listeners` to an address that can be reached from here",
         )
     if isinstance(error, errors.KafkaError | TimeoutError | EOFError | ConnectionResetError):
-        wanted = "`sasl`" if config.tls else "`tls` or `sasl`"
-        return "not-kafka", f"look whether this is a Kafka port, and whether it wants {wanted}"
+        port = "a Kafka port with TLS" if config.tls else "a Kafka port without TLS"
+        login = "" if config.sasl else ", and whether it wants `sasl`"
+        return "not-kafka", f"look whether this is {port}{login}"
     return "unreachable", "start the broker, or mend the address"
 
 
