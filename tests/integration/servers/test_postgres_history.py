@@ -28,13 +28,15 @@ async def copied(server, other):
     await ordered("cp", "-a", server.data, other.data)
 
 
-async def standby_of(primary, other):
-    """Make a stopped primary's copy a standby of it; both run afterwards."""
+async def standby_of(primary, other, *, slots=True):
+    """Make a stopped primary's copy a standby of it; the primary runs again afterwards."""
     await primary.stop()
     await copied(primary, other)
+    if not slots:
+        await ordered("sh", "-c", 'rm -rf "$0"/pg_replslot/*', other.data)
     (other.data / "standby.signal").touch()
     with (other.data / "postgresql.auto.conf").open("a") as file:
-        file.write(f"primary_conninfo = 'host=127.0.0.1 port={primary.port} user=postgres'\n")
+        file.write(f"primary_conninfo = 'host=127.0.0.1 port={primary.port} user=postgres dbname=postgres'\n")
     await primary.start()
 
 
@@ -79,9 +81,7 @@ async def test_a_promoted_standby(make_postgres, with_slot):
         await room.sql.execute(TABLE)
         config = room.config(setup="auto")
         await room.set_up(config)
-    await standby_of(primary, standby)
-    if not with_slot:
-        await ordered("rm", "-rf", standby.data / "pg_replslot" / room.slot)
+    await standby_of(primary, standby, slots=with_slot)
     async with starting(standby):
         async with room_of(primary.dsn()) as there:
             there.slot, there.emitted = room.slot, room.emitted
@@ -102,6 +102,46 @@ async def test_a_promoted_standby(make_postgres, with_slot):
             error = await gap_of(here, moved)
             assert error.facts["reason"] == "slot-missing"
             assert (error.facts["stored_timeline"], error.facts["timeline"]) == (1, 2)
+
+
+async def test_a_slot_that_the_servers_keep_in_step_outlives_the_promotion(make_postgres):
+    primary = make_postgres(extra=FAST)
+    synced = {"sync_replication_slots": "on", "hot_standby_feedback": "on", "primary_slot_name": "standby"}
+    await primary.start()
+    async with room_of(primary.dsn()) as room:
+        if room.sql.get_server_version().major < 17:
+            pytest.skip("failover slots came with PostgreSQL 17")
+        await room.sql.execute(TABLE)
+        await room.set_up(room.config())
+        await room.sql.execute("SELECT pg_create_physical_replication_slot('standby', true)")
+        assert (await room.held())["failover"]
+    standby = make_postgres(extra=FAST | synced)
+    await standby_of(primary, standby, slots=False)
+    async with starting(standby):
+        async with room_of(primary.dsn()) as there:
+            there.slot, there.emitted = room.slot, room.emitted
+            await taken(there, there.config(), 1, 2)
+            await reached(standby, await there.sql.fetchval("SELECT pg_current_wal_lsn()::text"))
+            sql = await asyncpg.connect(standby.dsn())
+            query = "SELECT synced AND NOT temporary FROM pg_replication_slots WHERE slot_name = $1"
+
+            async def in_step():
+                await there.sql.execute(
+                    "CHECKPOINT"
+                )  # our heartbeats and this move the slot, and so its copy
+                return await sql.fetchval(query, room.slot)
+
+            async with there.running(there.config()):
+                await there.eventually(in_step, "the slot is in step", 60)
+            await sql.close()
+            await reached(standby, await there.sql.fetchval("SELECT pg_current_wal_lsn()::text"))
+        primary.end()
+        await promote(standby)
+    async with room_of(standby.dsn()) as here:
+        here.slot, here.emitted = room.slot, room.emitted
+        await taken(here, here.config(), 3)
+        assert here.ids("insert") == [1, 2, 3]
+        assert here.emitted.repeats == []
 
 
 @pytest.mark.parametrize("mode", ["stream", "poll"])
