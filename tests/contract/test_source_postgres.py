@@ -1,4 +1,4 @@
-"""The PostgreSQL source keeps what every source promises, on a real server: streaming and polling."""
+"""The PostgreSQL source keeps what every source promises, on a real server: streaming, polling and outbox."""
 
 from typing import Any
 
@@ -127,3 +127,100 @@ class TestPostgresStream(PostgresContract):
 
 class TestPostgresPoll(PostgresContract):
     mode = "poll"
+
+
+class Box(Outside):
+    """An outbox table of a database of the test's own."""
+
+    credentials = (PASSWORD,)
+    crash_points = ("postgres.outbox.before_delete", "postgres.outbox.after_delete")
+
+    def __init__(self, dsn: str, server: LocalPostgres | None = None) -> None:
+        self.dsn = dsn
+        self.server = server
+        self.restartable = server is not None
+
+    @override
+    def config(self, **changes: Any) -> SourceConfig:
+        said = {
+            "kind": "postgres",
+            "url": self.dsn,
+            "password": PASSWORD,
+            "mode": "outbox",
+            "batch": 10,
+            "poll_every": "1s",
+            "outbox": {"table": "public.box"},
+        }
+        return PostgresConfig.model_validate({**said, **changes})
+
+    @override
+    def unreachable(self) -> SourceConfig:
+        return self.config(url=f"postgresql://anna:{PASSWORD}@127.0.0.1:1/nowhere", timeout="2s")
+
+    async def prepare(self) -> None:
+        config = self.config()
+        assert isinstance(config, PostgresConfig)
+        source = PostgresSource("orders", config)
+        await source.open(source_context(Emitted()))
+        steps = await source.setup(apply=True)
+        assert all(step.done for step in steps), steps
+        await source.close()
+        sql = await asyncpg.connect(self.dsn)  # json keeps what no reader may be given
+        await sql.execute("ALTER TABLE box ALTER COLUMN data TYPE json")
+        await sql.close()
+
+    async def put(self, *bodies: str) -> None:
+        sql = await asyncpg.connect(self.dsn)
+        for body in bodies:
+            await sql.execute("INSERT INTO box (type, subject, data) VALUES ('order.paid', 'a', $1)", body)
+        await sql.close()
+
+    @override
+    async def bring(self, count: int) -> list[str]:
+        tokens = self.tokens(count)
+        await self.put(*(f'{{"n": "{token}"}}' for token in tokens))
+        return tokens
+
+    @override
+    async def bring_bad(self) -> bytes:
+        deep = "[" * 1000 + "]" * 1000
+        await self.put(deep)
+        return deep.encode()
+
+    @override
+    async def unacknowledged(self) -> int:
+        sql = await asyncpg.connect(self.dsn)
+        left = await sql.fetchval("SELECT count(*) FROM box")
+        await sql.close()
+        return int(left)
+
+    @override
+    async def stop(self) -> None:
+        assert self.server is not None
+        self.server.kill()
+
+    @override
+    async def start(self) -> None:
+        assert self.server is not None
+        await self.server.start()
+
+
+class TestPostgresOutbox(SourceContract):
+    @pytest.fixture
+    async def outside(self, pg_database: PostgresServer) -> Outside:
+        box = Box(pg_database.dsn)
+        await box.prepare()
+        return box
+
+    @override
+    def make(self, name: str, config: SourceConfig) -> Source[Any]:
+        assert isinstance(config, PostgresConfig)
+        return PostgresSource(name, config)
+
+    async def test_an_outside_that_was_stopped_is_taken_up_again(self, make_postgres, emitted):
+        """This one has a server of its own: it is killed."""
+        server = make_postgres()
+        await server.start()
+        box = Box(server.url, server)
+        await box.prepare()
+        await super().test_an_outside_that_was_stopped_is_taken_up_again(box, emitted)
