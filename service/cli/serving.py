@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -62,9 +63,33 @@ async def _serve(made: Settings) -> None:
 def demo(
     *,
     once: Annotated[bool, Parameter(help="End by itself when all has been shown (also: ONCE=1).")] = False,
+    with_: Annotated[
+        str | None,
+        Parameter(
+            name="--with",
+            help="Real servers that take part: kafka, rabbitmq, postgres, or several with commas. One that "
+            "listens at its usual port is used if it lets us in, else one is started and ended.",
+        ),
+    ] = None,
+    kafka: Annotated[
+        str | None, Parameter(help="Use this Kafka cluster: HOST:PORT, several with commas.")
+    ] = None,
+    rabbitmq: Annotated[
+        str | None, Parameter(help="Use this RabbitMQ: amqp://user:password@host:port/vhost.")
+    ] = None,
+    postgres: Annotated[
+        str | None, Parameter(help="Use this PostgreSQL: postgres://user:password@host:port/database.")
+    ] = None,
     shop: Annotated[
         Path | None,
         Parameter(help="Run only the demo's shop, for a project that `pointsman init` made in this folder."),
+    ] = None,
+    feed: Annotated[
+        str | None,
+        Parameter(
+            help="Run nothing: bring an order every few seconds to this webhook (signed with ORDERS_SECRET) "
+            "and to the servers that are named, as examples/compose does."
+        ),
     ] = None,
     data: Annotated[
         Path | None, Parameter(help="Where the demo keeps its files; absent: a new temporary folder.")
@@ -74,19 +99,43 @@ def demo(
 ) -> int:
     """Show the whole job in one command: webhooks in, rules, calls of a described API, a retry, a refusal.
 
-    Everything runs on this machine. Exit code 0 only if all of it really happened. On a terminal it stays
-    until Ctrl-C, so that you can try the commands that it prints.
+    With real servers also a record, a message and a row, each through a rule. Exit code 0 only if all of it
+    really happened. On a terminal it stays until Ctrl-C, so that you can try the commands that it prints.
+    What it makes in servers that were running is named pointsman_demo_… and is removed.
 
-    Example: pointsman demo --once
+    Example: pointsman demo --with kafka,rabbitmq,postgres --once
     """
-    from service.demo.run import run_demo, run_shop
+    from service.demo.run import run_demo, run_feed, run_shop
 
-    if shop is not None and (once or data is not None):
-        raise Invalid([Problem(message="--shop goes with no other option", code="usage")])
-    if shop is not None:
-        return asyncio.run(run_shop(shop, out()))
     ends = once or os.environ.get("ONCE", "") not in ("", "0")
+    servers = _servers(with_, {"kafka": kafka, "rabbitmq": rabbitmq, "postgres": postgres})
+    if shop is not None and (once or data is not None or feed is not None or servers):
+        raise Invalid([Problem(message="--shop goes with no other option", code="usage")])
+    if feed is not None and (once or data is not None):
+        raise Invalid([Problem(message="--feed goes with addresses of servers only", code="usage")])
     made = settings(port=port, admin_port=admin_port)
+    if shop is not None:
+        return asyncio.run(run_shop(shop, made.host, out()))
+    if feed is not None:
+        from service.demo.feed import make_feeder
+
+        return asyncio.run(run_feed(make_feeder(feed, servers, out())))
     return asyncio.run(
-        run_demo(once=ends, folder=data, port=made.port, admin_port=made.admin_port, console=out())
+        run_demo(
+            once=ends,
+            folder=data,
+            port=made.port,
+            admin_port=made.admin_port,
+            console=out(),
+            wanted=servers,
+        )
     )
+
+
+def _servers(kinds: str | None, addresses: Mapping[str, str | None]) -> Mapping[str, str | None]:
+    """Return the real servers that are wanted. Raise Invalid with everything that cannot be."""
+    if kinds is None and not any(addresses.values()):
+        return {}
+    from service.demo.wanted import wanted  # with the drivers
+
+    return wanted(kinds, addresses)

@@ -13,10 +13,12 @@ from service.demo.scenario import Scenario
 from triggers.presets import sign
 
 
-def commands(folder: Path, url: str, admin_port: int, scenario: Scenario) -> list[tuple[str, str]]:
-    """Return (what it shows, command) for the demo that runs in a folder."""
+def commands(
+    folder: Path, config: Path, url: str, admin_port: int, scenario: Scenario
+) -> list[tuple[str, str]]:
+    """Return (what it shows, command) for the demo that runs in a folder with a configuration."""
     program, data = _program(), f"--data {shlex.quote(str(folder / 'data'))}"
-    config = shlex.quote(str(folder / "pointsman.yaml"))
+    shown = shlex.quote(str(config))
     inputs = shlex.quote('{"sku": "lamp-7", "body": {"order": "A-9", "quantity": 1}}')
     token = shlex.quote(str(folder / "data/admin.token"))
     return [
@@ -26,7 +28,7 @@ def commands(folder: Path, url: str, admin_port: int, scenario: Scenario) -> lis
         ("why did nothing happen?", f"{program} explain {scenario.unmatched} big-orders {data}"),
         (
             "the exact request of an operation; without --dry-run it is sent",
-            f"{program} call shop.reserveStock --with {inputs} --dry-run --config {config}",
+            f"{program} call shop.reserveStock --with {inputs} --dry-run --config {shown}",
         ),
         (
             "the metrics",
@@ -34,7 +36,7 @@ def commands(folder: Path, url: str, admin_port: int, scenario: Scenario) -> lis
         ),
         (
             f"change a rule in {folder / 'pointsman.yaml'}, then",
-            f"{program} check {config} && kill -HUP {os.getpid()}",
+            f"{program} check {shown} && kill -HUP {os.getpid()}",
         ),
         ("begin a project of your own", f"{program} init my-project"),
     ]

@@ -9,9 +9,10 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 import httpx
 from rich.console import Console
@@ -19,15 +20,26 @@ from rich.text import Text
 
 from service.app import Service
 from service.demo.advice import commands
+from service.demo.guests.base import Guest
+from service.demo.project import write_project
 from service.demo.scenario import PATIENCE, NotShown, Scenario
+from service.demo.scenes import Scenes
 from service.demo.shop import Call, Shop
 from service.demo.starter import CONFIG, SHOP_SECRET, move_shop, shop_port, write_starter
-from service.errors import ServiceError
+from service.errors import Conflict, ServiceError
 from service.foreign import listen
 from service.observe import set_up_logs
 from service.settings import Settings
 
+if TYPE_CHECKING:
+    from service.demo.feed import Feeder
+    from service.demo.wanted import Wanted
+
 LOOPBACK: Final = "127.0.0.1"
+TERMINATED: Final = 143  # 128 + SIGTERM, as shells have it
+
+SHOP_TOKEN: Final = "SHOP_TOKEN"  # noqa: S105 - the name of a variable
+"""The variable that holds the token which the shop wants, where no file does."""
 
 
 async def run_demo(
@@ -38,43 +50,62 @@ async def run_demo(
     admin_port: int,
     console: Console,
     patience: float = PATIENCE,
+    wanted: "Wanted" = MappingProxyType({}),
 ) -> int:
     """Run the demo and return its exit code: 0 only if everything it promises really happened.
 
     It ends by itself with `once` or when nobody watches on a terminal. `patience` is how many seconds one
-    scene may take.
+    scene may take; `wanted` are the real servers that are to take part.
     """
     set_up_logs(os.environ.get("POINTSMAN_LOG_LEVEL", "error"), "auto")
     listen()
     started = time.perf_counter()
     stay = not once and sys.stdout.isatty()
-    with _folder(folder, keep=stay) as place:
+    with _folder(folder, keep=stay) as place, _ended_in_good_order() as ended:
         demo = _Demo(place, console, started, patience)
         try:
-            return await demo.run(stay, _free(port, console), _free(admin_port, console))
+            return await demo.run(wanted, stay, _free(port, console), _free(admin_port, console))
         except NotShown as missing:
             demo.fail(f"this did not happen: {missing}")
         except (ServiceError, httpx.HTTPError) as error:
             demo.fail(str(error) or type(error).__name__)
+        except asyncio.CancelledError:
+            if not ended.is_set():
+                raise
+            return TERMINATED
         return 1
 
 
-async def run_shop(folder: Path, console: Console) -> int:
+async def run_feed(feeder: "Feeder") -> int:
+    """Bring orders until Ctrl-C."""
+    stopped = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        feeding = group.create_task(feeder.run(stopped))
+        await _interrupted()
+        stopped.set()
+        feeding.cancel()
+    return 0
+
+
+async def run_shop(folder: Path, host: str, console: Console) -> int:
     """Run the shop alone, where a project's configuration expects it, until Ctrl-C; print what reaches it."""
     port = shop_port(folder)
+    token = _token(folder)
+    if not token:
+        raise Conflict(f"{folder} has no {SHOP_SECRET}, and the variable {SHOP_TOKEN} is not set")
 
     def heard(call: Call) -> None:
         again = " (known by its idempotency key: not done again)" if call.repeated else ""
         console.print(Text(f"{call.method} {call.path} → {call.status or 'cut'}{again}  {call.body}"))
 
-    shop = Shop(_token(folder), heard=heard)
+    shop = Shop(token, heard=heard)
     try:
-        await shop.start(port)
+        await shop.start(port, host)
     except OSError as error:
-        taken = f"the shop cannot listen on {LOOPBACK}:{port}: {os.strerror(error.errno or 0)}"
+        taken = f"the shop cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}"
         console.print(Text(f"{taken}; write another port in {folder / CONFIG}, connections.shop.server"))
         return 1
-    console.print(f"the shop listens on {LOOPBACK}:{shop.port}; Ctrl-C ends it")
+    console.print(f"the shop listens on {host}:{shop.port}; Ctrl-C ends it")
     try:
         await _interrupted()
     finally:
@@ -90,36 +121,48 @@ class _Demo:
         self.console = console
         self.started = started
         self.patience = patience
+        self.config = folder / CONFIG
 
-    async def run(self, stay: bool, port: int, admin_port: int) -> int:
+    async def run(self, wanted: "Wanted", stay: bool, port: int, admin_port: int) -> int:
         fresh = not (self.folder / CONFIG).exists()
         if fresh:
             write_starter(self.folder)
-        wanted = 0 if fresh else shop_port(self.folder)
-        shop = Shop(_token(self.folder))
-        await shop.start(_free(wanted, self.console))
-        move_shop(self.folder, shop.port)
-        settings = Settings(
-            config=self.folder / CONFIG, data=self.folder / "data", port=port, admin_port=admin_port
-        )
-        service = Service(settings)
-        try:
-            async with service.running():
-                url = f"http://{LOOPBACK}:{service.ingest.port}"
-                self._introduce(service, shop, url)
-                scenario = Scenario(self.folder, url, shop, service.desk, self._say, patience=self.patience)
-                await scenario.play()
-                took = time.perf_counter() - self.started
-                self.console.print(
-                    f"\ndemo: everything above really happened, in {took:.1f} s", style="green"
-                )
-                if stay:
-                    self._what_next(scenario, url, service.admin.port)
-                    await _interrupted(service)
-                    self.console.print(Text(f"\nthe demo has ended; its files stay in {self.folder}"))
-                return 0
-        finally:
-            await shop.stop()
+        wanted_port = 0 if fresh else shop_port(self.folder)
+        async with contextlib.AsyncExitStack() as stack:
+            guests = await self._guests(wanted, stack)
+            shop = Shop(_token(self.folder))
+            await shop.start(_free(wanted_port, self.console))
+            stack.push_async_callback(shop.stop)
+            move_shop(self.folder, shop.port)
+            if guests:
+                self.config = write_project(self.folder, CONFIG, guests)
+            data = self.folder / "data"
+            settings = Settings(config=self.config, data=data, port=port, admin_port=admin_port)
+            await self._serve(Service(settings), shop, guests, stay=stay)
+        if stay:
+            self.console.print(Text(f"\nthe demo has ended; its files stay in {self.folder}"))
+        return 0
+
+    async def _serve(self, service: Service, shop: Shop, guests: Sequence[Guest], *, stay: bool) -> None:
+        """Run the service, show everything, and stay until Ctrl-C where somebody watches."""
+        async with service.running():
+            url = f"http://{LOOPBACK}:{service.ingest.port}"
+            self._introduce(service, shop, url)
+            scenario = Scenario(self.folder, url, shop, service.desk, self._say, patience=self.patience)
+            await scenario.play()
+            await Scenes(guests, shop, service.desk, self._say, patience=self.patience).play()
+            took = time.perf_counter() - self.started
+            self.console.print(f"\ndemo: everything above really happened, in {took:.1f} s", style="green")
+            if stay:
+                self._what_next(scenario, url, service.admin.port)
+                await _interrupted(service)
+
+    async def _guests(self, wanted: "Wanted", stack: contextlib.AsyncExitStack) -> list[Guest]:
+        if not wanted:
+            return []
+        from service.demo.finding import welcome  # with the drivers, which most demos do not need
+
+        return await welcome(wanted, self.folder, self.console, stack)
 
     def fail(self, why: str) -> None:
         self.console.print(Text(f"\ndemo: FAILED: {why}", style="red"))
@@ -132,14 +175,14 @@ class _Demo:
             ("store", f"{service.settings.data / 'pointsman.db'} (SQLite, every commit fsynced)"),
             ("backend", f"demo shop on {LOOPBACK}:{shop.port}, read from shop.openapi.yaml (OpenAPI 3.1)"),
             ("service", f"webhooks at {url}/hooks/…, admin API on {LOOPBACK}:{service.admin.port}"),
-            ("rules", f"{rules} of {self.folder / CONFIG}, in force after {took:.1f} s"),
+            ("rules", f"{rules} of {self.config}, in force after {took:.1f} s"),
         ):
             self.console.print(Text.assemble((" ✓ ", "green"), f"{what:<9}", text))
         self.console.print()
 
     def _say(self, sent: str, status: str, *happened: str) -> None:
         """Print one scene of the timeline."""
-        colour = "green" if status.startswith("2") else "yellow"
+        colour = "green" if status.startswith(("2", "ok")) else "yellow"
         first, *more = happened
         self.console.print(Text.assemble(" → ", f"{sent:<19}", (f"{status} ", colour), " ", first))
         for line in more:
@@ -148,13 +191,15 @@ class _Demo:
     def _what_next(self, scenario: Scenario, url: str, admin_port: int) -> None:
         """Print commands that work when they are pasted."""
         self.console.print("\nNow you:", style="bold")
-        for title, command in commands(self.folder, url, admin_port, scenario):
+        for title, command in commands(self.folder, self.config, url, admin_port, scenario):
             self.console.print(Text(f"  # {title}", style="dim"))
             self.console.print(Text(f"  {command}"))
         self.console.print("\nCtrl-C ends the demo.")
 
 
 def _token(folder: Path) -> str:
+    if given := os.environ.get(SHOP_TOKEN):
+        return given
     try:
         return (folder / SHOP_SECRET).read_text("ascii").strip()
     except OSError:
@@ -170,6 +215,23 @@ async def _interrupted(service: Service | None = None) -> None:
     if service is not None:
         loop.add_signal_handler(signal.SIGHUP, service.reload_later)
     await stopped.wait()
+
+
+@contextlib.contextmanager
+def _ended_in_good_order() -> Iterator[asyncio.Event]:
+    """Let SIGTERM end the demo as Ctrl-C does, for nothing may stay in servers. Tell whether it came."""
+    loop, task, ended = asyncio.get_running_loop(), asyncio.current_task(), asyncio.Event()
+
+    def end() -> None:
+        ended.set()
+        if task is not None:
+            task.cancel()
+
+    loop.add_signal_handler(signal.SIGTERM, end)
+    try:
+        yield ended
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
 
 
 @contextlib.contextmanager

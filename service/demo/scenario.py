@@ -71,7 +71,7 @@ class Scenario:
         message = self.pushed = await self._send_push(client)
         call = await self._call("createDeployment", lambda one: one.status == 201)
         took = (time.perf_counter() - started) * 1000
-        _expect(call.body["repository"] == "demo/shop", "the deployment names the repository")
+        expect(call.body["repository"] == "demo/shop", "the deployment names the repository")
         self.say(
             "github.push",
             "202",
@@ -82,8 +82,8 @@ class Scenario:
     async def _repeat(self, client: httpx.AsyncClient) -> None:
         message = await self._send_push(client)
         count = sum(call.operation == "createDeployment" for call in self.shop.calls)
-        _expect(count == 1, "a repeated webhook calls nothing")
-        _expect(message == self.pushed, "a repeated webhook gets the id of the first")
+        expect(count == 1, "a repeated webhook calls nothing")
+        expect(message == self.pushed, "a repeated webhook gets the id of the first")
         self.say("github.push again", "202", f"{message} is known: the same id and body change nothing")
 
     async def _send_push(self, client: httpx.AsyncClient) -> str:
@@ -94,7 +94,7 @@ class Scenario:
             **sign("github", self._secret("github"), self.push, now=time.time(), id=self.push_id),
         }
         answer = await client.post(f"{self.url}/hooks/github", content=self.push, headers=headers)
-        _expect(answer.status_code == 202, f"a signed push is accepted (got {answer.status_code})")
+        expect(answer.status_code == 202, f"a signed push is accepted (got {answer.status_code})")
         return str(answer.json()["id"])
 
     async def _retry(self, client: httpx.AsyncClient) -> None:
@@ -106,10 +106,10 @@ class Scenario:
         again = await self._call("reserveStock", lambda one: one.status == 201)
         waited = time.perf_counter() - started
         told = await self._call("confirmOrder", lambda one: one.status == 200)
-        _expect(failed.key == again.key != "", "both attempts carry the same idempotency key")
-        _expect(failed.body == again.body, "both attempts carry the same body")
-        _expect(again.body["total"] == 120.5, "a number stays a number")
-        _expect(told.body["reservation"].startswith("reserveStock-"), "a step sees the answer before it")
+        expect(failed.key == again.key != "", "both attempts carry the same idempotency key")
+        expect(failed.body == again.body, "both attempts carry the same body")
+        expect(again.body["total"] == 120.5, "a number stays a number")
+        expect(told.body["reservation"].startswith("reserveStock-"), "a step sees the answer before it")
         self.retried = await self._delivery(message)
         self.say(
             "order.paid 120.5",
@@ -124,24 +124,24 @@ class Scenario:
         message = await self._send_order(client, _order("A-1002", 5))
         explained = await explaining.explain(self.desk, message, "big-orders")
         rule = explained["rules"][0]
-        _expect(not rule["matched"], "a small order matches no rule")
+        expect(not rule["matched"], "a small order matches no rule")
         self.unmatched = message
         self.say("order.paid 5", "202", f"{message} stored → no rule", f"big-orders: {rule['why']}")
 
     async def _forgery(self, client: httpx.AsyncClient) -> None:
         order = _order("A-1003", 9999)
         answer = await self._post_order(client, order, "whsec_" + "AAAA" * 8)
-        _expect(answer.status_code == 401, f"a forged signature is refused (got {answer.status_code})")
-        _expect(not any("A-1003" in str(call.body) for call in self.shop.calls), "a forgery calls nothing")
+        expect(answer.status_code == 401, f"a forged signature is refused (got {answer.status_code})")
+        expect(not any("A-1003" in str(call.body) for call in self.shop.calls), "a forgery calls nothing")
         newest = await messages.list_messages(self.desk, limit=1)
-        _expect(newest["items"][0]["id"] == self.unmatched, "a forgery stores nothing")
+        expect(newest["items"][0]["id"] == self.unmatched, "a forgery stores nothing")
         self.say("forged order", "401", f"{answer.json()['title']}: nothing stored, nothing called")
 
     # -- pieces
 
     async def _send_order(self, client: httpx.AsyncClient, order: bytes) -> str:
         answer = await self._post_order(client, order, self._secret("orders"))
-        _expect(answer.status_code == 202, f"a signed order is accepted (got {answer.status_code})")
+        expect(answer.status_code == 202, f"a signed order is accepted (got {answer.status_code})")
         return str(answer.json()["id"])
 
     async def _post_order(self, client: httpx.AsyncClient, order: bytes, secret: str) -> httpx.Response:
@@ -169,10 +169,10 @@ class Scenario:
             done = [row["id"] for row in page["items"] if row["state"] == "delivered"]
             return done[0] if done else None
 
-        return await _until(delivered, f"{message} is recorded as delivered", self.patience)
+        return await until(delivered, f"{message} is recorded as delivered", self.patience)
 
 
-async def _until(look: Callable[[], Awaitable[str | None]], what: str, patience: float) -> str:
+async def until(look: Callable[[], Awaitable[str | None]], what: str, patience: float) -> str:
     """Look again and again until there is something to see; the store tells nobody when it changes."""
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
@@ -195,6 +195,7 @@ def _order(number: str, total: float) -> bytes:
     return msgspec.json.encode({"type": "order.paid", "order": order})
 
 
-def _expect(holds: bool, what: str) -> None:
+def expect(holds: bool, what: str) -> None:
+    """Raise NotShown with what was promised, where it does not hold."""
     if not holds:
         raise NotShown(what)

@@ -70,9 +70,9 @@ class Shop:
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     _made: int = 0
 
-    async def start(self, port: int = 0) -> None:
-        """Listen on loopback; port 0 takes a free one."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port)
+    async def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
+        """Listen, on loopback where nothing else is said; port 0 takes a free one."""
+        self._server = await asyncio.start_server(self._serve, host, port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
