@@ -1,6 +1,7 @@
 """The Kafka connector on real brokers: what it says of a call is what can be read from the topic."""
 
 import asyncio
+import itertools
 import time
 from collections import Counter
 
@@ -182,7 +183,7 @@ async def test_a_killed_broker_leaves_three_honest_outcomes(make_kafka):
         confirmed = asyncio.Event()
 
         async def keep_sending(worker: int) -> None:
-            for number in range(40):
+            for number in itertools.count():
                 await send(f"{worker}-{number}")
                 if number == 5:
                     confirmed.set()

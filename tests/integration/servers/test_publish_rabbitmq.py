@@ -1,6 +1,7 @@
 """The RabbitMQ connector on real nodes: what it says of a call is what can be taken out of the queue."""
 
 import asyncio
+import itertools
 import subprocess
 import time
 from collections import Counter
@@ -208,6 +209,7 @@ async def test_a_killed_broker_leaves_three_honest_outcomes(make_rabbitmq):
     server = make_rabbitmq(management=False)
     await server.start()
     await declare_queue(server.url, "orders", "quorum")
+    await asyncio.to_thread(await_queue_on_disk, server.directory, "orders")
     outcomes: dict[str, list[str]] = {}
     async with calm():
         connector = rabbit_connector(server.url)
@@ -222,7 +224,7 @@ async def test_a_killed_broker_leaves_three_honest_outcomes(make_rabbitmq):
         confirmed = asyncio.Event()
 
         async def keep_sending(worker: int) -> None:
-            for number in range(200):
+            for number in itertools.count():
                 await send(f"{worker}-{number}")
                 if number == 20:
                     confirmed.set()
@@ -233,7 +235,6 @@ async def test_a_killed_broker_leaves_three_honest_outcomes(make_rabbitmq):
             for worker in range(16):
                 group.create_task(keep_sending(worker))
             await confirmed.wait()
-            await asyncio.to_thread(await_queue_on_disk, server.directory, "orders")
             server.kill()
         assert {"ok"} < {words[0] for words in outcomes.values()}
         await server.start()
