@@ -31,6 +31,11 @@ BATCH_BYTES: Final = 8 * 1024 * 1024
 _JSON: Final = (114, 3802)
 _BINARY: Final = 17
 
+# A database of encoding SQL_ASCII may hold what is no UTF-8: the message or reject has its bytes.
+_BYTES: Final = (
+    "convert_to({}::text, CASE getdatabaseencoding() WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END)"
+)
+
 _LOCK: Final = "SELECT pg_try_advisory_xact_lock(hashtext('pointsman.outbox'), $1::oid::int4)"
 
 
@@ -100,8 +105,7 @@ class Outbox:
 
     def _item(self, row: Row) -> TriggerMessage | Reject:
         """Return the message of a row, or a reject with its bytes."""
-        data = row["data"]
-        body = data if isinstance(data, bytes) or data is None else str(data).encode()
+        body: bytes | None = row["data"]
         meta: dict[str, Any] = {"kind": "postgres", "table": outbox_of(self._config).table, "row": row["key"]}
         message = TriggerMessage(
             id=f"{self._prefix}{row['key']}" + (f"/{row['stamp']}" if row["stamp"] else ""),
@@ -135,7 +139,7 @@ class Statements:
         time = quoted(outbox.time) if outbox.time else "NULL::timestamptz"
         subject = f"{quoted(outbox.subject)}::text" if outbox.subject else "NULL::text"
         type_ = f"{quoted(outbox.type)}::text" if outbox.type else "NULL::text"
-        body = quoted(outbox.data) if data.type_oid == _BINARY else f"{quoted(outbox.data)}::text"
+        body = quoted(outbox.data) if data.type_oid == _BINARY else _BYTES.format(quoted(outbox.data))
         left = f"WHERE {quoted(outbox.mark)} IS NULL " if outbox.mark else ""
         self.read = (
             f"SELECT {key}::text AS key, {body} AS data, {type_} AS type, {subject} AS subject, "  # noqa: S608

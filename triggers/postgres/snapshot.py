@@ -58,8 +58,11 @@ _BEGIN: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _PREPARE: Final = """
 SELECT pg_current_snapshot()::text AS snapshot, coalesce(pg_relation_filenode($1::oid), -1)::bigint AS file,
        to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS time,
-       set_config('lock_timeout', $2, true),
+       getdatabaseencoding()::text AS encoding, set_config('lock_timeout', $2, true),
 """ + ", ".join(f"set_config('{name}', '{value}', true)" for name, value in SESSION_SETTINGS.items())
+
+# There the server sends no byte that is not UTF-8 unless it is asked to send them as they are.
+_UNCHECKED: Final = "SET LOCAL client_encoding = 'SQL_ASCII'"
 
 
 # Committed, hence streamed perhaps to an earlier run, but not visible before a standby has confirmed it.
@@ -199,6 +202,8 @@ class Snapshot:
                 return None
             if prepared["file"] != scan.leaf.file and scan.key == CTID:
                 raise SourceUnavailable(f"{scan.title} was rewritten: it is read from its beginning")
+            if prepared["encoding"] == "SQL_ASCII":
+                await sql.execute(_UNCHECKED)
             cut = False
             try:
                 seconds = self._config.timeout.total_seconds() * 30

@@ -9,6 +9,7 @@ import pytest
 
 from tests.fakes.sources import source_context
 from tests.integration.servers.postgres_room import Crash, decoded, room_of
+from tests.servers import things, unique
 from triggers.base import Accepted
 from triggers.postgres.source import PostgresSource
 
@@ -301,3 +302,31 @@ async def test_large_rows_are_read_in_bounded_memory(room):
     assert rows == 300
     assert largest < 48 * 1024 * 1024
     assert grown < 250 * 1024, f"{grown // 1024} MiB more"
+
+
+@pytest.fixture
+async def ascii_room(postgres):
+    """A database that takes any bytes for text."""
+    server = postgres.of(unique("ascii"))
+    sql = await asyncpg.connect(postgres.dsn)
+    await sql.execute(f"CREATE DATABASE {server.database} ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+    await sql.close()
+    async with room_of(server.dsn) as room:
+        yield room
+    await things.drop_database(server)
+
+
+async def test_bytes_that_are_no_text_become_rejects(ascii_room):
+    room = ascii_room
+    await room.sql.execute("CREATE TABLE orders (id int PRIMARY KEY, v text)")
+    await room.sql.execute(r"INSERT INTO orders VALUES (1, 'good'), (2, E'bad \xff'), (3, 'good')")
+    await read_all(room, room.config(snapshot="initial", setup="auto"))
+    assert room.ids("read") == [1, 3]
+    (reject,) = room.emitted.rejects
+    assert (reject.reason, reject.data) == ("invalid-utf8", b"2\tbad \xff")
+    await room.sql.execute("CREATE TABLE box (id int PRIMARY KEY, data json)")
+    await room.sql.execute(r"""INSERT INTO box VALUES (1, E'{"n": "\xff"}'), (2, '{"n": 2}')""")
+    columns = {"table": "public.box", "type": None, "subject": None, "time": None}
+    async with room.running(room.config(mode="outbox", outbox=columns)) as run:
+        await run.until(lambda: room.emitted.messages[-1].type == "postgres.outbox", "the good one")
+    assert room.emitted.rejects[1].data == b'{"n": "\xff"}'
