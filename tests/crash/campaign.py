@@ -7,16 +7,18 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from tests.crash import history
 from tests.crash.folder import Folder, free_port
+from tests.crash.journal import Journal
 from tests.crash.nemesis import Goals, Nemesis
+from tests.crash.outside.beside import Beside
 from tests.crash.product import READY, ROOT, Launcher
 
-LOOK = 0.1
+LOOK: Final = 0.1
 """Seconds between two looks at the backlog."""
 
 
@@ -24,55 +26,88 @@ LOOK = 0.1
 class Load:
     """How much is sent, and how long the backlog may take to drain after the last restart."""
 
-    rate: float  # messages a second
+    rate: float  # webhooks a second; 0: none
     drain: float = 20.0  # seconds
 
 
 async def campaign(
-    path: Path, launcher: Launcher, goals: Goals, load: Load, *, seed: int, mutant: str = ""
-) -> history.History:
-    """Run and return what happened. Every process started here has ended when this returns."""
-    folder = Folder(path, free_port())
+    path: Path,
+    launcher: Launcher,
+    goals: Goals,
+    load: Load,
+    *,
+    seed: int,
+    mutant: str = "",
+    beside: Beside | None = None,
+) -> Folder:
+    """Run, and return the folder with what happened. Every process started here has ended when this returns."""
+    folder = Folder(path, free_port(), room=beside.room if beside is not None else None)
     folder.make()
-    ledger = await _start("ledger", {"journal": str(folder.journal("ledger")), "seed": seed})
+    ledger = await _start(
+        "ledger",
+        {"journal": str(folder.journal("ledger")), "items": str(folder.journal("items")), "seed": seed},
+    )
+    senders: list[asyncio.subprocess.Process] = []
     try:
         folder.ledger_port = int(await _first_line(ledger))
         folder.write_config(1)
-        nemesis = Nemesis(folder, launcher, goals, seed=seed, mutant=mutant)
-        generator = await _start(
-            "generator",
-            {
-                "journal": str(folder.journal("generator")),
-                "port": folder.port,
-                "rate": load.rate,
-                "seed": seed,
-                "secrets": folder.secrets,
-                "run": f"s{seed}",
-                "drain": load.drain,
-            },
+        nemesis = (beside.nemesis if beside is not None else Nemesis)(
+            folder, launcher, goals, seed=seed, mutant=mutant
         )
         try:
+            if load.rate:
+                senders.append(await _start("generator", _generator(folder, load, seed)))
+            else:
+                journal = Journal(folder.journal("generator"))
+                journal.write(e="end", at=time.time(), open=0)
+                journal.close()
+            if beside is not None:
+                options = beside.options(folder, seed=seed, drain=load.drain)
+                senders.append(await _start("outside.producers", options))
             await nemesis.run()
-            await _drain(nemesis, generator, folder, load.drain)
+            await _drain(nemesis, senders, folder, load.drain, beside)
         finally:
-            await _end(generator)
+            await asyncio.gather(*map(_end, senders))
             if nemesis.product is not None:
                 await nemesis.product.kill()
             nemesis.journal.close()
     finally:
+        if beside is not None:
+            await beside.close()
         await _end(ledger)
-    return await asyncio.to_thread(history.load, path)
+    return folder
+
+
+def _generator(folder: Folder, load: Load, seed: int) -> dict[str, Any]:
+    """Return what the generator of webhooks is told."""
+    return {
+        "journal": str(folder.journal("generator")),
+        "port": folder.port,
+        "rate": load.rate,
+        "seed": seed,
+        "secrets": folder.secrets,
+        "run": f"s{seed}",
+        "drain": load.drain,
+    }
 
 
 async def _drain(
-    nemesis: Nemesis, generator: asyncio.subprocess.Process, folder: Folder, seconds: float
+    nemesis: Nemesis,
+    senders: list[asyncio.subprocess.Process],
+    folder: Folder,
+    seconds: float,
+    beside: Beside | None,
 ) -> None:
     """Start once more, bring everything that was begun to its acknowledgement, and let the backlog drain."""
-    deadline = time.monotonic() + seconds
     product = await nemesis.start()
     if not await product.until(READY, within=seconds):
         raise RuntimeError(f"the service did not come back: see {folder.path / 'service.log'}")
-    await _end(generator, max(0.1, deadline - time.monotonic()))
+    if beside is not None:
+        await beside.calm()
+    deadline = time.monotonic() + seconds
+    await asyncio.gather(*(_end(sender, seconds) for sender in senders))
+    if beside is not None:
+        await beside.taken(product, deadline)
     connection = history.connect(folder.data / "pointsman.db")
     try:
         while history.unfinished(connection) and time.monotonic() < deadline and not product.ended:
@@ -80,6 +115,8 @@ async def _drain(
     finally:
         connection.close()
     await nemesis.stop()
+    if beside is not None:
+        await beside.gather()
 
 
 async def _start(name: str, options: Mapping[str, Any]) -> asyncio.subprocess.Process:

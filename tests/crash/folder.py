@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
+from tests.crash.outside.room import Room
+
 _FILES = resources.files("tests.crash") / "files"
 
 
@@ -19,6 +21,8 @@ class Folder:
     port: int
     secrets: dict[str, str] = field(default_factory=dict)
     ledger_port: int = 0
+    room: Room | None = None
+    """What the run has on servers; None: webhooks are its only source."""
 
     @property
     def data(self) -> Path:
@@ -41,7 +45,10 @@ class Folder:
             "orders": "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode(),
             "github": secrets.token_hex(16),
         }
-        for name, value in self.secrets.items():
+        files = dict(self.secrets)
+        if self.room is not None:
+            files |= {"guest": "guest", "postgres": self.room.postgres}
+        for name, value in files.items():
             file = self.path / "secrets" / name
             file.write_text(value, "ascii")
             file.chmod(0o600)
@@ -50,6 +57,8 @@ class Folder:
     def write_config(self, version: int, *, broken: bool = False) -> None:
         """Put a version of the configuration in place, all at once. A broken one has an error no reload may take."""
         text = (_FILES / "pointsman.yaml").read_text("utf-8")
+        if self.room is not None:
+            text = self.room.extend(text, (_FILES / "outside.yaml").read_text("utf-8"))
         text = text.replace("LEDGER", str(self.ledger_port)).replace("VERSION", str(version))
         if broken:
             text = text.replace("ledger.append", "ledger.appendix")

@@ -32,6 +32,15 @@ PRELOADED: Final = (
     "uvicorn.loops.uvloop",
     "uvicorn.protocols.http.httptools_impl",
     "encodings.idna",
+    "triggers.kafka.source",
+    "triggers.kafka.checking",
+    "triggers.kafka.reading",
+    "triggers.rabbitmq.source",
+    "triggers.postgres.source",
+    "triggers.poll.source",
+    "triggers.schedule.source",
+    "actions.kafka.connector",
+    "actions.rabbitmq.connector",
 )
 """What the service imports on its way to its first message."""
 
@@ -91,8 +100,9 @@ def become(start: Start, output: int, asked: socket.socket) -> NoReturn:
     crashpoints.reached = crashpoints.armed(os.environ)  # it was made at import, before the fork
     if start.mutant:
         from tests.crash import mutants
+        from tests.crash.outside import mutants as others
 
-        mutants.plant(start.mutant)
+        (mutants.MUTANTS | others.MUTANTS)[start.mutant]()
     sys.argv = [str(Path(__main__.__file__)), *start.words]
     status = 70
     try:

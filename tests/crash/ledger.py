@@ -38,11 +38,16 @@ PATIENCE: Final = 5
 """From this time on that a key comes, nothing goes wrong any more."""
 
 
+ITEMS_PER_SECOND: Final = 4
+"""How fast the list grows that a poll reads."""
+
+
 class Options(msgspec.Struct):
-    """What a ledger is told."""
+    """What a ledger is told. `items` is the journal of items that were shown."""
 
     journal: str
     seed: int
+    items: str
     port: int = 0
 
 
@@ -52,6 +57,9 @@ class Ledger:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.journal = Journal(Path(options.journal))
+        self.items = Journal(Path(options.items))
+        self.began = time.monotonic()
+        self.shown = 0
         self.seen: Counter[str] = Counter()
         self.count = 0
 
@@ -75,6 +83,14 @@ class Ledger:
             does=does,
         )
         return does, msgspec.json.encode({"id": f"{operation}-{digest(key.encode())}"})
+
+    def list(self) -> bytes:
+        """Return all items there are; those that nobody has seen before are written down."""
+        count = 1 + int((time.monotonic() - self.began) * ITEMS_PER_SECOND)
+        while self.shown < count:
+            self.items.write(id=f"item-{self.shown}", at=time.time())
+            self.shown += 1
+        return msgspec.json.encode({"items": [{"id": f"item-{number}"} for number in range(count)]})
 
     def decide(self, operation: str, key: str, time_of_key: int) -> str:
         """Return what happens to a key's n-th request."""
@@ -116,7 +132,10 @@ class Peer(asyncio.Protocol):
                 return
             body, self.buffer = self.buffer[end + 4 : end + 4 + length], self.buffer[end + 4 + length :]
             method, path, _ = first.split(" ")
-            self.answer(method, *self.ledger.take(method, path, headers, body))
+            if method == "GET":
+                self.write(200, "", self.ledger.list())
+            else:
+                self.answer(method, *self.ledger.take(method, path, headers, body))
 
     def answer(self, method: str, does: str, body: bytes) -> None:
         if does == "cut":
@@ -146,6 +165,7 @@ async def serve(options: Options) -> None:
     await reader.read()
     server.close()
     ledger.journal.close()
+    ledger.items.close()
 
 
 if __name__ == "__main__":

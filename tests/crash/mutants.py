@@ -103,8 +103,3 @@ MUTANTS: Final[dict[str, Callable[[], None]]] = {
     "lost retry time": lost_retry_time,
     "no order per key": no_order_per_key,
 }
-
-
-def plant(name: str) -> None:
-    """Plant a bug in this process."""
-    MUTANTS[name]()

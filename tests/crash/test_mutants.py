@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.crash import history
 from tests.crash.campaign import Load, campaign
 from tests.crash.mutants import MUTANTS
 from tests.crash.nemesis import RANDOM, Goals
@@ -65,8 +66,8 @@ async def _both(launchers: dict[str, Launcher], path: Path, mutant: str) -> dict
         load = Load(rate=rate, drain=4 if mutant else 20)
         seed = random.randrange(1_000_000)
         goals = Goals((*POINTS, *[RANDOM] * (KILLS - len(POINTS))), 1, KILLS, random.Random(seed))
-        history = await campaign(path / name, launchers[name], goals, load, seed=seed, mutant=mutant)
-        return verify(history)
+        folder = await campaign(path / name, launchers[name], goals, load, seed=seed, mutant=mutant)
+        return verify(history.load(folder.path))
 
     async with asyncio.timeout(100), asyncio.TaskGroup() as group:
         tasks = {name: group.create_task(one(name, rate)) for name, rate in RATES.items()}

@@ -19,6 +19,15 @@ STEPS: Final[Mapping[str, tuple[str, ...]]] = {
     "queued": ("sequences",),
     "refused": ("refusals",),
     "told": ("notices",),
+    # of the other sources; what two of them publish is judged by `outside.judge`
+    "logged": ("records",),
+    "forwarded": (),
+    "fetched": ("records",),
+    "passed": (),
+    "changed": ("records",),
+    "restocked": ("records",),
+    "boxed": ("records",),
+    "listed": ("records",),
 }
 """What each rule calls, step by step. A message's kind is the name of the rule that must match it."""
 
