@@ -91,7 +91,7 @@ def mapped(what: str) -> Iterator[None]:
         text = f"{what}: {_told(error)}"
         raise (SourceRejected if isinstance(error, _REJECTED) else SourceUnavailable)(text) from error
     except ssl.SSLCertVerificationError as error:
-        raise SourceRejected(f"{what}: the server's certificate: {error.verify_message}") from error
+        raise SourceRejected(f"{what}: the server's certificate: {error}") from error
     except asyncpg.exceptions.ClientConfigurationError as error:
         raise SourceRejected(f"{what}: the url: {error}") from error
     except TimeoutError as error:
