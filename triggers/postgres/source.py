@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import ClassVar, Final
-from urllib.parse import urlsplit
 
 from typing_extensions import override
 
@@ -38,6 +37,7 @@ from triggers.postgres.looks import TABLE_KEY
 from triggers.postgres.outbox import Outbox
 from triggers.postgres.polling import Polling
 from triggers.postgres.progress import progress
+from triggers.postgres.review import review, url_problem
 from triggers.postgres.setup import setup_steps, teardown_steps
 from triggers.postgres.slot import rewind
 from triggers.postgres.snapshot import Snapshot
@@ -67,10 +67,14 @@ class PostgresSource(Source[PostgresConfig]):
         return self.config.mode != "outbox"
 
     @override
+    def review(self) -> list[Finding]:
+        return review(self.config)
+
+    @override
     async def open(self, context: SourceContext) -> None:
-        url = urlsplit(self.config.url.get_secret_value())
-        if url.scheme not in ("postgresql", "postgres"):
-            raise SourceRejected(f"{self.name}: `url` begins with postgresql://, not {url.scheme[:20]!r}")
+        problem = url_problem(self.config.url.get_secret_value())
+        if problem:
+            raise SourceRejected(f"{self.name}: `url`: {problem}")
         tls_context(self.config)
         self._expressions = compile_expressions(self.config, context)
         self._context = context
