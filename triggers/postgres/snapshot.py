@@ -183,6 +183,7 @@ class Snapshot:
                     rows += len(page.rows)
                     await self._store_page(emit, page, scan, writer)
             if page is None:
+                self._context.report.busy(f"snapshot of {scan.title}: waits until a commit is visible")
                 await asyncio.sleep(INVISIBLE)
             else:
                 self._context.reached("postgres.snapshot.page")
