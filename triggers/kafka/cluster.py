@@ -55,6 +55,7 @@ class Cluster:
         self._connections: dict[int, Any] = {}
         self._lock = asyncio.Lock()
         self._known = _NOTHING
+        self._answering = -1  # the broker that answered last: it is asked first
         self._coordinators: dict[str, int] = {}
 
     async def close(self) -> None:
@@ -68,11 +69,14 @@ class Cluster:
     async def metadata(self, topics: Collection[str] | None = None) -> Metadata:
         """Return what the cluster says of the named topics; of all, when none are named."""
         wanted = None if topics is None else sorted(topics)
-        for node in self._known.nodes:
+        for node in self._nodes():
             try:
-                return self._learn(await metadata_of(await self._connected(node), wanted))
+                found = await metadata_of(await self._connected(node), wanted)
             except DRIVER:
                 await self._drop(node)
+            else:
+                self._answering = node
+                return self._learn(found)
         return self._learn(await self._bootstrap(wanted))
 
     async def logs(
@@ -186,6 +190,10 @@ class Cluster:
             self._connections[node] = connection
             return connection
 
+    def _nodes(self) -> list[int]:
+        """Return the brokers, the one that answered last first."""
+        return sorted(self._known.nodes, key=lambda node: node != self._answering)
+
     async def _drop(self, node: int) -> None:
         connection = self._connections.pop(node, None)
         if connection is not None:
@@ -221,10 +229,9 @@ class Cluster:
         raise AssertionError("unreachable")
 
     async def _coordinator(self, group: str) -> int:
-        if not self._known.nodes:
-            await self.metadata([])
+        await self.metadata([])  # finds a broker that answers
         known = self._known
-        answer = await self._ask(next(iter(known.nodes)), FindCoordinatorRequest(group, _GROUP))
+        answer = await self._ask(self._nodes()[0], FindCoordinatorRequest(group, _GROUP))
         if answer.error_code:
             error = errors.for_code(answer.error_code)
             raise error(group)

@@ -62,19 +62,23 @@ class Damaged(Exception):
 
 @contextmanager
 def told(what: str) -> Iterator[None]:
-    """Say what a driver raises: SourceUnavailable or SourceRejected, with `what` was being done.
-
-    A cancellation that nobody asked for comes from inside a library: the outside is gone (F20).
-    """
+    """Say what a driver raises: SourceUnavailable or SourceRejected, with `what` was being done."""
     try:
         yield
     except DRIVER as error:
         raise translated(what, error) from error
+
+
+@contextmanager
+def asked_for() -> Iterator[None]:
+    """Let a cancellation pass that somebody asked for; any other comes from inside a library (F20)."""
+    try:
+        yield
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise
-        raise SourceUnavailable(f"{what}: the driver gave up") from error
+        raise SourceUnavailable("the driver gave up in the middle of its work") from error
 
 
 def translated(what: str, error: BaseException) -> TriggerError:

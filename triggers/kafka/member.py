@@ -38,6 +38,9 @@ STOP_SECONDS: Final = 4.0
 """How long a cluster may take to let us leave before its connections are cut."""
 
 
+_REBALANCE_SECONDS: Final = 2.0
+
+
 class OutOfRange(Exception):
     """A partition does not have what was asked of it, no longer or not yet: it has to be placed anew."""
 
@@ -103,9 +106,13 @@ class Member:
     async def poll(self, seconds: float, most: int) -> Mapping[Partition, Sequence[Record]]:
         """Return what is there, by partition; nothing when nothing comes in time."""
         try:
-            found: Mapping[Partition, Sequence[Record]] = await self._consumer.getmany(
-                timeout_ms=int(seconds * 1000), max_records=most
-            )
+            # Beyond its own time-out aiokafka waits for the end of a rebalance, for ever if need be.
+            async with asyncio.timeout(seconds + _REBALANCE_SECONDS):
+                found: Mapping[Partition, Sequence[Record]] = await self._consumer.getmany(
+                    timeout_ms=int(seconds * 1000), max_records=most
+                )
+        except TimeoutError:
+            return {}
         except (errors.OffsetOutOfRangeError, errors.NoOffsetForPartitionError) as error:
             raise OutOfRange(plain(error)) from error
         except DAMAGE as error:

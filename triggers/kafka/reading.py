@@ -12,8 +12,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from triggers.base import Emit, Item, Notice, SourceContext
-from triggers.errors import SourceGap, SourceUnavailable, TriggerError
+from triggers.base import Emit, Item, Notice, Reporter, SourceContext
+from triggers.errors import SourceGap, SourceUnavailable
 from triggers.kafka import offsets
 from triggers.kafka.cluster import Cluster
 from triggers.kafka.config import KafkaConfig
@@ -27,7 +27,32 @@ from triggers.kafka.wire import Metadata
 POLL_SECONDS: Final = 0.5
 PROBE_SECONDS: Final = 5.0
 PROBE_AGAIN_SECONDS: Final = 1.0
-_REPLACE_SECONDS: Final = 0.2
+_AGAIN_SECONDS: Final = 0.2
+
+
+class Patience:
+    """Lets something fail for a while before it ends the run; shows it meanwhile as a warning `code`."""
+
+    def __init__(self, code: str, fix: str, seconds: float, report: Reporter) -> None:
+        self._code = code
+        self._fix = fix
+        self._seconds = seconds
+        self._report = report
+        self._since: float | None = None
+
+    def failed(self, error: SourceUnavailable) -> None:
+        """Note a failure; raise it when it has lasted too long."""
+        now = time.monotonic()
+        self._since = self._since if self._since is not None else now
+        if now - self._since >= self._seconds:
+            raise error
+        self._report.warn(self._code, str(error), self._fix)
+
+    def went_well(self) -> None:
+        """Note a success."""
+        if self._since is not None:
+            self._since = None
+            self._report.clear(self._code)
 
 
 class Track:
@@ -73,9 +98,14 @@ class Reading:
         self._ever_placed = False
         self._read_before: frozenset[str] = frozenset()
         self._first_run = True
-        self._unreachable_since: float | None = None
+        self._unplaced: frozenset[Partition] = frozenset()
         self._probe_at = 0.0
         self._uncommitted = 0
+        seconds = config.unreachable_after.total_seconds()
+        self._reach = Patience("unreachable", "look whether the brokers are up", seconds, context.report)
+        self._placing = Patience(
+            "not-placed", "look whether every partition has a leader", seconds, context.report
+        )
 
     async def run(self, emit: Emit) -> None:
         """Join the group and store what comes. The member is stopped by whoever made it."""
@@ -83,6 +113,7 @@ class Reading:
         self._see(await self._cluster.metadata(self._config.topics or ()))
         stored = offsets.read(await self._context.positions(), self._id)
         self._first_run = not stored
+        self._context.report.busy(f"joining group {self._config.group}")
         await member.start(self._topics)
         self._probe_at = time.monotonic() + PROBE_SECONDS
         while True:
@@ -90,13 +121,14 @@ class Reading:
             if not await member.assigned(POLL_SECONDS):
                 continue
             generation = member.generation
-            if generation != self._placed and not await self._place(generation, emit):
+            if generation != self._placed and not await self._try_to_place(generation, emit):
+                await asyncio.sleep(_AGAIN_SECONDS)
                 continue
             try:
                 polled = await member.poll(POLL_SECONDS, self._config.batch)
             except OutOfRange:
                 self._placed = -1
-                await asyncio.sleep(_REPLACE_SECONDS)
+                await asyncio.sleep(_AGAIN_SECONDS)
                 continue
             except Damaged as damage:
                 await self._pass_damage(damage, emit)
@@ -116,7 +148,9 @@ class Reading:
         moved: dict[Partition, int] = {}
         decode = self._decoding.decode
         for partition, records in polled.items():
-            track = self._tracks[partition]
+            track = self._tracks.get(partition)
+            if track is None:
+                continue  # it could not be placed yet; it is sought again when it can
             fresh = records
             if records[0].offset < track.next:
                 fresh = [record for record in records if record.offset >= track.next]
@@ -174,6 +208,17 @@ class Reading:
 
     # -- placing
 
+    async def _try_to_place(self, generation: int, emit: Emit) -> bool:
+        """Place our share; let the cluster fail for a while."""
+        try:
+            placed = await self._place(generation, emit)
+        except SourceUnavailable as error:
+            self._placing.failed(error)
+            return False
+        if placed:
+            self._placing.went_well()
+        return placed
+
     async def _place(self, generation: int, emit: Emit) -> bool:
         """Seek every partition of our share to where it is read from; say whether it is still ours."""
         context, member = self._context, self._member
@@ -200,6 +245,7 @@ class Reading:
             if not member.seek(one, track.next):
                 return False
         self._placed = generation
+        self._unplaced = share - logs.keys()
         self._ever_placed = True
         self._read_before |= {one.topic for one in placed}
         self._tell(share)
@@ -267,33 +313,21 @@ class Reading:
         now = time.monotonic()
         if now < self._probe_at:
             return
+        self._probe_at = now + PROBE_AGAIN_SECONDS
         names = self._config.topics or {one.topic for one in self._tracks}
         try:
             metadata = await self._cluster.metadata(names)
-        except TriggerError as error:
-            self._out_of_reach(error, now)
+        except SourceUnavailable as error:
+            self._reach.failed(error)
             return
         self._probe_at = time.monotonic() + PROBE_SECONDS
-        if self._unreachable_since is not None:
-            self._unreachable_since = None
-            self._context.report.clear("unreachable")
+        self._reach.went_well()
         topics = self._topics
         self._see(metadata)
         if self._topics != topics:
             self._member.subscribe(self._topics)
-        for track in self._tracks.values():
-            topic = metadata.topics.get(track.partition.topic)
-            if topic is not None and topic.id and track.topic_id and topic.id != track.topic_id:
-                self._placed = -1
-
-    def _out_of_reach(self, error: TriggerError, now: float) -> None:
-        since = self._unreachable_since
-        if since is None:
-            since = self._unreachable_since = now
-        self._probe_at = time.monotonic() + PROBE_AGAIN_SECONDS
-        if time.monotonic() - since >= self._config.unreachable_after.total_seconds():
-            raise error
-        self._context.report.warn("unreachable", str(error), "look whether the brokers are up")
+        if self._unplaced or any(_another(track, metadata) for track in self._tracks.values()):
+            self._placed = -1
 
     def _see(self, metadata: Metadata) -> None:
         """Learn which of the configured topics there are; without any there is nothing to do."""
@@ -319,6 +353,12 @@ class Reading:
         elif self._topics != frozenset(there):
             report.clear("topic-missing")
         self._topics = frozenset(there)
+
+
+def _another(track: Track, metadata: Metadata) -> bool:
+    """Say whether a partition belongs to another topic of the same name now."""
+    topic = metadata.topics.get(track.partition.topic)
+    return topic is not None and "" not in (topic.id, track.topic_id) and topic.id != track.topic_id
 
 
 def _stop_at_gaps(name: str, placed: Mapping[Partition, Placed]) -> None:

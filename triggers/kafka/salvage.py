@@ -46,10 +46,12 @@ class Salvage:
     ) -> dict[Partition, tuple[list[Item], int]]:
         """Return what to store of each partition that has damage, and the offset behind it."""
         found = {}
+        logs = await self._cluster.logs(tracks)
         for partition, track in tracks.items():
-            passed = await self._open(partition, track)
-            if passed is not None:
-                found[partition] = passed
+            if partition in logs and logs[partition].end > track.next:
+                passed = await self._open(partition, track)
+                if passed is not None:
+                    found[partition] = passed
         self._in_vain = 0 if found else self._in_vain + 1
         if self._in_vain >= TRIES:
             raise SourceUnavailable(f"records cannot be read: {damage}") from damage

@@ -93,6 +93,7 @@ class KafkaSource(Source[KafkaConfig]):
 
     @override
     async def run(self, emit: Emit) -> None:
+        from triggers.kafka.faults import asked_for
         from triggers.kafka.member import Member
         from triggers.kafka.reading import Reading
 
@@ -100,7 +101,8 @@ class KafkaSource(Source[KafkaConfig]):
         cluster = self._cluster()
         member = self._member = Member(self.config, self._client_id, self._tls)
         try:
-            await Reading(self.config, context, cluster, member, decoding).run(emit)
+            with asked_for():
+                await Reading(self.config, context, cluster, member, decoding).run(emit)
         finally:
             self._member = None
             try:

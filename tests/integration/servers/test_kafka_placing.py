@@ -50,7 +50,7 @@ async def test_a_time_is_where_the_first_record_since_then_is(runs: Runs) -> Non
 async def test_a_time_to_come_is_the_end(runs: Runs) -> None:
     await runs.room.produce(runs.topic, numbered(0, 3))
     async with runs.run(start="2999-01-01T00:00:00Z") as running:
-        await eventually(_told(running), lambda told: told != "")
+        await eventually(_told(running), lambda told: told == "1 partition of 1 topic")
         await runs.room.produce(runs.topic, [b"3"])
         assert await until_or_ended(runs.values(1), running) == [b"3"]
 
@@ -97,7 +97,7 @@ async def test_a_partition_that_comes_while_it_runs_is_read_from_its_first_recor
 
 async def test_a_partition_that_comes_while_it_is_stopped_is_read_from_its_first_record(runs: Runs) -> None:
     async with runs.run(start="latest") as running:
-        await eventually(_told(running), lambda told: told != "")
+        await eventually(_told(running), lambda told: told == "1 partition of 1 topic")
     await runs.room.add_partitions(runs.topic, 2)
     await runs.room.produce(runs.topic, [b"new"], partition=1)
     assert await runs.read(1, start="latest") == [b"new"]
@@ -184,7 +184,7 @@ async def test_a_gap_may_be_passed_to_what_comes_next(runs: Runs) -> None:
     await runs.room.produce(runs.topic, numbered(3, 10))
     await runs.room.delete_before(runs.topic, 7)
     async with runs.run(on_gap="latest") as running:
-        await eventually(_told(running), lambda told: told != "")
+        await eventually(_told(running), lambda told: told == "1 partition of 1 topic")
         await runs.room.produce(runs.topic, [b"10"])
         assert (await until_or_ended(runs.values(4), running))[3] == b"10"
     (notice,) = runs.emitted.notices
@@ -261,7 +261,7 @@ async def test_rewinding_to_now_skips_what_waits(runs: Runs) -> None:
     await runs.room.produce(runs.topic, numbered(2, 5))
     _rewind(runs, "now")
     async with runs.run() as running:
-        await eventually(_told(running), lambda told: told != "")
+        await eventually(_told(running), lambda told: told == "1 partition of 1 topic")
         await runs.room.produce(runs.topic, [b"5"])
         assert (await until_or_ended(runs.values(3), running))[2] == b"5"
 
