@@ -20,6 +20,7 @@ from triggers.postgres.gate import Gate
 from triggers.postgres.learning import Learner
 from triggers.postgres.pgoutput import Decoder, ProtocolError, Relation
 from triggers.postgres.position import format_lsn, parse_lsn
+from triggers.postgres.skipping import SkippingAlarm
 from triggers.postgres.values import SESSION_SETTINGS
 
 IDLE_EVERY: Final = 10.0
@@ -72,12 +73,14 @@ class Polling:
     async def run(self, confirmed: int) -> NoReturn:
         """Poll for ever; the slot stands at `confirmed`."""
         self._confirmed = confirmed
+        alarm = SkippingAlarm(self._changes, self._context.report)
         async with connected(self._name, self._config) as sql:
             while True:
                 await self._advance(sql)
                 with mapped("polling"):
                     more = await self._poll(sql)
                 await self._advance(sql)
+                alarm.look(time.monotonic())
                 if not more:
                     await asyncio.sleep(self._config.poll_every.total_seconds())
 

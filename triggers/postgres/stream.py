@@ -17,6 +17,7 @@ from triggers.postgres.changes import Batch, Changes
 from triggers.postgres.gate import Gate
 from triggers.postgres.learning import Learner
 from triggers.postgres.pgoutput import Decoder, ProtocolError, Relation
+from triggers.postgres.skipping import SkippingAlarm
 from triggers.postgres.wire import Wire
 
 STATUS_EVERY: Final = 10.0
@@ -73,9 +74,11 @@ class Stream:
 
     async def beat(self) -> NoReturn:
         """Tell the server how far we are, and see that it is alive, for ever."""
+        alarm = SkippingAlarm(self._changes, self._context.report)
         while True:
             self._wire.status(self._confirmed, ask=True)
             await asyncio.sleep(self._every)
+            alarm.look(time.monotonic())
             if self._wire.silent_for > SILENCES * self._every:
                 raise SourceUnavailable(f"the server has been silent for {self._wire.silent_for:.0f} s")
 
