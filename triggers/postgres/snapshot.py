@@ -58,7 +58,9 @@ _BEGIN: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _PREPARE: Final = """
 SELECT pg_current_snapshot()::text AS snapshot, coalesce(pg_relation_filenode($1::oid), -1)::bigint AS file,
        to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS time,
-       getdatabaseencoding()::text AS encoding, set_config('lock_timeout', $2, true),
+       getdatabaseencoding()::text AS encoding,
+       set_config('lock_timeout', '1s', true),  -- the stream waits while we do
+       set_config('row_security', 'off', true),  -- an error, rather than rows that are left out silently
 """ + ", ".join(f"set_config('{name}', '{value}', true)" for name, value in SESSION_SETTINGS.items())
 
 # There the server sends no byte that is not UTF-8 unless it is asked to send them as they are.
@@ -109,7 +111,6 @@ class Snapshot:
                 pause = INVISIBLE if self._reading != before else min(pause * 2, 10.0)
                 self._context.report.warn("snapshot", f"the snapshot goes on later: {error}")
                 await asyncio.sleep(pause)
-        self._context.report.clear("snapshot")
         self._context.report.running()
 
     async def _wanted(self) -> bool:
@@ -187,17 +188,17 @@ class Snapshot:
                 await asyncio.sleep(INVISIBLE)
             else:
                 self._context.reached("postgres.snapshot.page")
+                self._context.report.clear("snapshot")
                 told = f"snapshot of {scan.title}: {rows:,} rows of about {max(rows, scan.leaf.rows):,}"
                 self._context.report.busy(told)
 
     async def _read(self, sql: Sql, scan: Scan) -> "_Page | None":
         """Read the next page; None when the snapshot does not see yet what is stored."""
-        lock_timeout = f"{self._config.timeout.total_seconds() * 500:.0f}ms"
         wanted = self._page_rows
         rows = Rows(LARGEST_PAGE)
         with mapped(f"reading {scan.title}"):
             await sql.execute(_BEGIN)
-            prepared = await sql.fetchrow(_PREPARE, scan.leaf.oid, lock_timeout)
+            prepared = await sql.fetchrow(_PREPARE, scan.leaf.oid)
             if prepared is None or not self._gate.sees_all(prepared["snapshot"]):
                 await sql.execute("ROLLBACK")
                 return None

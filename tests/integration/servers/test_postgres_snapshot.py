@@ -11,6 +11,7 @@ from tests.fakes.sources import source_context
 from tests.integration.servers.postgres_room import Crash, decoded, room_of
 from tests.servers import things, unique
 from triggers.base import Accepted
+from triggers.errors import SourceRejected
 from triggers.postgres.source import PostgresSource
 
 
@@ -302,6 +303,45 @@ async def test_large_rows_are_read_in_bounded_memory(room):
     assert rows == 300
     assert largest < 48 * 1024 * 1024
     assert grown < 250 * 1024, f"{grown // 1024} MiB more"
+
+
+async def test_a_locked_table_is_waited_for_and_the_stream_goes_on(room):
+    await room.sql.execute("CREATE TABLE other (id int PRIMARY KEY); INSERT INTO orders VALUES (1, 0)")
+    config = room.config(tables=["public.orders", "public.other"], snapshot="initial", setup="auto")
+    await room.set_up(config)
+    locker = await asyncpg.connect(room.dsn)
+    await locker.execute("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
+    async with room.running(config) as run:
+        for number in range(1, 4):
+            await room.sql.execute("INSERT INTO other VALUES ($1)", number)
+            await run.until(lambda last=number: last in room.ids("insert"), "the stream goes on")
+
+        async def warned():
+            return "snapshot" in run.report.warnings
+
+        await room.eventually(warned, "the snapshot says what it waits for")
+        await locker.execute("ROLLBACK")
+        await run.until(lambda: bool(room.emitted.notices), "the snapshot")
+        assert run.report.warnings == {}
+    await locker.close()
+
+
+async def test_rows_that_a_policy_hides_are_no_silent_loss(room, pg_database):
+    role = unique("reader")
+    await room.sql.execute(f"CREATE ROLE {role} LOGIN REPLICATION")
+    try:
+        await room.sql.execute(
+            f"INSERT INTO orders VALUES (1, 0); ALTER TABLE orders ENABLE ROW LEVEL SECURITY;"
+            f"GRANT SELECT ON orders TO {role}"
+        )
+        await room.set_up(room.config())
+        config = room.config(snapshot="initial", url=pg_database.dsn.replace("postgres@", f"{role}@"))
+        async with room.running(config) as run:
+            error = await run.ended()
+        assert isinstance(error, SourceRejected)
+        assert "row-level security" in str(error)
+    finally:
+        await room.sql.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
 @pytest.fixture
