@@ -1,24 +1,25 @@
 """Connections to a RabbitMQ broker: how they are made, what their errors mean, how long anything may take.
 
-FastStream's broker makes the connection. It brings connections back by itself, and consumers with them; that
-is not used (docs/adr/0009): whoever holds a `Link` is told as soon as it ends, closes it, and is begun anew
-by the service. No error of the driver leaves this file, and none of its cancellations either: a driver that
-cancels what we wait for (it does, when a connection dies) is not the service stopping.
+A connection is made once and never brought back: whoever holds a `Link` is told as soon as it ends, closes
+it, and is begun anew by the service. (FastStream and aio-pika bring connections and consumers back by
+themselves; docs/adr/0009 says why that is not used.) No error of the driver leaves this file, and none of its
+cancellations either: a driver that cancels what we wait for (it does, when a connection dies) is not the
+service stopping.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import ssl
 import tempfile
 from collections.abc import Awaitable
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
-from urllib.parse import urlencode
 
-from aiormq.abc import AbstractChannel, AbstractConnection
+from aiormq import Connection
+from aiormq.abc import AbstractChannel
 from aiormq.exceptions import (
     AMQPError,
     AuthenticationError,
@@ -30,10 +31,8 @@ from aiormq.exceptions import (
     InvalidFrameError,
     ProbableAuthenticationError,
 )
-from faststream import AckPolicy
-from faststream.rabbit import RabbitBroker, RabbitExternalAuth
-from faststream.security import BaseSecurity, SASLPlaintext
 from typing_extensions import override
+from yarl import URL
 
 from triggers.errors import SourceRejected, SourceUnavailable, TriggerError
 from triggers.rabbitmq import frames
@@ -44,11 +43,15 @@ T = TypeVar("T")
 DRIVER_ERRORS: Final = (AMQPError, OSError, RuntimeError, EOFError)
 """What the drivers raise. Their RuntimeErrors say that something is closed; TimeoutError is an OSError."""
 
+_NOT_NOW: Final = (
+    "in exclusive use",  # another consumer has the queue for itself
+    "is down or inaccessible",  # the node of the queue is away, or its stream not up yet
+    "does not have a replica on the local node",  # so does a stream say that is not up yet
+)
+"""Refusals that go by, told with the codes of such as do not."""
+
 _GUEST: Final = "guest"
 """The user of a new broker, and its password."""
-
-_NEVER: Final = 24 * 3600.0
-"""Seconds between attempts of the driver to bring a connection back: longer than we would ever let it."""
 
 _LEAVE: Final = 5.0
 """Seconds that closing a connection may take; a dead one is left to the driver, which gives up by itself."""
@@ -64,70 +67,45 @@ class Access:
         self._tls = _tls(name, config) if config.tls else None
         frames.install()
         # What they have to say is in the errors they raise, which are reported once and in plain words.
-        for driver in ("aiormq", "aio_pika"):
-            logging.getLogger(driver).setLevel(logging.CRITICAL)
-
-    def broker(self, purpose: str) -> RabbitBroker:
-        """Return a new broker of FastStream, not connected."""
-        config = self._config
-        query = urlencode(
-            {"heartbeat": _seconds(config), "name": f"pointsman {self._name}{purpose and ' '}{purpose}"}
-        )
-        return RabbitBroker(
-            f"{config.url}?{query}",
-            security=self._security(),
-            ack_policy=AckPolicy.MANUAL,
-            apply_types=False,
-            logger=None,
-            fail_fast=True,
-            reconnect_interval=_NEVER,
-            timeout=config.timeout.total_seconds(),
-        )
+        logging.getLogger("aiormq").setLevel(logging.CRITICAL)
 
     async def connect(self, purpose: str = "") -> "Link":
         """Return a new connection. Raise SourceUnavailable or SourceRejected."""
         config = self._config
-        broker = self.broker(purpose)
-        link = Link(broker, self.where, config.timeout.total_seconds())
+        connection = Connection(self._url(purpose), context=self._tls)
+        link = Link(connection, self.where, config.timeout.total_seconds())
         try:
-            connection = await link.call(broker.connect(), "the login")
+            await link.call(connection.connect(), "the login")
         except TriggerError as error:
-            await link.close()
             raise _about_login(error, config) from error.__cause__
-        except BaseException:
-            await link.close()
-            raise
-        transport = connection.transport
-        if transport is None:
-            await link.close()
-            raise SourceUnavailable(f"{self.where} has closed the connection")
-        link.take(transport.connection)
         return link
 
-    def _security(self) -> BaseSecurity:
+    def _url(self, purpose: str) -> URL:
+        """Return the address as the driver wants it, with the login."""
         config = self._config
+        url = URL(config.url, encoded=True)
+        query: dict[str, str | int] = {
+            "heartbeat": _seconds(config),
+            "name": f"pointsman {self._name}{purpose and ' '}{purpose}",
+        }
         if config.username is not None and config.password is not None:
-            username, password = config.username, config.password.get_secret_value()
+            url = url.with_user(config.username).with_password(config.password.get_secret_value())
         elif config.certificate is not None:
-            return RabbitExternalAuth(ssl_context=self._tls)
+            query["auth"] = "EXTERNAL"
         else:
-            username = password = _GUEST
-        return SASLPlaintext(username, password, ssl_context=self._tls, use_ssl=self._tls is not None)
+            url = url.with_user(_GUEST).with_password(_GUEST)
+        return url.with_query(query)
 
 
-class Link(AbstractAsyncContextManager["Link"]):
+class Link(contextlib.AbstractAsyncContextManager["Link"]):
     """One connection. Every wait has a deadline, whatever the driver does."""
 
-    def __init__(self, broker: RabbitBroker, where: str, timeout: float) -> None:
+    def __init__(self, connection: Connection, where: str, timeout: float) -> None:
         self.where = where
-        self._broker: RabbitBroker | None = broker
-        self._timeout = timeout
-        self._connection: AbstractConnection | None = None
-        self._left: set[asyncio.Future[Any]] = set()
-
-    def take(self, connection: AbstractConnection) -> None:
-        """Hold the driver's connection."""
         self._connection = connection
+        self._timeout = timeout
+        self._silent = False
+        self._left: set[asyncio.Future[Any]] = set()
 
     @override
     async def __aenter__(self) -> Self:
@@ -140,25 +118,23 @@ class Link(AbstractAsyncContextManager["Link"]):
         await self.close()
 
     @property
-    def connection(self) -> AbstractConnection:
-        """The driver's connection."""
-        if self._connection is None:
-            raise SourceUnavailable(f"the connection to {self.where} is closed")
-        return self._connection
-
-    @property
     def version(self) -> str:
         """The broker's version."""
-        return str((self.connection.server_properties or {}).get("version", ""))
+        return str((self._connection.server_properties or {}).get("version", ""))
 
     @property
     def alive(self) -> bool:
         """Whether nobody has closed it yet, as far as is known."""
-        return self._connection is not None and not self._connection.is_closed
+        return not self._connection.is_closed
+
+    @property
+    def closing(self) -> "asyncio.Future[Any]":
+        """Done when the connection is closed, with the reason."""
+        return self._connection.closing
 
     async def channel(self) -> AbstractChannel:
         """Return a new channel."""
-        return await self.call(self.connection.channel(publisher_confirms=False), "opening a channel")
+        return await self.call(self._connection.channel(publisher_confirms=False), "opening a channel")
 
     async def call(self, work: Awaitable[T], what: str, *, within: float | None = None) -> T:
         """Return what the driver answers. Raise SourceUnavailable or SourceRejected.
@@ -174,6 +150,7 @@ class Link(AbstractAsyncContextManager["Link"]):
             self._leave(task)
             raise
         if not done:
+            self._silent = True
             self._leave(task)
             raise SourceUnavailable(f"{self.where} has not answered {what} within {limit:g} s")
         try:
@@ -185,14 +162,15 @@ class Link(AbstractAsyncContextManager["Link"]):
 
     async def close(self) -> None:
         """Close the connection. Twice is harmless."""
-        broker, self._broker, self._connection = self._broker, None, None
-        if broker is None:
+        if self._connection.is_closed:
             return
-        stopping = asyncio.ensure_future(broker.stop())
+        if self._silent:  # nobody will answer our goodbye
+            self._connection.READER_CLOSE_TIMEOUT = 0
+        closing = asyncio.ensure_future(self._connection.close())
         try:
-            await asyncio.wait({stopping}, timeout=_LEAVE)
+            await asyncio.wait({closing}, timeout=_LEAVE)
         finally:
-            self._leave(stopping, cancel=False)
+            self._leave(closing, cancel=False)
 
     def _leave(self, task: "asyncio.Future[Any]", *, cancel: bool = True) -> None:
         """Wait for a task no longer; its end is nobody's trouble."""
@@ -212,8 +190,8 @@ def explained(error: BaseException, where: str, what: str) -> TriggerError:
     text = said(error)
     if isinstance(error, AuthenticationError | ProbableAuthenticationError):
         return SourceRejected(f"{where} refuses the login: {text}")
-    if isinstance(error, ChannelAccessRefused) and "exclusive use" in text:
-        return SourceUnavailable(f"another consumer has the queue for itself: {text}")
+    if any(words in text for words in _NOT_NOW):
+        return SourceUnavailable(f"{where} refuses {what} for now: {text}")
     refused = (
         ChannelAccessRefused,
         ChannelLockedResource,

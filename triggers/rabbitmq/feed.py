@@ -43,7 +43,7 @@ class Feed:
         channel = feed._channel = await link.channel()
         channel.on_consumer_cancel_callbacks.add(feed._cancelled)
         channel.closing.add_done_callback(feed._closed)
-        link.connection.closing.add_done_callback(feed._closed)
+        link.closing.add_done_callback(feed._closed)
         await link.call(channel.basic_qos(prefetch_count=ahead), "setting the prefetch count")
         await link.call(
             channel.basic_consume(queue, feed._arrived, arguments=dict(arguments or {})),

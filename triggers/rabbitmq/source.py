@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from aiormq.abc import DeliveredMessage
+from aiormq.abc import AbstractChannel, DeliveredMessage
 from typing_extensions import override
 
 from triggers.base import Emit, Finding, Progress, SetupStep, Source, SourceConfig, SourceContext
@@ -179,7 +179,8 @@ class RabbitMQSource(Source[RabbitMQConfig]):
     async def _consuming(self, link: Link, feed: Feed) -> AsyncIterator[None]:
         """Say that the source runs, and watch over its consumer meanwhile."""
         self._feed = feed
-        watch = asyncio.create_task(self._watch(link, feed), name=f"watch over {self.name}")
+        watching = self._watch(link, await link.channel(), feed)
+        watch = asyncio.create_task(watching, name=f"watch over {self.name}")
         self._opened().context.report.running(
             f"consuming {self.config.queue} at {self.config.host}, RabbitMQ {link.version}"
         )
@@ -192,12 +193,11 @@ class RabbitMQSource(Source[RabbitMQConfig]):
             if not watch.cancelled():
                 watch.result()
 
-    async def _watch(self, link: Link, feed: Feed) -> None:
+    async def _watch(self, link: Link, channel: AbstractChannel, feed: Feed) -> None:
         """Ask the broker now and then whether we are still its consumer; a silence ends the feed."""
         beat = self.config.heartbeat.total_seconds()
         queue = self.config.queue
         try:
-            channel = await link.channel()
             while True:
                 await asyncio.sleep(beat)
                 look = channel.queue_declare(queue, passive=True)

@@ -127,12 +127,3 @@ async def test_a_queue_cannot_be_rewound() -> None:
 async def test_nothing_runs_before_it_is_open() -> None:
     with pytest.raises(SourceRejected, match="not open"):
         await RabbitMQSource("shop", config()).run(Emitted().begin())
-
-
-async def test_acknowledgement_is_manual_whatever_else_changes() -> None:
-    """FastStream's own default acknowledges what a handler fails at."""
-    from faststream import AckPolicy
-
-    from triggers.rabbitmq.connection import Access
-
-    assert Access("shop", config()).broker("test").config.ack_policy is AckPolicy.MANUAL
