@@ -14,11 +14,10 @@ import aio_pika
 import asyncpg
 import msgspec
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
-from aiormq.exceptions import AMQPError
 
 from tests.crash import history
 from tests.crash.journal import Journal
+from tests.crash.outside.producers import BROKEN
 from tests.crash.outside.room import Room, identity
 from tests.crash.outside.servers import Servers
 
@@ -128,7 +127,7 @@ class Look:
             return None
         try:
             return await question
-        except (KafkaError, AMQPError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, RuntimeError):
+        except BROKEN:
             await self._forget(kind)
             return None
         except asyncio.CancelledError:
@@ -203,7 +202,7 @@ class Look:
                 elif self._sql is not None:
                     sql, self._sql = self._sql, None
                     sql.terminate()
-        except (KafkaError, AMQPError, OSError, RuntimeError, TimeoutError):
+        except BROKEN:
             pass
 
 

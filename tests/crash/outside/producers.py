@@ -41,6 +41,17 @@ AGAIN: Final = 0.1
 PATIENCE: Final = 5.0
 """Seconds that one attempt may take."""
 
+BROKEN: Final = (
+    KafkaError,
+    AMQPError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    RuntimeError,
+)
+"""What clients raise when their server is gone; asyncpg, when it is asked in the middle of that, two more."""
+
 STEP: Final = 1_000_000
 """Each writer to a table has ids of its own."""
 
@@ -117,7 +128,7 @@ class Writer(ABC):
             if task is not None and task.cancelling():
                 raise
             said = None  # a driver gave up its connection, and us with it
-        except (KafkaError, AMQPError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, RuntimeError):
+        except BROKEN:
             said = None
         if said is None:
             await self.close()
@@ -290,7 +301,7 @@ class TableWriter(Writer):
                 async with asyncio.timeout(PATIENCE):
                     await self.transact(changes)
                 break
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            except BROKEN:
                 await self.close()
                 await asyncio.sleep(AGAIN)
         for fact in facts:

@@ -104,6 +104,7 @@ def _events(folder: Path, records: Records) -> dict[tuple[str, str], Event]:
     """Return what was written: records of the topic as they stand there, the rest as the producers say."""
     events: dict[tuple[str, str], Event] = {}
     written: dict[tuple[str, str], float] = {}
+    shown: set[str] = set()
     for record in journal.read(folder / "truth.jsonl"):
         if record["e"] == "record":
             uid = f"{record['uid']}-{record['id'].replace(':', '-')}"
@@ -112,10 +113,17 @@ def _events(folder: Path, records: Records) -> dict[tuple[str, str], Event]:
                 at=record["at"], confirmed=True,
             )  # fmt: skip
         elif record["e"] == "item":
-            events["items", record["id"]] = Event(
-                source="items", id=record["id"], uid=record["id"], kind="listed", body="", at=record["at"],
-                confirmed=True,
-            )  # fmt: skip
+            shown.add(record["id"])
+    for record in journal.read(folder / "items.jsonl"):
+        events["items", record["id"]] = Event(
+            source="items",
+            id=record["id"],
+            uid=record["id"],
+            kind="listed",
+            body="",
+            at=record["at"],
+            confirmed=record["id"] in shown,
+        )
     for record in journal.read(folder / "producers.jsonl"):
         if record["e"] == "end":
             records.open = record["open"]

@@ -10,7 +10,7 @@ from service.demo.servers import LocalKafka, LocalPostgres, LocalRabbitMQ, Local
 from tests.crash.journal import Journal
 
 FAULTS: Final = ("kill", "freeze")
-REST: Final = (1.5, 4.0)
+REST: Final = (0.5, 2.5)
 """Seconds between two faults: from, to."""
 
 DOWN: Final = (0.1, 1.5)
