@@ -1,217 +1,191 @@
-"""Measures the RabbitMQ source beside the bare drivers: messages a second, CPU of this process per message.
+"""Empties a RabbitMQ queue: with the drivers alone, and with the source. `bench.sources` measures.
 
-`python -m bench sources_rabbitmq [--messages N] [--url amqp://…]`. Each case empties a durable queue that was
-filled before; acknowledged is what came, in one go for each batch. Without `--url` a broker is started here.
-The source's `emit` stores nothing, so that the source alone is seen. Nothing here fails by time.
+Each case empties a durable classic queue that was filled for it; what came is acknowledged in one go for each
+batch, and twice a batch may be on its way.
 """
 
 import argparse
 import asyncio
 import contextlib
-import gc
-import tempfile
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+import functools
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import aio_pika
 import aiormq
-import uvloop
 from faststream import AckPolicy
 from faststream.rabbit import Channel, RabbitBroker, RabbitMessage, RabbitQueue
 from pamqp.commands import Basic
 
-from bench.figures import Row, Table
-from service.demo.servers import LocalRabbitMQ
-from triggers.base import Accepted, Item, SourceContext
+from bench.reading import SOURCE, Meter, Read, Took, order, source_alone, source_stored
 from triggers.rabbitmq import RabbitMQConfig, RabbitMQSource
 
-BODY = (
-    b'{"order": {"id": "o-1029", "total": 129.5, "lines": [{"sku": "a-1", "n": 2}, {"sku": "b-2", "n": 1}]}}'
-)
-QUEUE = "pointsman-bench"
-PREFETCH = 400
+QUEUE: Final = "pointsman-bench"
+MOST: Final = 20_000
+"""Messages of a case, at most: each case has its queue filled, which takes longer than to empty it."""
+MATCH: Final = {"type": ["rabbitmq.message"], "data": {"currency": ["EUR"]}}
 
-Case = Callable[[str, int, int], Awaitable[None]]
+_AT_ONCE: Final = 500
 
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--messages", type=int, default=20_000, help="messages of each case (20000)")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds; the best of each case counts (3)")
-    parser.add_argument("--batches", type=int, nargs="+", default=[200], help="sizes of a batch (200)")
-    parser.add_argument("--url", default="", help="a broker of user guest; absent: one is started")
+Empty = Callable[[str, int, Meter], Awaitable[None]]
 
 
-def figures(options: argparse.Namespace) -> Iterator[Table]:
-    """Measure all cases in turn, round by round."""
-    for batch in options.batches:
-        rows = uvloop.run(bench(options.url, options.messages, batch, options.rounds))
-        yield Table(f"RabbitMQ, classic queue, {len(BODY)} bytes, batches of {batch}", rows)
+class Queue:
+    """A queue that is filled for each case, and the ways to empty it."""
 
+    name = "rabbitmq"
 
-async def bench(url: str, messages: int, batch: int, rounds: int) -> list[Row]:
-    """Return a row for each case: the best of its rounds."""
-    cases: dict[str, Case] = {
-        "aiormq": with_aiormq,
-        "aio-pika": with_aio_pika,
-        "FastStream, manual": with_faststream,
-        "source": with_source,
-    }
-    best: dict[str, tuple[float, float]] = {}
-    async with broker(url) as address:
-        for _ in range(rounds):
-            for name, case in cases.items():
-                await fill(address, messages)
-                gc.collect()
-                cpu, wall = time.process_time(), time.perf_counter()
-                await case(address, messages, batch)
-                took = time.process_time() - cpu, time.perf_counter() - wall
-                best[name] = min(took, best.get(name, took))
-    bare = best["aio-pika"][0]
-    return [
-        {
-            "case": name,
-            "messages/s": round(messages / wall),
-            "CPU µs/message": round(cpu / messages * 1e6, 1),
-            "messages/CPU s": round(messages / cpu),
-            "to aio-pika": round(bare / cpu, 2),
+    def __init__(self, url: str, options: argparse.Namespace) -> None:
+        self._url = url
+        self._messages = min(MOST, options.messages)
+        self.batches: Sequence[int] = options.batches or (50, 200, 500)
+        bare: dict[str, Empty] = {"aio-pika": with_aio_pika}
+        if options.more:
+            bare |= {"aiormq": with_aiormq, "FastStream, manual": with_faststream}
+        self.cases: dict[str, Read] = {
+            name: functools.partial(self._bare, empty) for name, empty in bare.items()
         }
-        for name, (cpu, wall) in best.items()
-    ]
+        self.cases["source"] = self._alone
+        self.cases["source, rules, SQLite"] = self._stored
+
+    async def _bare(self, empty: Empty, batch: int) -> Took:
+        await fill(self._url, QUEUE, self._messages)
+        meter = Meter(self._messages)
+        await empty(self._url, batch, meter)
+        return meter.took()
+
+    async def _alone(self, batch: int) -> Took:
+        await fill(self._url, QUEUE, self._messages)
+        return await source_alone(self._source(batch), self._messages)
+
+    async def _stored(self, batch: int) -> Took:
+        await fill(self._url, QUEUE, self._messages)
+        return await source_stored(self._source(batch), self._messages, MATCH)
+
+    def _source(self, batch: int) -> RabbitMQSource:
+        return RabbitMQSource(
+            SOURCE,
+            RabbitMQConfig.model_validate(
+                {"kind": "rabbitmq", "url": without_user(self._url), "queue": QUEUE, "batch": batch}
+            ),
+        )
+
+
+def without_user(url: str) -> str:
+    """Return an address as the source wants it."""
+    parts = urlsplit(url)
+    return f"amqp://{parts.hostname}:{parts.port or 5672}{parts.path.rstrip('/')}"
 
 
 @contextlib.asynccontextmanager
-async def broker(url: str) -> AsyncIterator[str]:
-    """Give the address of a broker: the one named, or one that is started for this."""
-    if url:
-        yield url
-        return
-    with tempfile.TemporaryDirectory(prefix="pointsman-bench-") as folder:
-        server = LocalRabbitMQ(Path(folder) / "rabbitmq")
-        try:
-            await server.start()
-            yield server.url
-        finally:
-            server.end()
+async def queue(url: str, options: argparse.Namespace) -> AsyncIterator[Queue]:
+    """Give the queue; delete it afterwards."""
+    try:
+        yield Queue(url, options)
+    finally:
+        await drop(url, QUEUE)
 
 
-async def fill(url: str, messages: int) -> None:
-    """Make the queue anew and fill it."""
+async def drop(url: str, name: str) -> None:
+    """Delete a queue."""
+    async with aiormq.connect(url) as connection:
+        await (await connection.channel()).queue_delete(name)
+
+
+async def fill(url: str, name: str, messages: int) -> None:
+    """Make a queue anew and fill it; everything is confirmed."""
     async with aiormq.connect(url) as connection:
         channel = await connection.channel()
-        await channel.queue_delete(QUEUE)
-        await channel.queue_declare(QUEUE, durable=True)
-        waiting: list[Awaitable[Any]] = []
-        for number in range(messages):
-            properties = Basic.Properties(
-                message_id=f"m-{number}",
-                content_type="application/json",
-                delivery_mode=2,
-                headers={"tenant": "t-1", "attempt": 1},
-            )
-            waiting.append(channel.basic_publish(BODY, routing_key=QUEUE, properties=properties))
-            if len(waiting) == 500:
-                await asyncio.gather(*waiting)
-                waiting.clear()
-        await asyncio.gather(*waiting)
+        await channel.queue_delete(name)
+        await channel.queue_declare(name, durable=True)
+        numbers = iter(range(messages))
+        while some := list(itertools.islice(numbers, _AT_ONCE)):
+            await asyncio.gather(*(_publish(channel, name, number) for number in some))
 
 
-async def with_aiormq(url: str, messages: int, batch: int) -> None:
-    done = asyncio.get_running_loop().create_future()
+async def _publish(channel: Any, name: str, number: int) -> None:
+    properties = Basic.Properties(
+        message_id=f"m-{number}",
+        content_type="application/json",
+        delivery_mode=2,
+        headers={"tenant": "t-1", "attempt": 1},
+    )
+    await channel.basic_publish(order(number), routing_key=name, properties=properties)
+
+
+class _Acknowledging:
+    """Says after which message of a consumer to acknowledge, and notes what was."""
+
+    def __init__(self, batch: int, meter: Meter) -> None:
+        self.done = asyncio.Event()
+        self._batch = batch
+        self._meter = meter
+        self._seen = self._noted = 0
+
+    def due(self) -> bool:
+        """Take the next message; say whether the batch is full, or the queue empty."""
+        self._seen += 1
+        return self._seen % self._batch == 0 or self._seen == self._meter.expected
+
+    def acknowledged(self) -> None:
+        """Note that all up to here is acknowledged."""
+        new, self._noted = self._seen - self._noted, self._seen
+        if self._meter.add(new):
+            self.done.set()
+
+
+async def with_aiormq(url: str, batch: int, meter: Meter) -> None:
+    acknowledging = _Acknowledging(batch, meter)
     async with aiormq.connect(url) as connection:
         channel = await connection.channel(publisher_confirms=False)
-        await channel.basic_qos(prefetch_count=PREFETCH)
-        seen = 0
+        await channel.basic_qos(prefetch_count=2 * batch)
 
         async def on_message(message: aiormq.abc.DeliveredMessage) -> None:
-            nonlocal seen
-            seen += 1
-            if seen % batch == 0 or seen == messages:
+            if acknowledging.due():
                 await channel.basic_ack(message.delivery_tag or 0, multiple=True, wait=False)
-            if seen == messages:
-                done.set_result(None)
+                acknowledging.acknowledged()
 
         await channel.basic_consume(QUEUE, on_message)
-        await done
+        await acknowledging.done.wait()
 
 
-async def with_aio_pika(url: str, messages: int, batch: int) -> None:
-    done = asyncio.get_running_loop().create_future()
+async def with_aio_pika(url: str, batch: int, meter: Meter) -> None:
+    acknowledging = _Acknowledging(batch, meter)
     async with await aio_pika.connect(url) as connection:
         channel = await connection.channel()
-        await channel.set_qos(prefetch_count=PREFETCH)
-        queue = await channel.get_queue(QUEUE)
-        seen = 0
+        await channel.set_qos(prefetch_count=2 * batch)
 
         async def on_message(message: aio_pika.abc.AbstractIncomingMessage) -> None:
-            nonlocal seen
-            seen += 1
-            if seen % batch == 0 or seen == messages:
+            if acknowledging.due():
                 await message.ack(multiple=True)
-            if seen == messages:
-                done.set_result(None)
+                acknowledging.acknowledged()
 
-        await queue.consume(on_message)
-        await done
+        await (await channel.get_queue(QUEUE)).consume(on_message)
+        await acknowledging.done.wait()
 
 
-async def with_faststream(url: str, messages: int, batch: int) -> None:
-    done = asyncio.get_running_loop().create_future()
+async def with_faststream(url: str, batch: int, meter: Meter) -> None:
+    acknowledging = _Acknowledging(batch, meter)
     app = RabbitBroker(
         url,
         ack_policy=AckPolicy.MANUAL,
         apply_types=False,
         logger=None,
-        default_channel=Channel(prefetch_count=PREFETCH),
+        default_channel=Channel(prefetch_count=2 * batch),
     )
-    seen = 0
 
     @app.subscriber(RabbitQueue(QUEUE, declare=False), ack_policy=AckPolicy.MANUAL, decoder=_undecoded)
     async def on_message(_body: bytes) -> None:
-        nonlocal seen
-        seen += 1
-        message = app.context.get_local("message")
-        if seen % batch == 0 or seen == messages:
-            await message.raw_message.ack(multiple=True)
-        if seen == messages:
-            done.set_result(None)
+        if acknowledging.due():
+            await app.context.get_local("message").raw_message.ack(multiple=True)
+            acknowledging.acknowledged()
 
     async with app:
         await app.start()
-        await done
+        await acknowledging.done.wait()
 
 
 async def _undecoded(message: RabbitMessage) -> bytes:
     return message.body
-
-
-async def with_source(url: str, messages: int, batch: int) -> None:
-    parts = urlsplit(url)
-    config = RabbitMQConfig.model_validate(
-        {"kind": "rabbitmq", "url": f"amqp://{parts.hostname}:{parts.port}", "queue": QUEUE, "batch": batch}
-    )
-    source = RabbitMQSource("bench", config)
-    seen = 0
-    done = asyncio.Event()
-
-    def reached(point: str) -> None:
-        if seen == messages and point == "rabbitmq.after_ack":
-            done.set()
-
-    async def emit(items: Sequence[Item], positions: Mapping[str, bytes | None] | None = None) -> Accepted:
-        nonlocal seen
-        assert positions is None
-        seen += len(items)
-        return Accepted(new=len(items))
-
-    def no_expression(text: str) -> Any:
-        raise ValueError(text)
-
-    await source.open(SourceContext(name="bench", reached=reached, clock=time.time, expression=no_expression))
-    running = asyncio.create_task(source.run(emit))
-    await done.wait()
-    running.cancel()
-    await asyncio.wait({running})
-    await source.close()
