@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,21 +56,36 @@ def test_keeps_its_promise_while_servers_and_service_are_killed(servers, tmp_pat
         f"\ncrash: {KILLS} kills with all kinds of source, each of {len(OUTSIDE)} points {EACH} times, SEED={seed}, in {tmp_path}"
     )
     verdict = asyncio.run(_run(servers, tmp_path, seed, say))
-    faults = sorted(f"{one['fault']} {one['server']}" for one in journal.read(tmp_path / "chaos.jsonl"))
-    say(json.dumps(verdict.shown() | {"faults": {one: faults.count(one) for one in faults}}, indent=1))
+    faults, meanwhile = _faults(tmp_path)
+    say(json.dumps(verdict.shown() | {"faults": faults, "kills during faults": meanwhile}, indent=1))
     fewest = min(verdict.kills[point] for point in OUTSIDE)
     say(
         f"crash: {'the promise was kept' if verdict.clean else 'THE PROMISE WAS BROKEN'}: "
         f"{verdict.counts['confirmed']} confirmed, {verdict.breaches['lost']} lost, {verdict.counts['kills']} kills "
-        f"(each point {fewest} times or more), {len(faults)} faults of servers, {time.monotonic() - began:.0f} s"
+        f"(each point {fewest} times or more), {sum(faults.values())} faults of servers, {time.monotonic() - began:.0f} s"
     )
     assert verdict.clean, f"{dict(verdict.breaches)}; the evidence lies in {tmp_path}"
     assert verdict.counts["kills"] >= KILLS
-    assert len(faults) == FAULTS_EACH * len(FAULTS) * len(servers.all)
+    assert list(faults.values()) == [FAULTS_EACH] * len(FAULTS) * len(servers.all)
+    assert meanwhile
     for kind in ("kafka", "rabbitmq", "postgres"):
         assert verdict.counts[f"looks at {kind}"] > KILLS // 3
     assert verdict.counts["snapshots"] > 1
     shutil.rmtree(tmp_path)
+
+
+def _faults(path: Path) -> tuple[dict[str, int], int]:
+    """Return how often each server had each fault, and how many kills of the service fell into one."""
+    faults = list(journal.read(path / "chaos.jsonl"))
+    counts = Counter(f"{one['fault']} {one['server']}" for one in faults)
+    kills = [
+        one["at"]
+        for place in range(len(LOADS))
+        for one in journal.read(path / str(place) / "nemesis.jsonl")
+        if one["e"] == "kill"
+    ]
+    meanwhile = sum(any(one["at"] <= at <= one["over"] for one in faults) for at in kills)
+    return dict(sorted(counts.items())), meanwhile
 
 
 async def _run(servers: Servers, path: Path, seed: int, say: Callable[[str], None]) -> Verdict:

@@ -74,7 +74,6 @@ class Records:
     rejected: list[Rejected] = field(default_factory=list)
     published: list[Published] = field(default_factory=list)
     looks: list[Mapping[str, Any]] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
     told: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
     """The service's own messages about sources: type and data."""
     open: int = 0
