@@ -90,17 +90,25 @@ Read = Callable[[int], Awaitable[Took]]
 class Subject(Protocol):
     """A place with messages, and the ways to read them; the first is the bare driver."""
 
-    name: str
-    batches: Sequence[int]
-    cases: Mapping[str, Read]
+    @property
+    def name(self) -> str:
+        """What it is called in tables."""
+
+    @property
+    def batches(self) -> Sequence[int]:
+        """The sizes of a batch to measure."""
+
+    @property
+    def cases(self) -> Mapping[str, Read]:
+        """The ways to read."""
 
 
 async def source_alone(source: Source[Any], expected: int) -> Took:
     """Read with a source that hands over to nobody."""
 
-    async def emit(items: Sequence[Item], positions: Mapping[str, bytes | None] | None = None) -> Accepted:
+    async def emit(batch: Sequence[Item], positions: Mapping[str, bytes | None] | None = None) -> Accepted:
         del positions
-        return Accepted(new=len(items))
+        return Accepted(new=len(batch))
 
     return await _run(source, emit, expected)
 
@@ -131,9 +139,9 @@ async def _run(source: Source[Any], emit: Emit, expected: int) -> Took:
     meter = Meter(expected)
     done = asyncio.Event()
 
-    async def metered(items: Sequence[Item], positions: Mapping[str, bytes | None] | None = None) -> Accepted:
-        accepted = await emit(items, positions)
-        if meter.add(len(items)):
+    async def metered(batch: Sequence[Item], positions: Mapping[str, bytes | None] | None = None) -> Accepted:
+        accepted = await emit(batch, positions)
+        if meter.add(len(batch)):
             done.set()
         return accepted
 

@@ -18,7 +18,7 @@ from triggers.kafka import KafkaSource
 from triggers.kafka.config import KafkaConfig
 
 PARTITIONS: Final = 3
-MATCH: Final = {"type": ["kafka.record"], "data": {"currency": ["EUR"]}}
+MATCH: Final[dict[str, Any]] = {"type": ["kafka.record"], "data": {"currency": ["EUR"]}}
 
 
 class Topic:
@@ -78,6 +78,13 @@ class Topic:
 
 @contextlib.asynccontextmanager
 async def topic(servers: str, options: argparse.Namespace) -> AsyncIterator[Topic]:
+    """Make and fill a topic to be read; delete it afterwards."""
+    async with filled(servers, options.messages) as name:
+        yield Topic(servers, name, options)
+
+
+@contextlib.asynccontextmanager
+async def filled(servers: str, messages: int) -> AsyncIterator[str]:
     """Make and fill a topic; delete it afterwards."""
     name = f"bench_{secrets.token_hex(4)}"
     admin = AIOKafkaAdminClient(bootstrap_servers=servers)
@@ -85,15 +92,15 @@ async def topic(servers: str, options: argparse.Namespace) -> AsyncIterator[Topi
     try:
         await admin.create_topics([NewTopic(name, PARTITIONS, 1)])
         try:
-            await fill(servers, name, options.messages)
-            yield Topic(servers, name, options)
+            await _fill(servers, name, messages)
+            yield name
         finally:
             await admin.delete_topics([name])
     finally:
         await admin.close()
 
 
-async def fill(servers: str, name: str, messages: int) -> None:
+async def _fill(servers: str, name: str, messages: int) -> None:
     """Write so many records to a topic."""
     async with AIOKafkaProducer(bootstrap_servers=servers, linger_ms=20, max_batch_size=262_144) as producer:
         for number in range(messages):

@@ -25,8 +25,8 @@ from triggers.postgres.source import PostgresSource
 from triggers.postgres.wire import streaming
 
 BATCHES: Final = (50, 500, 1000)
-MATCH: Final = {"type": ["postgres.insert"], "data": {"after": {"currency": ["EUR"]}}}
-OUTBOX_MATCH: Final = {"type": ["order.paid"], "data": {"currency": ["EUR"]}}
+MATCH: Final[dict[str, Any]] = {"type": ["postgres.insert"], "data": {"after": {"currency": ["EUR"]}}}
+OUTBOX_MATCH: Final[dict[str, Any]] = {"type": ["order.paid"], "data": {"currency": ["EUR"]}}
 
 _SCHEMA: Final = """
 CREATE SCHEMA {schema};

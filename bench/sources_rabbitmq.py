@@ -25,7 +25,7 @@ from triggers.rabbitmq import RabbitMQConfig, RabbitMQSource
 QUEUE: Final = "pointsman-bench"
 MOST: Final = 20_000
 """Messages of a case, at most: each case has its queue filled, which takes longer than to empty it."""
-MATCH: Final = {"type": ["rabbitmq.message"], "data": {"currency": ["EUR"]}}
+MATCH: Final[dict[str, Any]] = {"type": ["rabbitmq.message"], "data": {"currency": ["EUR"]}}
 
 _AT_ONCE: Final = 500
 

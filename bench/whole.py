@@ -138,13 +138,21 @@ class Server:
 @contextlib.contextmanager
 def service(directory: Path, backend: int, in_flight: int = 64, engine: str = DEFAULT) -> Iterator[Server]:
     """Run a service that calls this backend; it is ready inside the block."""
+    with instance(directory, configuration(backend, in_flight, engine)) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def instance(directory: Path, document: dict[str, Any], secret: str = SECRET) -> Iterator[Server]:
+    """Run a service with this configuration, in which {env: SECRET} is `secret`; its data are in `data`.
+
+    It is ready inside the block.
+    """
     (directory / "backend.openapi.json").write_text(json.dumps(specification()))
-    (directory / "pointsman.yaml").write_text(
-        yaml.safe_dump(configuration(backend, in_flight, engine), sort_keys=False)
-    )
+    (directory / "pointsman.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
     port, admin_port = _free_ports()
     environment = os.environ | {
-        "SECRET": SECRET,
+        "SECRET": secret,
         "POINTSMAN_CONFIG": str(directory / "pointsman.yaml"),
         "POINTSMAN_DATA": str(directory / "data"),
         "POINTSMAN_PORT": str(port),
@@ -264,7 +272,7 @@ def _await_ready(port: int, process: "subprocess.Popen[str]") -> None:
             raise Wrong(f"the service ended with {process.returncode}")
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1) as client:
             client.sendall(request)
-            if client.recv(64).startswith(b"HTTP/1.1 401"):
+            if client.recv(64).startswith((b"HTTP/1.1 401", b"HTTP/1.1 404")):
                 return
         time.sleep(0.01)
     raise Wrong(f"the service was not ready within {WAIT:.0f} s")
