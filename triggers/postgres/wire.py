@@ -169,15 +169,18 @@ def _options(config: PostgresConfig) -> str:
 @contextlib.contextmanager
 def _pem_files(config: PostgresConfig) -> Iterator[dict[str, str]]:
     """Give configured PEM texts as files while connecting: libpq reads nothing else."""
-    texts = {"sslrootcert": config.ca, "sslcert": config.certificate, "sslkey": config.key}
+    named = {"sslrootcert": config.ca, "sslcert": config.certificate, "sslkey": config.key}
+    texts = {parameter: text for parameter, text in named.items() if text is not None}
+    if not texts:
+        yield {}  # nothing is written where nothing has to be: a container's file system may be read-only
+        return
     with tempfile.TemporaryDirectory(prefix="pointsman-") as folder:  # mode 0700
         files = {}
         for parameter, text in texts.items():
-            if text is not None:
-                path = Path(folder, parameter)
-                path.touch(mode=0o600)
-                path.write_text(text.get_secret_value())
-                files[parameter] = str(path)
+            path = Path(folder, parameter)
+            path.touch(mode=0o600)
+            path.write_text(text.get_secret_value())
+            files[parameter] = str(path)
         if config.ca is not None:
             given = conninfo.conninfo_to_dict(config.url.get_secret_value()).get("sslmode")
             files["sslmode"] = str(given or "verify-full")
