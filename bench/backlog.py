@@ -2,8 +2,8 @@
 
 The messages wait outside before the service starts: in a Kafka topic, a RabbitMQ queue, the log of a
 PostgreSQL table. Then a service, in a process of its own, takes them in, past ten rules of which one matches
-every message. Its backend is not there, so every delivery waits on disk and the dispatcher tries again all the
-while. The resident memory is sampled: it must not grow with what was taken in. In the end every message
+every message. Its backend is not there, so every delivery waits on disk and the dispatcher tries again and
+again. The resident memory is sampled: it must not grow with what was taken in. In the end every message
 must be in the store, once, with a delivery.
 
 Not among the benchmarks that run by themselves: a million messages take minutes and about a gigabyte.
