@@ -22,7 +22,7 @@ from triggers.base import SourceConfig
 from triggers.quantities import Duration, Size
 
 QueueType = Literal["classic", "quorum", "stream"]
-Argument = StrictStr | StrictInt | StrictBool
+Argument = StrictStr | Annotated[StrictInt, Field(ge=-(1 << 63), lt=1 << 63)] | StrictBool
 """A value of an argument of a queue, a binding or an exchange."""
 
 MAX_NAME: Final = 255

@@ -5,22 +5,26 @@ tables nested a thousand deep. The decoders of `pamqp` raise at these, and that 
 message comes again and ends it again, until a quorum queue drops it. Here such a value keeps its bytes, and
 `decoding` makes a reject of the message. What `pamqp` reads, is read here as the same values.
 
-Pure. `install` changes the tables that `pamqp` publishes for its decoders, once for the whole process.
+Pure. `install` changes the tables that `pamqp` publishes for its decoders, once for the whole process; and
+what it takes for a name, because RabbitMQ lets queues and exchanges have any name at all.
 """
 
+import re
 import struct
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from pamqp import decode
+from pamqp import constants, decode
 
 MAX_DEPTH: Final = 32
 """How deep tables and arrays may be nested; what is deeper is left as bytes."""
 
 _LATEST: Final = 0xFFFFFFFF
 """Seconds up to the year 2106: what is above is taken for milliseconds, as `pamqp` does."""
+
+_ANY: Final = re.compile(r".*", re.DOTALL)
 
 Value = Any
 _Read = Callable[[bytes, int], tuple[Value, int]]
@@ -73,6 +77,7 @@ def install() -> None:
     """Put these decoders in the place of those of `pamqp`. Twice is harmless."""
     decode.METHODS.update(shortstr=short_string, timestamp=timestamp, table=table, array=array)
     decode.TABLE_MAPPING.update({b"T": timestamp, b"F": table, b"A": array})
+    constants.DOMAIN_REGEX.update({"queue-name": _ANY, "exchange-name": _ANY})
 
 
 def _need(value: bytes, at: int, size: int) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import socket
+import ssl
 import struct
 import subprocess
 import time
@@ -74,6 +75,14 @@ async def until(run: Run, condition: Callable[[], bool], what: str, within: floa
         waiting.cancel()
         run.task.result()
     await waiting
+
+
+async def eventually(condition: Callable[[], bool], what: str) -> None:
+    """Wait until something holds that nobody tells."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {PATIENCE} s"
+        await asyncio.sleep(0.01)
 
 
 async def connected(run: Run) -> None:
@@ -159,8 +168,9 @@ async def control(server: LocalRabbitMQ, *words: str) -> None:
 class Wire:
     """A proxy before a broker, whose connections can be cut, reset in the middle of a frame, or go silent."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
         self._target = (host, port)
+        self._tls = tls
         self._server: asyncio.Server | None = None
         self._pairs: list[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = []
         self._carrying: set[asyncio.Task[None]] = set()
@@ -171,7 +181,7 @@ class Wire:
         """Bytes from the broker after which a connection is reset; None: never."""
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -208,8 +218,13 @@ class Wire:
         self._carrying.add(task)
         task.add_done_callback(self._carrying.discard)
         upstream, out = await asyncio.open_connection(*self._target)
-        self._pairs.append((writer, out))
-        await asyncio.gather(self._carry(reader, out), self._carry(upstream, writer, counted=True))
+        pair = (writer, out)
+        self._pairs.append(pair)
+        try:
+            await asyncio.gather(self._carry(reader, out), self._carry(upstream, writer, counted=True))
+        finally:
+            if pair in self._pairs:
+                self._pairs.remove(pair)
 
     async def _carry(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, counted: bool = False
