@@ -152,6 +152,30 @@ async def test_a_crash_around_the_confirmation_repeats_nothing(room, mode, point
     once_and_in_order(room, [*range(10, 15), *range(20, 25), *range(30, 35)])
 
 
+@MODES
+async def test_nothing_is_confirmed_before_it_is_stored(room, mode):
+    config = room.config(mode=mode, heartbeat=None)
+    await room.set_up(config)
+    async with room.running(config) as run:
+        await room.sql.execute("INSERT INTO orders VALUES (1)")
+        await run.until(lambda: 1 in room.ids(), "the first row")
+        await room.eventually(lambda: reached(room), "it is confirmed")
+        room.emitted.block()
+        await room.sql.execute("INSERT INTO orders VALUES (2)")
+        await run.until(lambda: room.emitted.in_flight > 0, "the second row is on its way")
+        until = time.monotonic() + 0.5
+        while time.monotonic() < until:
+            assert await confirmed(room) <= positions(room).lsn
+            await asyncio.sleep(0.02)
+        room.emitted.fail()
+        room.emitted.release()
+        assert isinstance(await run.ended(), NotStored)
+    assert await confirmed(room) <= positions(room).lsn
+    async with room.running(config) as run:
+        await run.until(lambda: 2 in room.ids(), "the second row")
+    once_and_in_order(room, [1, 2])
+
+
 # -- F47: transactions that overlap
 
 
