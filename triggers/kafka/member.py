@@ -34,6 +34,9 @@ The service sees by its progress that a source stands still; leaving the group m
 others repeat.
 """
 
+START_SECONDS: Final = 1.0
+"""How long a start may go on that nobody wants any more: cut off too early, it forgets a connection."""
+
 STOP_SECONDS: Final = 4.0
 """How long a cluster may take to let us leave before its connections are cut."""
 
@@ -58,6 +61,7 @@ class Member:
         self._config = config
         self._broker = make_broker(config, client_id, context)
         self._subscriber: Any = None
+        self._starting: asyncio.Task[None] | None = None
         self._consumer: Any = None
         self._assigned = asyncio.Event()
         self._quiet = asyncio.Event()
@@ -68,14 +72,18 @@ class Member:
         config = self._config
         self._subscriber = make_subscriber(self._broker, config, topics, _Listener(self))
         patience = (config.rebalance_timeout + 2 * config.request_timeout).total_seconds()
+        self._starting = asyncio.ensure_future(self._broker.start())
         with told(f"joining group {config.group}"):
-            async with asyncio.timeout(patience):
-                await self._broker.start()
+            done, _ = await asyncio.wait([self._starting], timeout=patience)
+            if not done:
+                raise TimeoutError
+            self._starting.result()
         self._consumer = self._subscriber.consumer
 
     async def stop(self) -> None:
         """Leave the group and close everything, by force when the cluster takes too long."""
         self._quiet.set()
+        await self._started()
         stopping = asyncio.ensure_future(self._broker.stop())
         try:
             await asyncio.wait([stopping], timeout=STOP_SECONDS)
@@ -86,6 +94,19 @@ class Member:
             if not stopping.cancel():
                 _look_at(stopping)  # what could not be said to the cluster need not be
             await self._release()
+
+    async def _started(self) -> None:
+        """Let a start come to its end, or to the point from which aiokafka knows what it has opened."""
+        starting = self._starting
+        if starting is None or starting.done():
+            return
+        try:
+            await asyncio.wait([starting], timeout=START_SECONDS)
+        finally:
+            starting.cancel()
+            await asyncio.wait([starting], timeout=STOP_SECONDS)
+            if starting.done():
+                _look_at(starting)
 
     async def assigned(self, seconds: float) -> bool:
         """Wait until the group has given us our share, be it empty."""

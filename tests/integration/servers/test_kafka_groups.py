@@ -62,6 +62,22 @@ async def test_a_member_that_takes_over_reads_what_the_other_left(runs: Runs) ->
         await idle(stays)
 
 
+async def test_a_partition_that_another_member_had_at_first_begins_where_ours_did(runs: Runs) -> None:
+    stores = Emitted(), Emitted()
+    for partition in range(4):
+        await runs.room.produce(runs.topic, [b"old"], partition=partition)
+    async with runs.run(stores[1], start="latest") as stays:
+        async with runs.run(stores[0], start="latest") as goes:
+            for running in (stays, goes):
+                await eventually(_share(running), lambda said: said == "2 partitions of 1 topic")
+        await eventually(_share(stays), lambda said: said == "4 partitions of 1 topic")
+        for partition in range(4):
+            await runs.room.produce(runs.topic, [b"%d" % partition], partition=partition)
+        await eventually(_stored(*stores), lambda seen: len(seen) >= 4)
+        await idle(stays)
+    assert sorted(await _stored(*stores)()) == numbered(0, 4)
+
+
 async def test_a_rebalance_waits_for_what_is_being_stored(runs: Runs) -> None:
     stores = Emitted(), Emitted()
     for partition in range(4):
