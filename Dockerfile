@@ -14,6 +14,7 @@ FROM python:3.13-slim
 RUN useradd --system --uid 10001 --home-dir /var/lib/pointsman --create-home pointsman
 COPY --from=build /opt/pointsman /opt/pointsman
 ENV PATH=/opt/pointsman/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
     POINTSMAN_DATA=/var/lib/pointsman \
     POINTSMAN_CONFIG=/etc/pointsman/pointsman.yaml \
     POINTSMAN_HOST=0.0.0.0
