@@ -12,7 +12,7 @@ import msgspec
 
 from triggers.base import Emit, Notice, SourceContext
 from triggers.errors import SourceGap, SourceRejected
-from triggers.postgres.catalog import Catalog, Identity, Publication, Slot
+from triggers.postgres.catalog import Catalog, Identity, Publication
 from triggers.postgres.config import PostgresConfig, publication_name, slot_name, takes_table
 from triggers.postgres.connection import Sql, connected, mapped, qualified, quoted
 from triggers.postgres.position import POSITION_KEY, Position, parse_lsn
@@ -25,11 +25,11 @@ CARRIED_KEY: Final = "published"
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a run begins, and on what."""
+    """Where a run begins, and on what. `confirmed`: where the slot stood."""
 
     position: Position
     identity: Identity
-    slot: Slot
+    confirmed: int
     publication: Publication
     carried: Mapping[str, int]
 
@@ -52,13 +52,15 @@ async def begin(name: str, config: PostgresConfig, context: SourceContext, emit:
         publication = await catalog.publication(publication_name(name, config))
         fresh = position is None or bool(accept)
         carried = await carries(name, config, catalog, publication, stored.get(CARRIED_KEY), fresh=fresh)
-    assert slot is not None  # noqa: S101  judge has refused what is not there
-    assert publication is not None  # noqa: S101  and so has carries
     positions: dict[str, bytes | None] = {POSITION_KEY: begun.encode(), ACCEPT_KEY: None}
     positions[CARRIED_KEY] = msgspec.json.encode(carried.tables)
     await emit(carried.notices, positions)
     return Start(
-        position=begun, identity=identity, slot=slot, publication=publication, carried=carried.tables
+        position=begun,
+        identity=identity,
+        confirmed=slot.confirmed if slot else 0,
+        publication=carried.publication,
+        carried=carried.tables,
     )
 
 
@@ -73,6 +75,7 @@ async def _make(name: str, config: PostgresConfig, catalog: Catalog) -> None:
 class Carried(msgspec.Struct, frozen=True, kw_only=True):
     """What a publication carries for us now, and what is to be told of it."""
 
+    publication: Publication
     tables: dict[str, int]
     notices: list[Notice]
 
@@ -119,7 +122,7 @@ async def carries(
     now = {str(row["title"]): int(row["number"]) for row in rows}
     if before is None or fresh:
         _all_there(name, config, title, now)
-        return Carried(tables=now, notices=[])
+        return Carried(publication=publication, tables=now, notices=[])
     then = msgspec.json.decode(before, type=dict[str, int])
     wanted = [table for table in then if takes_table(config, *table.split(".", 1))]
     gone = [table for table in wanted if table not in now]
@@ -135,9 +138,8 @@ async def carries(
     _all_there(name, config, title, now)
     told = [_notice(title, table, "unpublished", then[table]) for table in gone]
     back = [table for table in wanted if table in now and now[table] != then[table]]
-    return Carried(
-        tables=now, notices=told + [_notice(title, table, "republished", now[table]) for table in back]
-    )
+    told += [_notice(title, table, "republished", now[table]) for table in back]
+    return Carried(publication=publication, tables=now, notices=told)
 
 
 def _all_there(name: str, config: PostgresConfig, publication: str, now: Mapping[str, int]) -> None:

@@ -258,8 +258,7 @@ class Catalog:
     async def identity(self) -> Identity:
         """Return which server and history this is."""
         with mapped("asking the server who it is"):
-            row = await self.sql.fetchrow(_IDENTITY)
-        assert row is not None  # noqa: S101  a SELECT without FROM gives one row
+            (row,) = await self.sql.fetch(_IDENTITY)
         return Identity(**{**row, "wal_lsn": parse_lsn(row["wal_lsn"])})
 
     async def server(self) -> Server:

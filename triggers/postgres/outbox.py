@@ -142,7 +142,7 @@ class Statements:
         body = quoted(outbox.data) if data.type_oid == _BINARY else _BYTES.format(quoted(outbox.data))
         left = f"WHERE {quoted(outbox.mark)} IS NULL " if outbox.mark else ""
         self.read = (
-            f"SELECT {key}::text AS key, {body} AS data, {type_} AS type, {subject} AS subject, "  # noqa: S608
+            f"SELECT {key}::text AS key, {body} AS data, {type_} AS type, {subject} AS subject, "  # noqa: S608  all quoted
             f"{str(data.type_oid in _JSON).lower()} AS json, "
             f"to_char({time} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS time, "
             f"(extract(epoch FROM {time}) * 1000000)::int8 AS stamp "
@@ -150,12 +150,12 @@ class Statements:
         )
         these = f"{key} = ANY($1::text[]::{types[outbox.id].type_name}[])"
         self.take = (
-            f"UPDATE {name} SET {quoted(outbox.mark)} = clock_timestamp() WHERE {these}"  # noqa: S608
+            f"UPDATE {name} SET {quoted(outbox.mark)} = clock_timestamp() WHERE {these}"  # noqa: S608  all quoted
             if outbox.mark
-            else f"DELETE FROM {name} WHERE {these}"  # noqa: S608
+            else f"DELETE FROM {name} WHERE {these}"  # noqa: S608  all quoted
         )
         self.count = (
-            f"SELECT count(*) AS rows, min(key)::text AS first FROM "  # noqa: S608
+            f"SELECT count(*) AS rows, min(key)::text AS first FROM "  # noqa: S608  all quoted
             f"(SELECT {key} AS key FROM {name} {left}ORDER BY {key} LIMIT 10000) AS waiting"
         )
 

@@ -142,7 +142,7 @@ class PostgresSource(Source[PostgresConfig]):
                 tasks = [stream.read(), stream.beat()]
             else:
                 polling = Polling(name, config, gate, changes, learner, context)
-                tasks = [polling.run(start.slot.confirmed)]
+                tasks = [polling.run(start.confirmed)]
             context.report.running()
             async with asyncio.TaskGroup() as group:
                 for task in (watch.run(), snapshot.run(), *tasks):
