@@ -218,7 +218,7 @@ def rules(match: Mapping[str, Any]) -> dict[str, Any]:
     """
     misses = [_with_text(match["data"], f"X{number}") for number in range(RULES - 1)]
     patterns = [match, *({**match, "data": data} for data in misses)]
-    body = {"number": "${data.number}", "sent_at": "${data.sent_at}"}
+    body = {"number": "${event.id}", "by": "${event.type}"}
     do = [{"call": "backend.createDeployment", "with": {"body": body}}]
     return {f"rule-{number}": {"match": pattern, "do": do} for number, pattern in enumerate(patterns)}
 
