@@ -31,7 +31,7 @@ crash: ## the crash suite alone, KILLS=n times
 	@scripts/setup dev
 	@KILLS=$(KILLS) scripts/check crash
 
-bench: ## measure: the whole way, ingest, store, match, render, call (WHAT=match: one of them)
+bench: ## measure: the whole way, ingest, store, match, render, call (WHAT=match: one of them; also rss, sources, backlog)
 	@scripts/setup dev
 	@$(BIN)/python -m bench $(WHAT)
 
