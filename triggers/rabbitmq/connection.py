@@ -160,6 +160,17 @@ class Link(contextlib.AbstractAsyncContextManager["Link"]):
         except DRIVER_ERRORS as error:
             raise explained(error, self.where, what) from error
 
+    async def tell(self, work: Awaitable[None], what: str) -> None:
+        """Send what has no answer: the driver only puts it into its queue. Raise SourceUnavailable."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                await work
+        except TimeoutError as error:
+            self._silent = True
+            raise SourceUnavailable(f"{self.where} takes nothing: {what}") from error
+        except DRIVER_ERRORS as error:
+            raise explained(error, self.where, what) from error
+
     async def close(self) -> None:
         """Close the connection. Twice is harmless."""
         if self._connection.is_closed:

@@ -21,6 +21,10 @@ MAX_BYTES: Final = 8 * 1024 * 1024
 """A batch ends with the message that brings it to this size."""
 
 
+_TURNS: Final = 2
+"""Idle turns of the loop after which nothing more is on its way from the socket to us (measured)."""
+
+
 class Feed:
     """The deliveries of one consumer. `received` and `acknowledged` count them."""
 
@@ -63,6 +67,7 @@ class Feed:
         while self._failure is None and not waiting:
             self._stirred.clear()
             await self._stirred.wait()
+        await self._gather(most)
         if self._failure is not None:
             raise self._failure
         taken: list[DeliveredMessage] = []
@@ -80,7 +85,7 @@ class Feed:
             raise self._failure
         if channel is None or tag is None:
             raise SourceUnavailable(f"the consumer of the queue {self._queue} has not begun")
-        await self._link.call(
+        await self._link.tell(
             channel.basic_ack(tag, multiple=True, wait=False), f"acknowledging on the queue {self._queue}"
         )
         self.acknowledged += len(taken)
@@ -90,6 +95,14 @@ class Feed:
         channel, self._channel = self._channel, None
         if channel is not None and not channel.is_closed:
             await self._link.call(channel.close(), "closing a channel")
+
+    async def _gather(self, most: int) -> None:
+        """Let what has reached the socket come in, which takes turns of the loop; wait for nothing else."""
+        waiting, seen, idle = self._waiting, 0, 0
+        while len(waiting) < most and idle < _TURNS:
+            idle = idle + 1 if len(waiting) == seen else 0
+            seen = len(waiting)
+            await asyncio.sleep(0)
 
     async def _arrived(self, message: DeliveredMessage) -> None:
         self.received += 1
