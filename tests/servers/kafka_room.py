@@ -67,7 +67,7 @@ class KafkaRoom:
     @contextlib.asynccontextmanager
     async def cluster(self) -> AsyncIterator[Cluster]:
         """Give the source's own way to ask a cluster, in another client's name."""
-        config = KafkaConfig(kind="kafka", servers=(self.bootstrap,), topics=("any",))
+        config = KafkaConfig(kind="kafka", servers=tuple(self.bootstrap.split(",")), topics=("any",))
         cluster = Cluster(config.servers, link(config, "tests", None))
         try:
             yield cluster
