@@ -165,6 +165,23 @@ async def test_records_that_expired_are_a_gap_that_is_told_with_what_is_lost(run
     }
 
 
+async def test_records_that_expire_while_the_source_is_behind_are_a_gap_too(runs: Runs) -> None:
+    for number in range(60):  # a batch each, so that a fetch of 1 KiB brings a few
+        await runs.room.produce(runs.topic, [b"%d" % number + b" " * 300])
+    async with runs.run(max_fetch="1KiB", batch=1) as running:
+        await until_or_ended(runs.values(1), running)
+        runs.emitted.block()
+        await runs.room.delete_before(runs.topic, 50)
+        runs.emitted.release()
+        await runs.emitted.until(lambda: bool(runs.emitted.notices), "the gap")
+        await idle(running)
+    (notice,) = runs.emitted.notices
+    assert (notice.data["reason"], notice.data["to"]) == ("expired", 50)
+    seen = [int(message.data or b"") for message in runs.emitted.messages]
+    assert seen == [*range(notice.data["from"]), *range(50, 60)]
+    assert notice.data["lost"] == 50 - notice.data["from"]
+
+
 async def test_a_gap_is_told_in_one_transaction_with_the_position_behind_it(runs: Runs) -> None:
     await runs.room.produce(runs.topic, numbered(0, 3))
     await runs.read(3)
