@@ -92,10 +92,12 @@ async def _run(servers: Servers, path: Path, seed: int, say: Callable[[str], Non
     """Run both campaigns and the chaos of servers, until their goals are done; judge each, return the sum."""
     goals = Goals((*OUTSIDE, *ALSO), EACH, KILLS, random.Random(seed))
     chaos = Chaos(servers, FAULTS_EACH, path / "chaos.jsonl", random.Random(seed + 9))
+    await servers.start()
+    rooms = [await make_room(unique(f"r{place}"), servers) for place in range(len(LOADS))]
     disturbing = asyncio.ensure_future(chaos.run())
 
     async def one(place: int, load_: Load, rate: float) -> Verdict:
-        room = await make_room(unique(f"r{place}"), servers)
+        room = rooms[place]
         beside = Beside(room, servers, rate=rate, disturbed=disturbing)
         with Launcher() as launcher:
             folder = await campaign(

@@ -37,7 +37,7 @@ FOUND = {
 }
 """With which kind of source each bug is tried, at which points, and as what it must be found; nothing: no bug."""
 
-DEADLINE = 120
+DEADLINE = 180
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +58,7 @@ async def _all(servers: Servers, path: Path) -> dict[str, Verdict]:
             )  # fmt: skip
         return await asyncio.to_thread(lambda: judge(load(folder.path)))
 
+    await servers.start()
     async with asyncio.timeout(DEADLINE), asyncio.TaskGroup() as group:
         tasks = {mutant: group.create_task(one(mutant, *FOUND[mutant][:2])) for mutant in MUTANTS}
     return {mutant: task.result() for mutant, task in tasks.items()}

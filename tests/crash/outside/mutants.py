@@ -29,7 +29,7 @@ def kafka_commits_first() -> None:
     keep = Reading._keep
 
     async def eager(self: Reading, items: Any, moved: Any, emit: Any) -> None:
-        await self._commit(moved)
+        await self._commits.commit(moved)
         await keep(self, items, moved, emit)
 
     Reading._keep = eager

@@ -15,6 +15,10 @@ from tests.crash.outside.producers import row_text
 from tests.crash.outside.room import identity
 
 
+UNFORESEEN: Final = '"source failed in an unforeseen way"'
+"""What the service's log says when a source raised what no source may raise."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """Something that was written outside. `confirmed`: the server said so, or it was there at the end."""
@@ -90,6 +94,8 @@ def load(folder: Path) -> Records:
             records.published.append(
                 Published(**{name: record[name] for name in ("rule", "key", "cause", "body", "uid")})
             )
+    with (folder / "service.log").open(encoding="utf-8") as log:
+        records.history.troubles += [line[:1000] for line in log if UNFORESEEN in line]
     records.looks = list(journal.read(folder / "looks.jsonl"))
     _complete(records)
     return records

@@ -35,8 +35,9 @@ class Servers:
         return next(filter(None, (server.find() for server in self.all)), None)
 
     async def start(self) -> None:
-        """Start all at once. Call from a thread that lives as long as they shall."""
+        """Start all that do not run, at once. Call from a thread that lives as long as they shall."""
         await asyncio.gather(*(server.start() for server in self.all))
+        self.troubled.clear()
 
     def end(self) -> None:
         """Kill all."""
@@ -67,10 +68,10 @@ class Chaos:
                 await self._one(*self._faults.pop())
         finally:
             self._journal.close()
+            await self._servers.start()
 
     async def _one(self, server: LocalServer, fault: str) -> None:
-        troubled = self._servers.troubled
-        troubled.add(server.kind)
+        self._servers.troubled.add(server.kind)
         began = time.time()
         if fault == "kill":
             server.kill()
@@ -85,4 +86,4 @@ class Chaos:
             finally:
                 server.thaw()
         self._journal.write(e="fault", server=server.kind, fault=fault, at=began, over=time.time())
-        troubled.discard(server.kind)
+        self._servers.troubled.discard(server.kind)
