@@ -3,6 +3,7 @@
 .PHONY: help setup servers demo test check bench fmt requirements crash clean
 BIN := .venv/bin
 ONCE ?=
+WITH ?=
 KILLS ?= 300
 
 help: ## list the targets
@@ -16,8 +17,8 @@ servers: ## install what the tests' own Kafka, RabbitMQ and PostgreSQL need and 
 	@scripts/servers
 	@$(BIN)/python -m tests.servers archive
 
-demo: setup ## the whole job in one command: webhooks in, rules, calls out (ONCE=1: end by itself)
-	@ONCE=$(ONCE) $(BIN)/pointsman demo
+demo: setup ## the whole job in one command (WITH=kafka,rabbitmq,postgres: real servers take part; ONCE=1: end by itself)
+	@ONCE=$(ONCE) $(BIN)/pointsman demo $(if $(WITH),--with '$(WITH)')
 
 check: ## the quick part: format, lint, types, layers, unit and contract tests
 	@scripts/setup dev

@@ -4,6 +4,8 @@ import re
 import signal
 from pathlib import Path
 
+import yaml
+
 from tests.end_to_end.shell import free_port, shell, started
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,3 +36,22 @@ def test_the_commands_of_the_readme_work_one_after_the_other(tmp_path):
         assert "big-orders" in sent.stdout
         assert "✓ big-orders matches" in sent.stdout
         assert service.end(signal.SIGINT) == 0
+
+
+def test_the_demo_with_servers_is_called_as_the_readme_says():
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert "`make demo WITH=kafka,rabbitmq,postgres`" in text
+    planned = shell("make -n demo WITH=kafka,postgres ONCE=1 | tail -n 1", cwd=ROOT)
+    assert planned.stdout == "ONCE=1 .venv/bin/pointsman demo --with 'kafka,postgres'\n"
+    helped = shell("pointsman demo --help", cwd=ROOT).stdout
+    for word in re.findall(r" (--[a-z]+) ", re.search(r"`(pointsman demo --kafka[^`]*)`", text)[1]):
+        assert word in helped
+
+
+def test_every_container_that_the_pages_speak_of_is_one_of_compose():
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))["services"]
+    for page in ("README.md", "docs/operations.md"):
+        text = (ROOT / page).read_text("utf-8")
+        named = re.findall(r"docker compose (?:logs -f|exec|up --no-deps) ([a-z]+)", text)
+        assert set(named) <= set(services)
+        assert named

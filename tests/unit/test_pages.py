@@ -14,10 +14,12 @@ from service.cli.app import NOUNS, VERBS
 from service.observe import METRICS
 from service.settings import Settings
 from service.usecases.checking import check_configuration
+from triggers import SOURCES
 
 ROOT = Path(__file__).resolve().parents[2]
 OPERATIONS = (ROOT / "docs/operations.md").read_text("utf-8")
 API = (ROOT / "docs/api.md").read_text("utf-8")
+CONFIGURATION = (ROOT / "docs/configuration.md").read_text("utf-8")
 README = (ROOT / "README.md").read_text("utf-8")
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
 
@@ -70,7 +72,7 @@ def test_every_resource_is_described():
 
 
 def test_every_file_that_a_page_links_to_is_there():
-    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+    for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text("utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
@@ -141,3 +143,9 @@ def test_compose_mounts_what_the_image_reads_and_publishes_webhooks_alone():
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert int(service["stop_grace_period"].removesuffix("s")) > Settings.model_fields["grace"].default
+
+
+def test_every_kind_of_source_has_its_page():
+    listed = re.findall(r"^\| `([a-z]+)` \| .* \| \[", CONFIGURATION, re.MULTILINE)
+    assert sorted(listed) == sorted(SOURCES)
+    assert {page.stem for page in (ROOT / "docs/sources").glob("*.md")} == set(SOURCES) - {"webhook"}
