@@ -14,7 +14,6 @@ from tests.crash.outside.look import SOURCES
 from tests.crash.outside.producers import row_text
 from tests.crash.outside.room import identity
 
-
 UNFORESEEN: Final = '"source failed in an unforeseen way"'
 """What the service's log says when a source raised what no source may raise."""
 
