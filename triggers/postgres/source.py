@@ -7,7 +7,7 @@ and `polling` what is confirmed.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import AsyncExitStack
 from typing import ClassVar, Final
 
@@ -146,12 +146,26 @@ class PostgresSource(Source[PostgresConfig]):
             context.report.running()
             async with asyncio.TaskGroup() as group:
                 for task in (watch.run(), snapshot.run(), *tasks):
-                    group.create_task(task)
+                    group.create_task(_asked_for(task))
 
     def _opened(self) -> SourceContext:
         if self._context is None:
             raise SourceRejected(f"{self.name} is not open")
         return self._context
+
+
+async def _asked_for(work: Awaitable[None]) -> None:
+    """Do a part of a run. A cancellation that nobody asked for is the driver's, and ends the run (F20).
+
+    A task group would take a task that was cancelled for one that has done its work, and go on without it.
+    """
+    try:
+        await work
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise SourceUnavailable("the driver gave up in the middle of its work") from error
 
 
 def gravest(group: BaseExceptionGroup[BaseException]) -> BaseException:
