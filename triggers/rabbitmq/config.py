@@ -138,6 +138,11 @@ class StreamConfig(_Closed):
         description="Where to begin while nothing is stored: first, next (what comes now), offset or time.",
         examples=["first", "next", "2026-01-31T12:00:00Z"],
     )
+    on_gap: Literal["earliest", "latest", "stop"] = Field(
+        default="earliest",
+        description="How to go on when messages are gone that were not taken: with the oldest there is,"
+        " with what comes next, or not before a person decides. The gap is always told.",
+    )
 
 
 class RabbitMQConfig(SourceConfig):

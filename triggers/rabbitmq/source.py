@@ -16,7 +16,7 @@ from aiormq.abc import AbstractChannel, DeliveredMessage
 from typing_extensions import override
 
 from triggers.base import Emit, Finding, Progress, SetupStep, Source, SourceConfig, SourceContext
-from triggers.errors import SourceRejected, SourceUnavailable, TriggerError
+from triggers.errors import SourceGap, SourceRejected, SourceUnavailable, TriggerError
 from triggers.expressions import compile_expressions
 from triggers.rabbitmq import checking, streams, topology
 from triggers.rabbitmq.config import RabbitMQConfig, StreamConfig
@@ -125,38 +125,46 @@ class RabbitMQSource(Source[RabbitMQConfig]):
                 await self._store(emit, feed, taken, taken)
 
     async def _take_stream(self, link: Link, emit: Emit, stream: StreamConfig) -> None:
-        context = self._opened().context
+        context, queue = self._opened().context, self.config.queue
         mark, new = streams.begin(await context.positions(), stream.start, context.clock())
         if new:
             await emit((), {streams.KEY: mark.encode()})
-        self._mark = mark
-        feed = await Feed.begin(
-            link, self.config.queue, ahead=self.config.ahead, arguments={"x-stream-offset": mark.argument}
-        )
-        async with self._consuming(link, feed):
-            if not mark.start:
-                await self._go_on(link, emit, feed, mark)
-            while True:
-                taken = await feed.take(self.config.batch)
-                await self._store(emit, feed, taken, taken)
+        while True:
+            self._mark = mark
+            arguments = {"x-stream-offset": mark.argument}
+            feed = await Feed.begin(link, queue, ahead=self.config.ahead, arguments=arguments)
+            try:
+                async with self._consuming(link, feed):
+                    taken = await self._first(link, feed, mark)
+                    new_ones = taken if mark.start else self._behind(mark, taken)
+                    while True:
+                        await self._store(emit, feed, taken, new_ones)
+                        taken = new_ones = await feed.take(self.config.batch)
+            except SourceGap as gap:
+                notice, mark = streams.passed(gap, stream.on_gap, context.clock())
+                await emit((notice,), {streams.KEY: mark.encode()})
+                await feed.end()
 
-    async def _go_on(self, link: Link, emit: Emit, feed: Feed, mark: streams.Mark) -> None:
-        """Store what comes first, once it is sure that nothing is missing before it. Raise SourceGap."""
+    async def _first(self, link: Link, feed: Feed, mark: streams.Mark) -> list[DeliveredMessage]:
+        """Return what a stream gives first. Raise SourceGap when it ends before what is stored from it."""
         queue = self.config.queue
-        try:
-            async with asyncio.timeout(self.config.timeout.total_seconds()):
-                taken = await feed.take(self.config.batch)
-        except TimeoutError:
-            last = await _last_offset(link, queue)
-            if 0 <= last < mark.offset:
-                raise streams.ends_early(mark, last, queue) from None
-            raise SourceUnavailable(
-                f"the stream {queue} gives nothing at offset {mark.offset}, up to which it is stored: "
-                "the broker is not ready, or the stream was emptied"
-            ) from None
-        first = taken[0]
-        again = streams.goes_on(mark, _offset(first), first.body, queue)
-        await self._store(emit, feed, taken, taken[1:] if again else taken)
+        while not mark.start:
+            try:
+                async with asyncio.timeout(self.config.timeout.total_seconds()):
+                    return await feed.take(self.config.batch)
+            except TimeoutError:
+                last = await _last_offset(link, queue)
+            if last >= mark.offset:  # a reader of a segment that was just deleted gets nothing
+                raise SourceUnavailable(f"the stream {queue} gives nothing from offset {mark.offset} on")
+            if last >= 0:
+                raise streams.ends_early(mark, last, queue)
+            # Everything in it has expired; what comes next tells whether anything is missing.
+        return await feed.take(self.config.batch)
+
+    def _behind(self, mark: streams.Mark, taken: list[DeliveredMessage]) -> list[DeliveredMessage]:
+        """Return what is new of the first messages of a stream. Raise SourceGap when something is missing."""
+        again = streams.goes_on(mark, _offset(taken[0]), taken[0].body, self.config.queue)
+        return taken[1:] if again else taken
 
     async def _store(
         self, emit: Emit, feed: Feed, taken: list[DeliveredMessage], new: list[DeliveredMessage]

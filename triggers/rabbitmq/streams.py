@@ -8,10 +8,11 @@ in between is lost. When it does not, the stream was cut or made anew, and that 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
+from triggers.base import Notice
 from triggers.errors import SourceGap, SourceRejected
 from triggers.rabbitmq.config import check_start
 
@@ -79,28 +80,42 @@ def goes_on(mark: Mark, offset: int, body: bytes, queue: str) -> bool:
         return True
     if offset == mark.offset + 1:
         return False
-    facts: dict[str, object] = {"stored_offset": mark.offset, "found_offset": offset}
-    fix = "take what is there with `sources rewind` to earliest, or only what comes from now on with now"
     if offset <= mark.offset:
-        raise SourceGap(
-            f"the stream {queue} was made anew: at offset {offset} stands not what was stored from there",
-            fix=fix,
-            facts=facts,
-        )
-    raise SourceGap(
-        f"the stream {queue} begins at offset {offset} now: what stood behind {mark.offset} has expired",
-        fix=fix,
-        facts={**facts, "missing": offset - mark.offset - 1},
-    )
+        raise _gap(mark, offset, queue, "recreated")
+    raise _gap(mark, offset, queue, "expired")
 
 
 def ends_early(mark: Mark, last: int, queue: str) -> SourceGap:
     """Return the gap of a stream that ends before the message that was stored from it."""
-    return SourceGap(
-        f"the stream {queue} was made anew: it ends about offset {last}, and {mark.offset} is stored from it",
-        fix="take what is there with `sources rewind` to earliest, or only what comes from now on with now",
-        facts={"stored_offset": mark.offset, "found_offset": last},
-    )
+    return _gap(mark, last, queue, "recreated")
+
+
+def passed(gap: SourceGap, policy: Literal["earliest", "latest", "stop"], now: float) -> tuple[Notice, Mark]:
+    """Return what is told of a gap, and where to go on behind it. Raise it when a person is to decide."""
+    if policy == "stop":
+        raise gap
+    facts = gap.facts
+    where = f"{facts['stream']}/{facts['reason']}/{facts['from']}-{facts['to']}/{facts['digest']}"
+    told = {name: value for name, value in facts.items() if name != "digest"}
+    mark = Mark(start="first") if policy == "earliest" else Mark(start=_time(now))
+    return Notice(kind="gap", id=where, data={**told, "message": str(gap)}), mark
+
+
+def _gap(mark: Mark, found: int, queue: str, reason: Literal["expired", "recreated"]) -> SourceGap:
+    facts: dict[str, object] = {
+        "stream": queue,
+        "reason": reason,
+        "from": mark.offset + 1,
+        "to": found,
+        "digest": mark.digest,
+    }
+    if reason == "expired":
+        facts["lost"] = found - mark.offset - 1
+        said = f"what stood between the offsets {mark.offset} and {found} of the stream {queue} has expired"
+    else:
+        said = f"the stream {queue} was made anew: {mark.offset} was stored from another one, {found} is here"
+    fix = "`sources rewind` to earliest (what is there) or now (what comes), or set `stream.on_gap`"
+    return SourceGap(said, fix=fix, facts=facts)
 
 
 def rewound(to: str, now: float) -> Mapping[str, bytes | None]:

@@ -22,6 +22,7 @@ from tests.integration.servers.rabbit_faults import (
 from tests.servers import unique
 from tests.servers.rabbit_room import RabbitRoom
 from tests.servers.values import RabbitServer
+from triggers.base import Notice
 from triggers.errors import SourceGap, SourceRejected, SourceUnavailable
 from triggers.message import document
 
@@ -287,33 +288,44 @@ async def test_a_stream_that_was_made_anew_is_a_gap(
 ) -> None:
     queue = await rabbit_queue("stream")
     await publish(room, queue, 10)
-    made = config(room, queue, stream={}, timeout="1s")
+    made = config(room, queue, stream={"on_gap": "stop"}, timeout="1s")
     await takes(made, emitted, lambda: len(emitted.items) == 10, "all are stored")
-    for count, said in ((3, "ends about offset"), (20, "stands not what was stored")):
+    for count in (3, 20):  # it ends before what is stored; something else stands there
         await room.delete(queue)
         await room.declare(queue, **{"x-queue-type": "stream"})
         await publish(room, queue, count, start=100)
         async with opened(made, emitted) as run:
             error = await run.start().ended(20)
         assert isinstance(error, SourceGap), error
-        assert said in str(error)
+        assert error.facts["reason"] == "recreated"
         assert error.fix
     assert len(emitted.items) == 10
+    going_on = config(room, queue, stream={}, timeout="1s")
+    await takes(going_on, emitted, lambda: len(emitted.items) == 31, "the gap and all that is there")
+    assert isinstance(emitted.items[10], Notice)
+    assert emitted.items[10].data["reason"] == "recreated"
+    assert numbers(emitted)[10:] == list(range(100, 120))
 
 
-async def test_a_stream_that_was_emptied_is_waited_for(
+async def test_a_stream_whose_messages_have_all_expired_is_waited_for(
     room: RabbitRoom, rabbit_queue: Queue, emitted: Emitted
 ) -> None:
     queue = await rabbit_queue("stream")
     await publish(room, queue, 3)
-    made = config(room, queue, stream={}, timeout="1s")
+    made = config(room, queue, stream={}, timeout="500ms")
     await takes(made, emitted, lambda: len(emitted.items) == 3, "all are stored")
     await room.delete(queue)
     await room.declare(queue, **{"x-queue-type": "stream"})
     async with opened(made, emitted) as run:
-        error = await run.start().ended(20)
-    assert isinstance(error, SourceUnavailable)
-    assert "gives nothing at offset 2" in str(error)
+        run.start()
+        await connected(run)
+        await asyncio.sleep(4)  # longer than it waits for anything
+        assert run.task is not None
+        assert not run.task.done()
+        await publish(room, queue, 1, start=7)
+        await until(run, lambda: len(emitted.items) == 5, "the gap and the message")
+    assert isinstance(emitted.items[3], Notice)
+    assert numbers(emitted) == [0, 1, 2, 7]
 
 
 async def test_what_a_stream_dropped_before_it_was_taken_is_a_gap(
@@ -323,24 +335,26 @@ async def test_what_a_stream_dropped_before_it_was_taken_is_a_gap(
     arguments = {"x-max-length-bytes": 40_000, "x-stream-max-segment-size-bytes": 20_000}
     queue = await rabbit_queue("stream", **arguments)
     await publish(room, queue, 5)
-    made = config(room, queue, stream={})
+    made = config(room, queue, stream={}, timeout="1s")
     await takes(made, emitted, lambda: len(emitted.items) == 5, "all are stored")
     for _ in range(30):
-        await room.publish(queue, [b'"%s"' % (b"x" * 5_000)] * 10)
-    error = None
-    for _ in range(3):  # a reader of a segment that is just being deleted gets nothing; the next one knows
+        await room.publish(queue, [b'{"n": -1, "x": "%s"}' % (b"x" * 5_000)] * 10)
+    deadline = time.monotonic() + 30
+    while not any(isinstance(item, Notice) for item in emitted.items):
+        assert time.monotonic() < deadline
         async with opened(made, emitted) as run:
-            error = await run.start().ended(20)
-        assert len(emitted.items) == 5
-        if isinstance(error, SourceGap):
-            break
-        assert isinstance(error, SourceUnavailable)
-    assert isinstance(error, SourceGap), error
-    assert "has expired" in str(error)
-    assert error.facts["stored_offset"] == 4
-    missing = error.facts["missing"]
-    assert isinstance(missing, int)
-    assert missing > 50
+            run.start()
+            await connected(run)
+            await publish(room, queue, 1, start=1000)  # for where retention left nothing at all
+            assert run.task is not None
+            await asyncio.wait({run.task}, timeout=3)
+            # A reader of a segment that is just being deleted gets nothing; the next one knows.
+            assert not run.task.done() or isinstance(run.task.exception(), SourceUnavailable)
+    notice = emitted.items[5]
+    assert isinstance(notice, Notice)
+    assert (notice.data["reason"], notice.data["from"]) == ("expired", 5)
+    assert notice.data["lost"] > 50
+    assert numbers(emitted)[-1:] == [1000]
 
 
 async def test_a_stream_that_nobody_called_one_is_refused(

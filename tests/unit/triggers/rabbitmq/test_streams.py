@@ -1,6 +1,7 @@
 """Where reading a stream goes on, and when that would lose something."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -47,18 +48,33 @@ def test_the_one_after_is_as_good() -> None:
 
 
 @pytest.mark.parametrize(
-    ("offset", "body", "said", "missing"),
-    [
-        (50, b"x", "expired", 8),
-        (41, b"other", "made anew", None),
-        (3, b"body", "made anew", None),
-    ],
+    ("offset", "body", "reason", "lost"),
+    [(50, b"x", "expired", 8), (41, b"other", "recreated", None), (3, b"body", "recreated", None)],
 )
-def test_anything_else_is_a_gap(offset: int, body: bytes, said: str, missing: int | None) -> None:
-    with pytest.raises(SourceGap, match=said) as caught:
+def test_anything_else_is_a_gap(offset: int, body: bytes, reason: str, lost: int | None) -> None:
+    with pytest.raises(SourceGap) as caught:
         streams.goes_on(streams.behind(41, b"body"), offset, body, "q")
-    assert caught.value.facts.get("missing") == missing
+    assert caught.value.facts["reason"] == reason
+    assert caught.value.facts.get("lost") == lost
     assert "rewind" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("policy", "argument"), [("earliest", "first"), ("latest", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))]
+)
+def test_a_gap_is_told_and_passed_as_configured(policy: Any, argument: object) -> None:
+    gap = streams.ends_early(streams.behind(41, b"body"), 7, "q")
+    notice, mark = streams.passed(gap, policy, NOW)
+    assert mark.argument == argument
+    assert notice.kind == "gap"
+    assert notice.id.startswith("q/recreated/42-7/")
+    assert notice.data == {"stream": "q", "reason": "recreated", "from": 42, "to": 7, "message": str(gap)}
+
+
+def test_a_gap_stops_where_a_person_is_to_decide() -> None:
+    gap = streams.ends_early(streams.behind(41, b"body"), 7, "q")
+    with pytest.raises(SourceGap):
+        streams.passed(gap, "stop", NOW)
 
 
 @pytest.mark.parametrize(
