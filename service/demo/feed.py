@@ -72,6 +72,8 @@ class Feeder:
             for number in itertools.count(1):
                 await self._bring("webhook", lambda order: self._post(client, order), f"{run}-w{number}")
                 for guest in self._guests:
+                    if stopped.is_set():
+                        return
                     await self._bring(guest.kind, guest.bring, f"{run}-{guest.kind[0]}{number}")
                 try:
                     async with asyncio.timeout(every):

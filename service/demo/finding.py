@@ -46,7 +46,7 @@ async def welcome(
     found = [one for one in looked if not isinstance(one, str)]
     if missing:
         raise Unavailable("\n".join(missing))
-    stack.callback(shutil.rmtree, place, ignore_errors=True)
+    stack.callback(_throw_away, place)
     for guest, server in found:
         if server is not None:
             stack.callback(server.end)
@@ -103,6 +103,13 @@ async def _leave(guest: Guest, console: Console) -> None:
         await guest.leave()
     except Unavailable as error:
         console.print(Text(f" ! {error}; please remove by hand what begins with {guest.name}", style="red"))
+
+
+def _throw_away(place: Path) -> None:
+    """Remove the data of servers of our own, and the folder above them unless another demo uses it."""
+    shutil.rmtree(place, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        place.parent.rmdir()
 
 
 def _port(guest: Guest) -> int:

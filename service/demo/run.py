@@ -78,12 +78,7 @@ async def run_demo(
 
 async def run_feed(feeder: "Feeder") -> int:
     """Bring orders until Ctrl-C."""
-    stopped = asyncio.Event()
-    async with asyncio.TaskGroup() as group:
-        feeding = group.create_task(feeder.run(stopped))
-        await _interrupted()
-        stopped.set()
-        feeding.cancel()
+    await feeder.run(_ending())
     return 0
 
 
@@ -105,9 +100,10 @@ async def run_shop(folder: Path, host: str, console: Console) -> int:
         taken = f"the shop cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}"
         console.print(Text(f"{taken}; write another port in {folder / CONFIG}, connections.shop.server"))
         return 1
+    stopped = _ending()
     console.print(f"the shop listens on {host}:{shop.port}; Ctrl-C ends it")
     try:
-        await _interrupted()
+        await stopped.wait()
     finally:
         await shop.stop()
     return 0
@@ -154,8 +150,9 @@ class _Demo:
             took = time.perf_counter() - self.started
             self.console.print(f"\ndemo: everything above really happened, in {took:.1f} s", style="green")
             if stay:
+                stopped = _ending(service)
                 self._what_next(scenario, url, service.admin.port)
-                await _interrupted(service)
+                await stopped.wait()
 
     async def _guests(self, wanted: "Wanted", stack: contextlib.AsyncExitStack) -> list[Guest]:
         if not wanted:
@@ -206,15 +203,15 @@ def _token(folder: Path) -> str:
         return ""
 
 
-async def _interrupted(service: Service | None = None) -> None:
-    """Wait for Ctrl-C or SIGTERM; meanwhile SIGHUP reads the configuration again."""
+def _ending(service: Service | None = None) -> asyncio.Event:
+    """Return what Ctrl-C and SIGTERM set from now on; SIGHUP reads the configuration again."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
     if service is not None:
         loop.add_signal_handler(signal.SIGHUP, service.reload_later)
-    await stopped.wait()
+    return stopped
 
 
 @contextlib.contextmanager
