@@ -4,6 +4,7 @@ Nothing here is on the path of a message: counters are plain integers elsewhere,
 """
 
 import logging
+import re
 import sys
 from collections.abc import MutableMapping
 from typing import Any, Final
@@ -25,6 +26,8 @@ METRICS: Final[dict[str, str]] = {
     "pointsman_source_state": "1 for the state that a source is in.",
     "pointsman_source_pending": "What waits outside for a source, in `unit`, where that can be told.",
     "pointsman_source_stuck": "1 while work is pending outside and a source's position stands still.",
+    "pointsman_source_up": "1 while a source does its work or rests as an operator wants, 0 in any trouble.",
+    "pointsman_source_warnings": "Troubles of a source that do not stop it.",
     "pointsman_source_restarts_total": "How often a source was started again.",
     "pointsman_store_writable": "1 while the store takes messages.",
     "pointsman_store_queue_age_seconds": "How long the oldest entry has waited for its commit.",
@@ -34,6 +37,13 @@ METRICS: Final[dict[str, str]] = {
     "pointsman_ruleset": "Number of the ruleset in use.",
 }
 """Every metric with what it means; the API makes nothing that is not here."""
+
+_LOGIN: Final = re.compile(r"(?<=://)[^\s/?#@:]*:[^\s/?#]*@")
+
+
+def without_passwords(text: str) -> str:
+    """Return a text without the logins that stand in its URLs: drivers write them into their errors."""
+    return _LOGIN.sub("***@", text) if "://" in text else text
 
 
 def set_up_logs(level: str, style: str) -> None:
@@ -49,8 +59,8 @@ def set_up_logs(level: str, style: str) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _printable,
             structlog.processors.format_exc_info,
+            _printable,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
@@ -60,8 +70,11 @@ def set_up_logs(level: str, style: str) -> None:
 
 
 def _printable(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Escape control characters: text from outside must not move the terminal's cursor."""
+    """Leave passwords out; escape control characters: text from outside must not move a terminal's cursor."""
     for key, value in event.items():
-        if isinstance(value, str) and not value.isprintable() and key != "exception":
-            event[key] = value.encode("unicode_escape").decode("ascii")
+        if not isinstance(value, str):
+            continue
+        event[key] = shown = without_passwords(value)
+        if not shown.isprintable() and key != "exception":
+            event[key] = shown.encode("unicode_escape").decode("ascii")
     return event
