@@ -16,6 +16,7 @@ import structlog
 
 from service.delivery import State
 from service.errors import Unavailable
+from service.intake import writable
 from service.intake.gathering import Gathering
 from service.intake.taken import MAX_HOPS, Taken, job_of, looping
 from service.intake.whole import WholeBatch
@@ -36,7 +37,6 @@ OWN_SOURCE: Final = "pointsman"
 """The source of messages about the service's own troubles."""
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_encode_meta: Final = msgspec.json.Encoder().encode
 
 
 class Lanes(Protocol):
@@ -285,10 +285,10 @@ class Intake:
         return RejectEntry(
             source=self._sources[source],
             received_at=now,
-            reason=reject.reason,
-            detail=reject.detail,
+            reason=writable.text(reject.reason),
+            detail=writable.text(reject.detail),
             data=reject.data,
-            meta=_encode_meta(reject.meta),
+            meta=writable.encode(reject.meta),
         )
 
     def _rejected(self, gathering: Gathering, place: int) -> Callable[[Stored | Exception], None]:
@@ -352,31 +352,42 @@ class Intake:
         """
         return None if cause == OWN_SOURCE else self.own(kind, subject, data, self._new_id())
 
-    def tell(self, kind: str, subject: str, data: Mapping[str, object], *, told_as: str) -> None:
+    def tell(
+        self,
+        kind: str,
+        subject: str,
+        data: Mapping[str, object],
+        *,
+        told_as: str,
+        done: Callable[[str, Exception | None], None],
+    ) -> None:
         """Store a message about the service's own trouble soon; what was told as `told_as` is not told again.
 
-        Raise Unavailable when the store takes nothing now.
+        `done` hears, with `told_as`, why it was not stored, or None. Raise Unavailable when the store takes
+        nothing now.
         """
 
-        def done(stored: Stored | Exception) -> None:
-            if isinstance(stored, Exception):
-                log.warning("a message about a trouble was not stored", subject=subject, why=str(stored))
-            elif stored.verdict == "new":
+        def stored(what: Stored | Exception) -> None:
+            if isinstance(what, Exception):
+                done(told_as, what)
+                return
+            done(told_as, None)
+            if what.verdict == "new":
                 self._lanes.nudge()
 
-        self._store.accept(self.own(kind, subject, data, told_as), done)
+        self._store.accept(self.own(kind, subject, data, told_as), stored)
 
     def own(self, kind: str, subject: str, data: Mapping[str, object], told_as: str) -> Entry:
         """Return a message about the service's own trouble as an entry; its deliveries are born pending."""
         now = self._clock_ms()
         message = TriggerMessage(
-            id=told_as,
+            id=writable.text(told_as),
             source="/pointsman",
             type=kind,
             subject=subject,
             datacontenttype="application/json",
             format="json",
-            data=msgspec.json.encode(data),
+            data=writable.encode(data),
             meta={"kind": "pointsman"},
         )
         hits, _ = self.match(OWN_SOURCE, message, now)

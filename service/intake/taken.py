@@ -41,6 +41,16 @@ def job_of(taken: Taken, number: int, hit: Hit) -> Job:
     )
 
 
+def unfit(message: TriggerMessage, error: Exception) -> Reject:
+    """Return the reject of a message that no record can hold."""
+    return Reject(
+        reason="bad-entry",
+        detail=f"the message cannot be stored: {error}",
+        data=message.data or b"",
+        meta=message.meta,
+    )
+
+
 def looping(message: TriggerMessage) -> Reject:
     """Return the reject of a message that has made too many hops."""
     return Reject(

@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-from service.intake.taken import MAX_HOPS, Taken, looping
+from service.intake.taken import MAX_HOPS, Taken, looping, unfit
 from service.job import hops
 from service.rules.model import Hit, Ruleset
 from service.store.base import Entry, EntryBatch, NewRun, RejectEntry, Stored
 from triggers.base import Accepted, Item, Notice, Reject
 from triggers.message import TriggerMessage
+
+UNFIT: Final = (UnicodeEncodeError, OverflowError, TypeError)
+"""What encoding raises over a message with half a surrogate pair, or a number of more than 64 bits, in it."""
 
 
 class Desk(Protocol):
@@ -79,15 +82,27 @@ class WholeBatch:
             self._born.append(None)
             self._entries.append(desk.reject(source, looping(item), now))
             return
-        hits, seen = desk.match(source, item, now)
+        slots = len(self._slots)
+        try:
+            taken, entry = self._made(item)
+        except UNFIT as error:  # kept as it is, or its source would bring it again for ever
+            while len(self._slots) > slots:
+                desk.cancel(*self._slots.pop())
+            taken, entry = None, desk.reject(source, unfit(item, error), now)
+        self._born.append(taken)
+        self._entries.append(entry)
+
+    def _made(self, message: TriggerMessage) -> tuple[Taken | None, Entry | RejectEntry]:
+        """Match a message and make its entry. Raise UNFIT when no record can hold it."""
+        desk, source, now = self._desk, self._source, self._now
+        hits, seen = desk.match(source, message, now)
         runs: tuple[NewRun, ...] = ()
+        taken = None
         if hits:
             runs, reserved = desk.runs(hits)
             self._slots.append((hits, reserved))
-            self._born.append(Taken(source, item, now, desk.ruleset, hits, runs, seen))
-        else:
-            self._born.append(None)
-        self._entries.append(desk.entry(source, item, now, runs, identified=not self._ordered))
+            taken = Taken(source, message, now, desk.ruleset, hits, runs, seen)
+        return taken, desk.entry(source, message, now, runs, identified=not self._ordered)
 
     def _odd(self, item: Reject | Notice) -> Entry | RejectEntry:
         if isinstance(item, Reject):

@@ -1,6 +1,6 @@
 """How a source is, as people are told. Values only."""
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -15,6 +15,10 @@ SourceState = Literal[
     "paused",  # by an operator: takes nothing more
     "stopped",  # the service is stopping
 ]
+
+
+NOT_CONNECTED: Final = "not-connected"
+"""Code of the warning that a source has been starting for too long."""
 
 
 class Warned(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,4 +63,6 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def healthy(self) -> bool:
         """Whether the source does its work, or rests because an operator wants it to."""
-        return not self.stuck and self.state in ("running", "busy", "starting", "paused", "draining")
+        if self.stuck or any(one.code == NOT_CONNECTED for one in self.warnings):
+            return False
+        return self.state in ("running", "busy", "starting", "paused", "draining")

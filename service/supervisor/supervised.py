@@ -12,9 +12,12 @@ from typing import Any, Final, Protocol, TypeVar
 
 import structlog
 
+from service.observe import without_passwords
 from service.supervisor.emitting import Emitting
-from service.supervisor.status import SourceState, SourceStatus, Warned
-from triggers.base import Accepted, HttpSource, Progress, Reporter, Source, SourceConfig, SourceContext
+from service.supervisor.standing import Standing, wall_ms
+from service.supervisor.status import NOT_CONNECTED, SourceState, SourceStatus
+from service.supervisor.warnings import Warnings
+from triggers.base import Accepted, HttpSource, Reporter, Source, SourceConfig, SourceContext
 from triggers.errors import NotStored, SourceGap, SourceRejected, SourceUnavailable
 
 T = TypeVar("T")
@@ -36,6 +39,9 @@ PROVEN: Final = 30.0
 GRACE: Final = 10.0
 """Seconds that a source may take to end before it is left alone."""
 
+_TROUBLES: Final = {"waiting": "warning", "refused": "error", "gap": "error"}
+"""States that are logged when their reason is new, and how."""
+
 
 class Surroundings(Protocol):
     """What a source's life needs of the service."""
@@ -52,6 +58,9 @@ class Surroundings(Protocol):
 
     def emitting(self, source: Source[Any], told: Callable[[int, Accepted], None]) -> Emitting:
         """Return the `emit` of one run."""
+
+    async def gone(self, name: str) -> None:
+        """Wait until nothing of an earlier source of this name is on its way into the store."""
 
     def tell(self, kind: str, name: str, data: Mapping[str, object], *, told_as: str) -> None:
         """Make a message of a trouble."""
@@ -70,31 +79,39 @@ class Supervised:
         self.source: Source[Any] | None = None  # the one that runs now
         self._around = around
         self._state: SourceState = "starting"
-        self._since = _now()
+        self._since = wall_ms()
         self._detail = self._fix = ""
         self._last_message_at = self._last_error_at = self._retry_at = 0
         self._last_error = ""
-        self._warnings: dict[str, Warned] = {}
+        self._warnings = Warnings(name, around.tell)
         self._counts = {"new": 0, "known": 0, "rejected": 0, "batches": 0}
         self._task: asyncio.Task[None] | None = None
-        self._leaving: dict[asyncio.Task[None], Emitting | None] = {}  # runs that were told to end
+        self._leaving: dict[asyncio.Task[None], bool] = {}  # told to end; whether each was given up
         self._emitting: Emitting | None = None
+        self._unsettled: set[Emitting] = set()  # of all runs of which something may be on its way
         self._closing = False
-        self.progress = Progress()
-        self.moved_at = _now()
-        self.stood_since = 0.0  # monotonic; 0.0 before the first look of a run
-        self.stuck = False
+        self.rewinding = asyncio.Lock()  # while somebody has it, nothing runs
+        self.standing = Standing()
+        self._connecting_since = time.monotonic()
+        self._proven_at = 0  # when a run had last lasted
+        self._logged = ("", "")
 
     # -- orders
 
     def start(self) -> None:
-        """Run from now on, unless paused."""
-        if self.paused_by or self._closing:
-            self._become("paused" if self.paused_by else "stopped")
+        """Run from now on, unless paused, closed or being rewound."""
+        if self._closing:
+            self._become("stopped")
+        elif self.paused_by:
+            self._become("draining" if self.draining else "paused", f"by {self.paused_by}")
         elif not self._runs:
             self._become("running")
+        elif self.rewinding.locked():
+            self._become("starting", "being rewound")
         elif self._task is None:
+            self._become("starting")
             self._task = asyncio.get_running_loop().create_task(self._live(), name=f"source-{self.name}")
+            self._task.add_done_callback(self._left)
 
     def stop(self) -> None:
         """Tell the run to end, and store nothing more of it."""
@@ -102,17 +119,21 @@ class Supervised:
         emitting, self._emitting = self._emitting, None
         if emitting is not None:
             emitting.shut()
-        if task is not None:
-            self._leaving[task] = emitting
-            task.add_done_callback(self._left)
+        if task is not None and not task.done():
+            self._leaving[task] = False
             task.cancel()
         self.source = None
-        self.stood_since = 0.0
+        self.standing.begin()
 
     def _left(self, task: asyncio.Task[None]) -> None:
         self._leaving.pop(task, None)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("a source ended badly", source=self.name, exc_info=task.exception())
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        log.error("a source ended badly", source=self.name, exc_info=error)
+        if task is self._task:
+            self._task = None
+            self._note_error(f"it ended badly: {error!r}")
+            self._become("refused", self._last_error, f"pointsman sources restart {self.name}")
 
     def restart(self) -> None:
         """End the run and start anew at once."""
@@ -124,31 +145,23 @@ class Supervised:
         """Take nothing more, until `resume`."""
         self.paused_by, self.draining = by, drain
         self.stop()
-        self.stuck = False
-        self._warnings.clear()
+        self.standing.rest()
+        self._warnings.forget()
         self._become("draining" if drain else "paused", f"by {by}")
 
     def resume(self) -> None:
         """Take messages again."""
         self.paused_by, self.draining = "", False
-        self._become("starting")
         self.start()
-
-    def moved(self, now: float) -> None:
-        """Note that the position moved, or that nothing waits; `now` is monotonic."""
-        self.stood_since, self.moved_at = now, _now()
-        if self.stuck:
-            log.info("source moves again", source=self.name)
-        self.stuck = False
 
     def unstick(self, reason: str) -> None:
         """Begin anew because nothing moves; it counts as stuck until something does."""
-        self._last_error, self._last_error_at = f"stuck: {reason}", _now()
+        self._note_error(f"stuck: {reason}")
         self.restart()
 
     def clear_warnings(self) -> None:
         """Forget all troubles: they were those of another configuration."""
-        self._warnings.clear()
+        self._warnings.forget()
 
     def close(self) -> None:
         """End for good."""
@@ -161,43 +174,43 @@ class Supervised:
 
         Such a run is waited for, within bounds; one that does not end is left alone: it stores nothing.
         """
-        if self._leaving:
-            await asyncio.wait(tuple(self._leaving), timeout=self._around.grace)
-        for task, emitting in tuple(self._leaving.items()):
-            log.error("a source did not end; it is left alone", source=self.name, task=task.get_name())
-            if emitting is not None:
+        hoped = [task for task, given_up in self._leaving.items() if not given_up]
+        if hoped:
+            await asyncio.wait(hoped, timeout=self._around.grace)
+        for task, given_up in tuple(self._leaving.items()):
+            if task in hoped and not given_up:
+                self._leaving[task] = True
+                log.error("a source did not end; it is left alone", source=self.name, task=task.get_name())
+        for emitting in tuple(self._unsettled):
+            if not emitting.open:
                 await emitting.settled()
+                self._unsettled.discard(emitting)
 
     # -- what a source reports
 
     def connected(self, detail: str) -> None:
         """Note that the source is connected."""
+        self.clear(NOT_CONNECTED)
         self._become("running", detail)
 
     def working(self, detail: str) -> None:
         """Note what long work is under way."""
+        self.clear(NOT_CONNECTED)
+        if detail != self._detail:
+            self.standing.activity += 1
         self._become("busy", detail)
 
     def warn(self, code: str, message: str, fix: str = "") -> None:
         """Note a trouble; a new one becomes a message."""
-        known = self._warnings.get(code)
-        now = _now()
-        self._warnings[code] = Warned(
-            code=code, message=message, fix=fix, since=known.since if known is not None else now
-        )
-        if known is None:
-            log.warning("source warning", source=self.name, code=code, message=message)
-            self._around.tell(
-                "warning",
-                self.name,
-                {"code": code, "message": message, "fix": fix},
-                told_as=f"{self.name}/warning/{code}/{now}",
-            )
+        self._warnings.warn(code, message, fix)
 
     def clear(self, code: str) -> None:
         """Forget a trouble."""
-        if self._warnings.pop(code, None) is not None:
-            log.info("source warning is over", source=self.name, code=code)
+        self._warnings.clear(code)
+
+    def connecting_for(self, now: float) -> float:
+        """Return for how many seconds a run has been trying to connect; `now` is monotonic."""
+        return now - self._connecting_since if self._state == "starting" else 0.0
 
     # -- how it is
 
@@ -214,24 +227,41 @@ class Supervised:
             last_error=self._last_error,
             last_error_at=self._last_error_at,
             retry_at=self._retry_at,
-            pending=self.progress.pending,
-            unit=self.progress.unit,
-            position=self.progress.position,
-            moved_at=self.moved_at,
-            stuck=self.stuck,
-            warnings=tuple(self._warnings.values()),
+            pending=self.standing.progress.pending,
+            unit=self.standing.progress.unit,
+            position=self.standing.progress.position,
+            moved_at=self.standing.moved_at,
+            stuck=self.standing.stuck,
+            warnings=self._warnings.all(),
             restarts=self.restarts,
             paused_by=self.paused_by,
             **self._counts,
         )
 
     def _become(self, state: SourceState, detail: str = "", fix: str = "") -> None:
-        if state != self._state:
-            self._since = _now()
-            log.info("source", source=self.name, state=state, before=self._state, detail=detail)
+        before, detail = self._state, without_passwords(detail)
+        if state != before:
+            self._since = wall_ms()
+            if state == "starting":
+                self._connecting_since = time.monotonic()
+            self._log(state, before, detail, fix)
         self._state, self._detail, self._fix = state, detail, fix
         if state != "waiting":
             self._retry_at = 0
+
+    def _log(self, state: SourceState, before: SourceState, detail: str, fix: str) -> None:
+        """Log a new state, but not each time that the same trouble comes back."""
+        if state == "starting" and before in _TROUBLES:
+            return
+        if state in _TROUBLES and (state, detail) == self._logged:
+            return
+        if state in _TROUBLES or state == "running":
+            self._logged = (state, detail)
+        say = {"warning": log.warning, "error": log.error}.get(_TROUBLES.get(state, ""), log.info)
+        say("source", source=self.name, state=state, before=before, detail=detail, fix=fix)
+
+    def _note_error(self, text: str) -> None:
+        self._last_error, self._last_error_at = without_passwords(text), wall_ms()
 
     def _told(self, count: int, accepted: Accepted) -> None:
         counts = self._counts
@@ -239,13 +269,18 @@ class Supervised:
         counts["new"] += accepted.new
         counts["known"] += accepted.known
         counts["rejected"] += accepted.rejected
+        if accepted.new or accepted.rejected:
+            self.standing.activity += 1
         if count:
-            self._last_message_at = _now()
+            self._last_message_at = wall_ms()
+            if self._state == "starting":
+                self.connected("")
 
     # -- its life
 
     async def _live(self) -> None:
         await self.settled()
+        await self._around.gone(self.name)
         failures = 0
         while True:
             self._become("starting")
@@ -254,9 +289,10 @@ class Supervised:
             if asyncio.current_task() is not self._task:
                 return  # it was told to end and swallowed the cancellation
             if time.monotonic() - began >= PROVEN:
-                failures = 0
+                failures, self._proven_at = 0, wall_ms()
             failures += 1
             self.restarts += 1
+            self.clear(NOT_CONNECTED)
             await self._rest(error, failures)
 
     async def _run_once(self) -> Exception:
@@ -264,6 +300,7 @@ class Supervised:
         error: Exception = SourceUnavailable("the source ended by itself")
         source = self._around.make(self.name, self.config)
         emitting = self._emitting = self._around.emitting(source, self._told)
+        self._unsettled.add(emitting)
         self.source = source
         try:
             await source.open(self._around.context(self.name, _Reports(self, emitting)))
@@ -281,34 +318,36 @@ class Supervised:
                 self.source = None
             await end(source, self._around.grace)
         await emitting.settled()
+        self._unsettled.discard(emitting)
+        self.standing.begin()
         return error
 
     async def _rest(self, error: Exception, failures: int) -> None:
         """Say why the source ended, and wait until it is to be started again."""
-        self._last_error, self._last_error_at = str(error) or repr(error), _now()
+        self._note_error(str(error) or repr(error))
+        text, new = self._last_error, False
+        delay = min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(failures - 1, 10))
+        delay *= random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
         if isinstance(error, SourceGap):
-            self._become("gap", str(error), error.fix)
-            self._around.tell(
-                "gap",
-                self.name,
-                {"message": str(error), "fix": error.fix, **error.facts},
-                told_as=f"{self.name}/gap/{error}",
-            )
+            self._become("gap", text, error.fix)
+            self._tell("gap", {"message": text, "fix": error.fix, **error.facts})
             await asyncio.Event().wait()  # until a person decides: restart, rewind, another configuration
         if isinstance(error, SourceRejected):
             delay = REFUSED_DELAY
-            self._become("refused", str(error))
-            self._around.tell(
-                "refused", self.name, {"message": str(error)}, told_as=f"{self.name}/refused/{error}"
-            )
+            self._become("refused", text, f"pointsman sources check {self.name}")
+            self._tell("refused", {"message": text})
         else:
-            delay = min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(failures - 1, 10))
-            delay *= random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
-            self._become("waiting", str(error))
-        if not isinstance(error, SourceUnavailable | SourceRejected | NotStored):
+            new = self._logged != ("waiting", text)
+            self._become("waiting", text)
+        if new and not isinstance(error, SourceUnavailable | NotStored):
             log.error("source failed in an unforeseen way", source=self.name, exc_info=error)
-        self._retry_at = _now() + int(delay * 1000)
+        self._retry_at = wall_ms() + int(delay * 1000)
         await asyncio.sleep(delay)
+
+    def _tell(self, kind: str, data: Mapping[str, object]) -> None:
+        """Make a message of a trouble: once, until a run has lasted or the words are others."""
+        told_as = f"{self.name}/{kind}/{self._proven_at or ''}/{self._last_error}"
+        self._around.tell(kind, self.name, data, told_as=told_as)
 
 
 class _Reports:
@@ -354,11 +393,9 @@ async def bounded(work: Coroutine[Any, Any, T], seconds: float) -> T:
         await asyncio.wait((task,), timeout=seconds)
         if not task.done():
             raise TimeoutError
+        if task.cancelled():
+            raise SourceUnavailable("a library gave up the connection")  # fault F20: it was not us
         return task.result()
     finally:
         if not task.done():
             task.cancel()
-
-
-def _now() -> int:
-    return int(time.time() * 1000)

@@ -1,12 +1,7 @@
-"""All sources together: which there are, how they are, and what operators want of them.
-
-A watch asks every running source how much waits outside, by a way of its own: work that is pending while the
-position stands still means a stuck source, whatever its library says (`FEATURES.md` U11).
-"""
+"""All sources together: which there are, how they are, and what operators want of them."""
 
 import asyncio
 import functools
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar
 
@@ -19,10 +14,11 @@ from service.store.base import Store
 from service.supervisor.emitting import Emitting
 from service.supervisor.status import SourceStatus
 from service.supervisor.supervised import GRACE, Supervised, bounded, end
+from service.supervisor.telling import Telling
+from service.supervisor.watching import Watching
 from triggers.base import (
     Accepted,
     Finding,
-    Progress,
     Reporter,
     SetupStep,
     Source,
@@ -35,9 +31,6 @@ log = structlog.get_logger(__name__)
 
 WATCH: Final = 5.0
 """Seconds between looks at how far the sources are."""
-
-LOOK: Final = 5.0
-"""Seconds one such look may take."""
 
 WORK: Final = 30.0
 """Seconds that a check, a setup or a teardown may take."""
@@ -76,14 +69,14 @@ class Supervisor:
         self._context = context
         self._reached = reached
         self._watch_every = watch
-        self._stall = stall
         self.grace = grace
         self._sources: dict[str, Supervised] = {}
         self._numbers: dict[str, int] = {}
         self._paused: dict[str, dict[str, Any]] = {}
-        self._untold: list[tuple[str, str, dict[str, object], str]] = []
-        self._looks: dict[str, asyncio.Task[Progress]] = {}
-        self._retiring: set[asyncio.Task[None]] = set()
+        self._telling = Telling(intake)
+        self._watching = Watching(stall=stall, refusing=refusing, tell=self.tell)
+        self._retiring: dict[asyncio.Task[None], str] = {}
+        self._closed = False
 
     # -- life
 
@@ -94,6 +87,8 @@ class Supervisor:
 
     def use(self, configs: Mapping[str, SourceConfig], numbers: Mapping[str, int]) -> None:
         """Run these sources from now on: what has not changed goes on undisturbed, the rest begins anew."""
+        if self._closed:
+            return
         self._numbers = dict(numbers)
         for name, present in tuple(self._sources.items()):
             if name not in configs or configs[name].kind != present.config.kind:
@@ -114,22 +109,29 @@ class Supervisor:
                 supervised.start()
 
     def _retire(self, supervised: Supervised) -> None:
+        async def away() -> None:
+            await supervised.settled()
+            async with supervised.rewinding:
+                pass  # nobody writes its positions any more
+
         supervised.close()
-        task = asyncio.get_running_loop().create_task(supervised.settled())
-        self._retiring.add(task)
-        task.add_done_callback(self._retiring.discard)
+        task = asyncio.get_running_loop().create_task(away())
+        self._retiring[task] = supervised.name
+        task.add_done_callback(self._retiring.pop)
 
     async def close(self) -> None:
-        """End all sources, within bounds."""
+        """End all sources, within bounds; none begins any more."""
+        self._closed = True
         for supervised in self._sources.values():
             supervised.close()
         settling = [asyncio.ensure_future(one.settled()) for one in self._sources.values()]
         leaving = [*settling, *self._retiring]
         if leaving:
             await asyncio.wait(leaving, timeout=self.grace + 1.0)
-        for task in (*leaving, *self._looks.values()):
+        for task in leaving:
             task.cancel()
-        await asyncio.gather(*leaving, *self._looks.values(), return_exceptions=True)
+        await asyncio.gather(*leaving, return_exceptions=True)
+        await self._watching.close()
 
     # -- what the life of a source needs (`supervised.Surroundings`)
 
@@ -154,68 +156,25 @@ class Supervisor:
 
     def tell(self, kind: str, name: str, data: Mapping[str, object], *, told_as: str) -> None:
         """Make a message of a trouble; when the store takes nothing now, the watch tries again."""
-        self._untold.append((f"pointsman.source.{kind}", name, {"source": name, **data}, told_as))
-        self._tell_all()
+        self._telling.tell(kind, name, data, told_as=told_as)
 
-    def _tell_all(self) -> None:
-        while self._untold:
-            kind, name, data, told_as = self._untold[0]
-            try:
-                self._intake.tell(kind, name, data, told_as=told_as)
-            except Unavailable:
-                return
-            del self._untold[0]
-
-    # -- the watch
+    async def gone(self, name: str) -> None:
+        """Wait until what an earlier source of this name brought is stored or refused."""
+        if leaving := [task for task, whose in self._retiring.items() if whose == name]:
+            await asyncio.wait(leaving)
 
     async def watch(self) -> None:
         """Look how far every source is, for ever."""
         while True:
             for supervised in tuple(self._sources.values()):
-                self._look(supervised)
-            self._tell_all()
+                self._watching.look(supervised)
+            self._telling.again()
             await asyncio.sleep(self._watch_every)
 
-    def _look(self, supervised: Supervised) -> None:
-        """Begin to ask a source how far it is, unless the last look is still under way."""
-        source = supervised.source
-        if source is None or supervised.name in self._looks:
-            return
-        look = asyncio.get_running_loop().create_task(_ask(source))
-        self._looks[supervised.name] = look
-        look.add_done_callback(functools.partial(self._looked, supervised, source))
-
-    def _looked(self, supervised: Supervised, source: Source[Any], look: asyncio.Task[Progress]) -> None:
-        self._looks.pop(supervised.name, None)
-        if look.cancelled() or supervised.source is not source:
-            return
-        error = look.exception()
-        if error is not None:
-            if not isinstance(error, TriggerError | TimeoutError):
-                log.error("progress cannot be asked", source=supervised.name, exc_info=error)
-            return
-        self._judge(supervised, look.result())
-
-    def _judge(self, supervised: Supervised, seen: Progress) -> None:
-        """Say whether a source is stuck, and begin it anew when it is."""
-        now = time.monotonic()
-        before, supervised.progress = supervised.progress, seen
-        if not seen.pending or seen.position != before.position or supervised.stood_since == 0.0:
-            supervised.moved(now)
-            return
-        if now - supervised.stood_since < self._stall or supervised.stuck:
-            return
-        supervised.stuck = True
-        reason = self._refusing()
-        log.error("source stuck", source=supervised.name, pending=seen.pending, position=seen.position)
-        self.tell(
-            "stuck",
-            supervised.name,
-            {"pending": seen.pending, "unit": seen.unit, "position": seen.position, "store": reason},
-            told_as=f"{supervised.name}/stuck/{seen.position}/{int(time.time())}",
-        )
-        if not reason:
-            supervised.unstick(f"{seen.pending} {seen.unit} pending and the position stood still")
+    @property
+    def untold(self) -> int:
+        """How many troubles are not stored as messages yet."""
+        return self._telling.waiting
 
     # -- questions and orders
 
@@ -256,10 +215,10 @@ class Supervisor:
     async def resume(self, name: str) -> SourceStatus:
         """Take messages of a source again. Raise NotFound."""
         supervised = self._named(name)
-        if supervised.paused_by:
-            await self._store.put(PAUSED + name, None)
+        if supervised.paused_by:  # in memory first, as in `pause`: what was ordered last is written last
             self._paused.pop(name, None)
             supervised.resume()
+            await self._store.put(PAUSED + name, None)
         return self._status(supervised)
 
     def paused(self, name: str) -> bool:
@@ -273,21 +232,33 @@ class Supervisor:
         Raise NotFound; Conflict with what is possible.
         """
         supervised = self._named(name)
-        number = self._numbers[name]
+        if supervised.rewinding.locked():
+            raise Conflict(f"{name} is being rewound: wait for that")
+        try:
+            async with supervised.rewinding:
+                await self._rewind(supervised, self._numbers[name], to)
+        except SourceRejected as error:
+            raise Conflict(str(error)) from error
+        finally:
+            if self._sources.get(name) is supervised:
+                supervised.start()
+        log.info("source rewound", source=name, to=to)
+        return self._status(supervised)
+
+    async def _rewind(self, supervised: Supervised, number: int, to: str) -> None:
+        """Change the positions of a source while nothing of it runs. Raise SourceRejected, Conflict."""
+        name = supervised.name
         source = self._make(name, supervised.config)
         try:
             source.rewind(await self._store.positions(number), to)  # before anything is stopped
             supervised.stop()
             await supervised.settled()
+            await self.gone(name)
+            if self._sources.get(name) is not supervised:
+                raise Conflict(f"{name} is another source now: the configuration has changed")
             await self._store.set_positions(number, source.rewind(await self._store.positions(number), to))
-        except SourceRejected as error:
-            raise Conflict(str(error)) from error
         finally:
             await end(source, self.grace)
-            if self._sources.get(name) is supervised:
-                supervised.start()
-        log.info("source rewound", source=name, to=to)
-        return self._status(supervised)
 
     async def check(self, name: str) -> list[Finding]:
         """Prove a source's access to the outside. Raise NotFound."""
@@ -333,8 +304,3 @@ class _Unheard:
     def busy(self, detail: str) -> None: ...
     def warn(self, code: str, message: str, fix: str = "") -> None: ...
     def clear(self, code: str) -> None: ...
-
-
-async def _ask(source: Source[Any]) -> Progress:
-    """Ask a source how far it is. Raise TimeoutError after too long; a source that hangs is left alone."""
-    return await bounded(source.progress(), LOOK)

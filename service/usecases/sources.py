@@ -56,6 +56,7 @@ async def _shown(desk: Desk, status: SourceStatus) -> dict[str, Any]:
         "state": "refusing" if refuses else status.state,
         "since": instant(status.since),
         "stuck": status.stuck,
+        "healthy": status.healthy and not refuses,
         "detail": refusing if refuses else status.detail,
         "fix": status.fix,
         "last_message_at": instant(status.last_message_at or None),

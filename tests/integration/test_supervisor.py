@@ -2,110 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 
 import pytest
 
 from service.errors import Conflict, NotFound, Unavailable
-from service.supervisor import Supervisor, supervised
+from service.supervisor import supervised
 from tests.fakes.sources import (
     BareConfig,
     BareSource,
     BlockingSource,
-    Emitted,
     FailingSource,
-    MemoryBroker,
-    MemoryConfig,
-    MemorySource,
     entry,
-    source_context,
 )
-from tests.integration.engine_room import engine_room as make_room
+from tests.integration.house import House, memory
 from triggers.base import Progress
 from triggers.errors import SourceGap, SourceRejected
-
-
-class House:
-    """A supervisor over a room; `kinds` make sources."""
-
-    def __init__(self, room) -> None:
-        self.room = room
-        self.kinds: dict[str, Callable] = {"memory": MemorySource}
-        self.refusing = ""
-        self.made: list = []
-        self.supervisor = Supervisor(
-            room.store,
-            room.intake,
-            refusing=lambda: self.refusing,
-            make=self._make,
-            context=self._context,
-            reached=room.points.append,
-            watch=0.05,
-            stall=0.5,
-            grace=0.3,
-        )
-
-    def _make(self, name, config):
-        source = self.kinds[config.kind](name, config)
-        self.made.append(source)
-        return source
-
-    def _context(self, name, reporter, positions):
-        import msgspec
-
-        return msgspec.structs.replace(
-            source_context(Emitted(), name=name), report=reporter, positions=positions
-        )
-
-    async def use(self, **configs):
-        names = (*configs, "pointsman")
-        numbers = {name: await self.room.store.number("source", name) for name in names}
-        self.room.intake.use(self.room.intake.ruleset, numbers)
-        self.supervisor.use(configs, numbers)
-
-    async def state(self, name, *wanted, within=10.0):
-        return await self.until(
-            lambda: (one := self.supervisor.status(name)).state in wanted and one, f"{name} {wanted}", within
-        )
-
-    async def until(self, condition, what, within=10.0):
-        deadline = time.monotonic() + within
-        while not (value := condition()):
-            if time.monotonic() > deadline:
-                raise AssertionError(f"{what}: not within {within} s; {self.supervisor.statuses()}")
-            await asyncio.sleep(0.01)
-        return value
-
-    async def stored(self, kind=None):
-        rows = (await self.room.store.messages(limit=1000, of_type=kind)).rows
-        return len(rows)
-
-
-@pytest.fixture
-async def house(tmp_path, monkeypatch):
-    monkeypatch.setattr(supervised, "FIRST_DELAY", 0.02)
-    async with make_room(tmp_path) as room:
-        house = House(room)
-        watch = asyncio.create_task(house.supervisor.watch())
-        try:
-            yield house
-        finally:
-            for source in house.made:
-                if isinstance(source, BlockingSource):
-                    source.let_go.set()
-            await house.supervisor.close()
-            watch.cancel()
-            await asyncio.gather(watch, return_exceptions=True)
-
-
-@pytest.fixture
-def broker(request):
-    with MemoryBroker(request.node.name).reachable() as broker:
-        yield broker
-
-
-def memory(broker, **changes):
-    return MemoryConfig(kind="memory", broker=broker.name, **changes)
 
 
 async def test_a_source_brings_its_messages_into_the_store_and_says_so(house, broker):

@@ -198,21 +198,21 @@ async def test_a_check_proves_access(at, broker):
 
 
 @pytest.mark.parametrize(
-    ("error", "wanted"),
+    ("error", "wanted", "fix"),
     [
-        (SourceGap("the slot is gone", fix="rewind to snapshot"), "gap"),
-        (SourceRejected("no right to read"), "refused"),
-        (ZeroDivisionError("a fault of ours"), "waiting"),
+        (SourceGap("the slot is gone", fix="rewind to snapshot"), "gap", "rewind to snapshot"),
+        (SourceRejected("no right to read"), "refused", "pointsman sources check orders"),
+        (ZeroDivisionError("a fault of ours"), "waiting", ""),
     ],
 )
-async def test_a_source_in_trouble_says_so_and_touches_no_other(at, broker, error, wanted):
+async def test_a_source_in_trouble_says_so_and_touches_no_other(at, broker, error, wanted, fix):
     await until(at, "running")
     Slotted.error = error
     await post(at, "orders/restart")
     await until(at, wanted)
     shown = await at.get("/api/v1/sources/orders")
     assert str(error) in shown["last_error"]
-    assert shown["fix"] == getattr(error, "fix", "")
+    assert shown["fix"] == fix
     assert await state(at, "open") == "running"
     assert (await at.ask("GET", "/health/ready", None)).status_code == 200
     assert (await at.get("/api/v1/health"))["status"] == "degraded"
@@ -262,9 +262,9 @@ async def test_the_metrics_say_how_sources_are(at, broker):
     broker.append(entry("a"))
     supervised = at.service.supervisor._sources["orders"]
     deadline = time.monotonic() + PATIENCE
-    while not supervised.progress.pending:
+    while not supervised.standing.progress.pending:
         assert time.monotonic() < deadline
-        at.service.supervisor._look(supervised)
+        at.service.supervisor._watching.look(supervised)
         await asyncio.sleep(0.005)
     found = figures(await at.ask("GET", "/metrics"))
     assert found["pointsman_source_state"]["orders", "running"] == 1

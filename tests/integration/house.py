@@ -1,0 +1,69 @@
+"""A supervisor over an engine room, and how tests wait for what it does."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from service.supervisor import Supervisor
+from tests.fakes.sources import Emitted, MemoryConfig, MemorySource, source_context
+
+
+class House:
+    """A supervisor over a room; `kinds` make sources."""
+
+    def __init__(self, room) -> None:
+        self.room = room
+        self.kinds: dict[str, Callable] = {"memory": MemorySource}
+        self.refusing = ""
+        self.made: list = []
+        self.supervisor = Supervisor(
+            room.store,
+            room.intake,
+            refusing=lambda: self.refusing,
+            make=self._make,
+            context=self._context,
+            reached=room.points.append,
+            watch=0.05,
+            stall=0.5,
+            grace=0.3,
+        )
+
+    def _make(self, name, config):
+        source = self.kinds[config.kind](name, config)
+        self.made.append(source)
+        return source
+
+    def _context(self, name, reporter, positions):
+        return msgspec.structs.replace(
+            source_context(Emitted(), name=name), report=reporter, positions=positions
+        )
+
+    async def use(self, **configs):
+        names = (*configs, "pointsman")
+        numbers = {name: await self.room.store.number("source", name) for name in names}
+        self.room.intake.use(self.room.intake.ruleset, numbers)
+        self.supervisor.use(configs, numbers)
+
+    async def state(self, name, *wanted, within=10.0):
+        return await self.until(
+            lambda: (one := self.supervisor.status(name)).state in wanted and one, f"{name} {wanted}", within
+        )
+
+    async def until(self, condition, what, within=10.0):
+        deadline = time.monotonic() + within
+        while not (value := condition()):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{what}: not within {within} s; {self.supervisor.statuses()}")
+            await asyncio.sleep(0.01)
+        return value
+
+    async def stored(self, kind=None):
+        rows = (await self.room.store.messages(limit=1000, of_type=kind)).rows
+        return len(rows)
+
+
+def memory(broker, **changes):
+    """Return the configuration of a source of a broker."""
+    return MemoryConfig(kind="memory", broker=broker.name, **changes)
