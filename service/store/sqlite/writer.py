@@ -106,7 +106,7 @@ class Writer:
         first time being undone. `abandoned` gets the result when the caller was cancelled meanwhile.
         Raise Unavailable when nothing was stored.
         """
-        if self._refusing:
+        if self._refusing or self._closing:
             raise self._unavailable()
         future: asyncio.Future[T] = self._loop.create_future()
         self._asked.append(Asked(operation, future, points, abandoned))
