@@ -103,6 +103,10 @@ class _Figures(Collector):
                 pending.add_metric([one.name, one.unit], float(one.pending))
         yield state
         yield pending
+        yield self._by("pointsman_source_up", "source", {one.name: one.healthy for one in statuses})
+        yield self._by(
+            "pointsman_source_warnings", "source", {one.name: len(one.warnings) for one in statuses}
+        )
         yield self._by("pointsman_source_stuck", "source", {one.name: one.stuck for one in statuses})
 
     def _by(self, name: str, label: str, values: dict[str, Any]) -> GaugeMetricFamily:

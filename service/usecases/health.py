@@ -1,10 +1,13 @@
 """How an instance is: the store, every source and every connection."""
 
-from typing import Any
+from typing import Any, Final
 
 from service.usecases import connecting
 from service.usecases import sources as all_sources
 from service.usecases.desk import Desk
+
+SHOWN: Final = ("state", "stuck", "healthy", "detail", "fix", "warnings", "last_message_at")
+"""What is said of each source."""
 
 
 async def health(desk: Desk) -> dict[str, Any]:
@@ -27,9 +30,6 @@ async def health(desk: Desk) -> dict[str, Any]:
             "queue_age_ms": store.queue_age_ms,
             "unfinished": store.unfinished,
         },
-        "sources": {
-            one["name"]: {name: one[name] for name in ("state", "stuck", "detail", "last_message_at")}
-            for one in sources
-        },
+        "sources": {one["name"]: {name: one[name] for name in SHOWN} for one in sources},
         "connections": {one["name"]: {"state": one["state"], "reason": one["reason"]} for one in connections},
     }

@@ -26,7 +26,10 @@ async def test_an_instance_that_takes_webhooks_is_ready(own_home):
     assert health["sources"]["signed"] == {
         "state": "running",
         "stuck": False,
+        "healthy": True,
         "detail": "",
+        "fix": "",
+        "warnings": [],
         "last_message_at": None,
     }
     assert health["connections"]["shop"] == {"state": "ok", "reason": ""}
