@@ -200,7 +200,7 @@ class RabbitMQConfig(SourceConfig):
     )
     body: Literal["auto", "json", "form", "text", "binary", "cloudevents"] = Field(
         default="auto",
-        description="How bodies are read. `auto`: as CloudEvents or by content_type; otherwise always so.",
+        description="How bodies are read. `auto`: as CloudEvents, by content_type, or by their looks.",
     )
     id: str | None = Field(
         default=None,

@@ -13,7 +13,15 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from triggers.base import Expression, Reject
-from triggers.bodies import check_charset, format_of, is_json, media_type, read_body
+from triggers.bodies import (
+    check_charset,
+    format_of,
+    is_json,
+    media_type,
+    read_body,
+    read_json,
+    read_text,
+)
 from triggers.cloudevents_amqp import Dialect, decode_binary, decode_structured, dialect_of, is_structured
 from triggers.credentials import is_credential
 from triggers.errors import BadEvent
@@ -109,7 +117,9 @@ class Decoder:
             raise BadEvent("invalid-cloudevent", "the message carries no CloudEvent")
         properties, body = delivery.properties, delivery.body
         content_type = readable(properties.content_type) if properties.content_type else None
-        form = self._format(content_type, body)
+        form = self._form or (format_of(content_type) if content_type else _looks(body))
+        if not body and form != "json":
+            form = "none"  # an empty text or form says nothing; empty JSON is not JSON
         self._check(delivery, form)
         if content_type and form in ("json", "form", "text"):
             check_charset(content_type)
@@ -153,15 +163,6 @@ class Decoder:
         if self._stream:
             return f"{self._queue}:{headers.get(OFFSET)}"
         return self._random(ID_BYTES).hex()
-
-    def _format(self, content_type: str | None, body: bytes) -> DataFormat:
-        if not body and not content_type:
-            return "none"
-        if self._form is not None:
-            return self._form
-        form = format_of(content_type) if content_type else "binary"
-        # An empty text or form says nothing; empty JSON is not JSON.
-        return form if body or form == "json" else "none"
 
     def _meta(
         self, delivery: Delivery, headers: dict[str, Any], dialect: Dialect | None = None
@@ -242,6 +243,27 @@ def as_json(value: Any) -> Any:
     if isinstance(value, Decimal) or (isinstance(value, float) and not math.isfinite(value)):
         return str(value)
     return readable(value) if isinstance(value, str) else value
+
+
+def _looks(body: bytes) -> DataFormat:
+    """Return how rules are to see a body of which nobody says what it is, as every source of records does.
+
+    An object or array that is valid JSON is JSON (a lone number or string is not), UTF-8 is text.
+    """
+    if not body:
+        return "none"
+    if body[:1] == b"{" or body.lstrip()[:1] in (b"{", b"["):
+        try:
+            read_json(body)
+        except BadEvent:
+            pass  # it only looked like it
+        else:
+            return "json"
+    try:
+        read_text(body)
+    except BadEvent:
+        return "binary"
+    return "text"
 
 
 def _stated(content_type: str | None, form: DataFormat) -> str | None:

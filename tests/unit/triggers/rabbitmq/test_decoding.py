@@ -128,7 +128,12 @@ def test_a_message_of_a_stream_is_known_by_its_offset() -> None:
         ("text/plain", "é".encode(), "text", "é"),
         ("application/x-www-form-urlencoded", b"a=1&a=2", "form", {"a": ["1", "2"]}),
         ("application/octet-stream", b"\xff", "binary", None),
-        (None, b"{}", "binary", None),
+        (None, b' {"a": 1}', "json", {"a": 1}),
+        (None, b"[1]", "json", [1]),
+        (None, b"[1", "text", "[1"),
+        (None, b"17", "text", "17"),
+        (None, "é".encode(), "text", "é"),
+        (None, b"\xff", "binary", None),
         (None, b"", "none", None),
         ("text/plain", b"", "none", None),
     ],
@@ -199,7 +204,7 @@ def test_an_encoding_that_changes_nothing_is_no_trouble(encoding: str) -> None:
 
 
 def test_packed_bytes_that_nobody_reads_are_taken_as_they_are() -> None:
-    made = message(delivery(b"\x1f\x8b", content_type=None, content_encoding="gzip"))
+    made = message(delivery(b"\x1f\x8b\xff", content_type=None, content_encoding="gzip"))
     assert made.format == "binary"
     assert made.meta["content_encoding"] == "gzip"
 
