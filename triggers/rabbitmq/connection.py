@@ -2,7 +2,7 @@
 
 A connection is made once and never brought back: whoever holds a `Link` is told as soon as it ends, closes
 it, and is begun anew by the service. (FastStream and aio-pika bring connections and consumers back by
-themselves; docs/adr/0011 says why that is not used.) No error of the driver leaves this file, and none of its
+themselves; docs/adr/0012 says why that is not used.) No error of the driver leaves this file, and none of its
 cancellations either: a driver that cancels what we wait for (it does, when a connection dies) is not the
 service stopping.
 """
