@@ -6,6 +6,14 @@ import os
 import pytest
 
 from tests.crash.outside.servers import Servers
+from tests.crash.product import Launcher
+
+
+@pytest.fixture(scope="session")
+def launcher():
+    """A launcher that others come of."""
+    with Launcher.first() as first:
+        yield first
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 `python -m tests.crash.launcher DESCRIPTOR`, a socket over which `product` asks: `command` replaces the fork by the plain
 command `python -m service …`; otherwise the fork calls the same entry point with the same words. Nothing of the
 service runs before the fork, so a fork differs from the command in its start-up time only. A `mutant` is planted in the
-child alone.
+child alone. Without words the fork is another launcher, asked over the socket that came with it.
 """
 
 import gc
@@ -46,32 +46,47 @@ PRELOADED: Final = (
 
 
 class Start(msgspec.Struct):
-    """One process to start; its standard error is the descriptor that comes with it."""
+    """One process to start; its standard error is the descriptor that comes with it.
 
-    words: list[str]
-    environment: dict[str, str]
-    folder: str
+    Without words it is another launcher, and the descriptor is its socket.
+    """
+
+    words: list[str] = []
+    environment: dict[str, str] = {}
+    folder: str = ""
     mutant: str = ""
     command: bool = False
 
 
-def serve(asked: socket.socket) -> None:
-    """Start one process after the other; tell its id, then how it ended. An id is not reused before we are asked again."""
+def load() -> None:
+    """Import the program, for all forks to come."""
     for name in PRELOADED:
         importlib.import_module(name)
     gc.collect()
     gc.freeze()
+
+
+def serve(asked: socket.socket) -> None:
+    """Start one process after the other; tell its id, then how it ended. An id is not reused before we are asked again."""
     left = 0
     while True:
         data, descriptors, _, _ = socket.recv_fds(asked, 1 << 16, 1)
         if left:
             os.waitpid(left, 0)
+            left = 0
         if not data:
             return
+        start = msgspec.json.decode(data, type=Start)
         child = os.fork()
         if not child:
-            become(msgspec.json.decode(data, type=Start), descriptors[0], asked)
+            if start.words:
+                become(start, descriptors[0], asked)
+            asked.close()
+            serve(socket.socket(fileno=descriptors[0]))
+            os._exit(0)
         os.close(descriptors[0])
+        if not start.words:
+            continue
         asked.send(f"{child}\n".encode())
         ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
         assert ended is not None
@@ -119,4 +134,5 @@ def become(start: Start, output: int, asked: socket.socket) -> NoReturn:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who asks; the end of the socket is our end
+    load()
     serve(socket.socket(fileno=int(sys.argv[1])))

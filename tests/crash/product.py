@@ -8,10 +8,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import msgspec
@@ -24,31 +23,41 @@ NOT_TAKEN = '"the configuration was not taken; the running one stays"'
 
 
 class Launcher:
-    """The process that forks the service: see `launcher`. Use as a context manager; one service at a time."""
+    """A process that forks the service: see `launcher`. One service at a time; `another` for more."""
 
-    def __enter__(self) -> Self:
+    def __init__(self, asked: socket.socket) -> None:
+        asked.setblocking(False)
+        self._socket = asked
+        self._buffer = b""
+
+    @classmethod
+    @contextmanager
+    def first(cls) -> Iterator[Self]:
+        """Give a launcher that has imported the program; it ends, and so do the others that came of it."""
         ours, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, "-m", "tests.crash.launcher", str(theirs.fileno())],
                 cwd=ROOT,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
             )
-        ours.setblocking(False)
-        self._socket = ours
-        self._buffer = b""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._socket.close()
+        with ours:
+            yield cls(ours)
         try:
-            self._process.wait(10)
+            process.wait(10)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            process.kill()
+            process.wait()
+
+    @contextmanager
+    def another(self) -> Iterator[Self]:
+        """Give a launcher that has come of this one, which must have no service now."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            socket.send_fds(self._socket, [msgspec.json.encode(Start())], [theirs.fileno()])
+        with ours:
+            yield type(self)(ours)
 
     async def start(self, start: Start, log: Path) -> "Product":
         """Start a service."""

@@ -37,7 +37,7 @@ DEADLINE = 120 + 1.2 * KILLS
 
 
 @pytest.mark.timeout(DEADLINE + 60)
-def test_keeps_its_promise_through_kills_at_every_point_and_at_random(tmp_path, capfd):
+def test_keeps_its_promise_through_kills_at_every_point_and_at_random(launcher, tmp_path, capfd):
     seed = int(os.environ.get("SEED") or random.randrange(1_000_000))
     began = time.monotonic()
 
@@ -46,7 +46,7 @@ def test_keeps_its_promise_through_kills_at_every_point_and_at_random(tmp_path, 
             print(text, flush=True)
 
     say(f"\ncrash: {KILLS} kills, each of {len(POINTS)} points {EACH} times, SEED={seed}, in {tmp_path}")
-    verdict = asyncio.run(_run(tmp_path, seed, say))
+    verdict = asyncio.run(_run(launcher, tmp_path, seed, say))
     say(json.dumps(verdict.shown(), indent=1))
     fewest = min(verdict.kills[point] for point in POINTS)
     say(
@@ -60,12 +60,12 @@ def test_keeps_its_promise_through_kills_at_every_point_and_at_random(tmp_path, 
     shutil.rmtree(tmp_path)
 
 
-async def _run(path: Path, seed: int, say: Callable[[str], None]) -> Verdict:
+async def _run(first: Launcher, path: Path, seed: int, say: Callable[[str], None]) -> Verdict:
     """Run a campaign for each load, side by side, until their common goals are done; judge each, return the sum."""
     goals = Goals(POINTS, EACH, KILLS, random.Random(seed))
 
     async def one(place: int, load: Load) -> Verdict:
-        with Launcher() as launcher:
+        with first.another() as launcher:
             folder = await campaign(path / str(place), launcher, goals, load, seed=seed + place)
         return await asyncio.to_thread(lambda: verify(history.load(folder.path)))
 

@@ -36,8 +36,8 @@ FOUND = {
 
 
 @pytest.fixture(scope="module")
-def launchers():
-    with Launcher() as one, Launcher() as other:
+def launchers(launcher):
+    with launcher.another() as one, launcher.another() as other:
         yield dict(zip(RATES, (one, other), strict=True))
 
 

@@ -44,7 +44,7 @@ DEADLINE = 150 + 2.5 * KILLS
 
 
 @pytest.mark.timeout(DEADLINE + 60)
-def test_keeps_its_promise_while_servers_and_service_are_killed(servers, tmp_path, capfd):
+def test_keeps_its_promise_while_servers_and_service_are_killed(launcher, servers, tmp_path, capfd):
     seed = int(os.environ.get("SEED") or random.randrange(1_000_000))
     began = time.monotonic()
 
@@ -55,7 +55,7 @@ def test_keeps_its_promise_while_servers_and_service_are_killed(servers, tmp_pat
     say(
         f"\ncrash: {KILLS} kills with all kinds of source, each of {len(OUTSIDE)} points {EACH} times, SEED={seed}, in {tmp_path}"
     )
-    verdict = asyncio.run(_run(servers, tmp_path, seed, say))
+    verdict = asyncio.run(_run(launcher, servers, tmp_path, seed, say))
     faults, meanwhile = _faults(tmp_path)
     say(json.dumps(verdict.shown() | {"faults": faults, "kills during faults": meanwhile}, indent=1))
     fewest = min(verdict.kills[point] for point in OUTSIDE)
@@ -88,7 +88,9 @@ def _faults(path: Path) -> tuple[dict[str, int], int]:
     return dict(sorted(counts.items())), meanwhile
 
 
-async def _run(servers: Servers, path: Path, seed: int, say: Callable[[str], None]) -> Verdict:
+async def _run(
+    first: Launcher, servers: Servers, path: Path, seed: int, say: Callable[[str], None]
+) -> Verdict:
     """Run both campaigns and the chaos of servers, until their goals are done; judge each, return the sum."""
     goals = Goals((*OUTSIDE, *ALSO), EACH, KILLS, random.Random(seed))
     chaos = Chaos(servers, FAULTS_EACH, path / "chaos.jsonl", random.Random(seed + 9))
@@ -99,7 +101,7 @@ async def _run(servers: Servers, path: Path, seed: int, say: Callable[[str], Non
     async def one(place: int, load_: Load, rate: float) -> Verdict:
         room = rooms[place]
         beside = Beside(room, servers, rate=rate, disturbed=disturbing)
-        with Launcher() as launcher:
+        with first.another() as launcher:
             folder = await campaign(
                 path / str(place), launcher, goals, load_, seed=seed + place, beside=beside
             )

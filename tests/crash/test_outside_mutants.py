@@ -25,7 +25,7 @@ AROUND = ("source.before_emit", "source.after_emit", "store.accept.before_commit
 WITHIN = ("store.accept.before", "store.accept.inside", "store.accept.before_commit") * 4
 """Points of a sound service's ordinary way. A planted bug must show by what it does, not by how it was planted."""
 
-KILLS = 8
+KILLS = 6
 
 FOUND = {
     "kafka commits first": ("kafka", AROUND, {"ahead", "lost"}),
@@ -41,18 +41,18 @@ DEADLINE = 180
 
 
 @pytest.fixture(scope="module")
-def verdicts(servers, tmp_path_factory):
-    return asyncio.run(_all(servers, tmp_path_factory.mktemp("mutants")))
+def verdicts(launcher, servers, tmp_path_factory):
+    return asyncio.run(_all(launcher, servers, tmp_path_factory.mktemp("mutants")))
 
 
-async def _all(servers: Servers, path: Path) -> dict[str, Verdict]:
+async def _all(first: Launcher, servers: Servers, path: Path) -> dict[str, Verdict]:
     async def one(mutant: str, kind: str, points: tuple[str, ...]) -> Verdict:
         room = await make_room(unique("m"), servers, (kind,))
         seed = random.randrange(1_000_000)
         goals = Goals(points, 1, KILLS, random.Random(seed))
         # Without a bug it ends when nothing is left; with one it may never, and nobody waits long.
-        drain = Load(rate=0, drain=20 if mutant == TROUBLE else 6)
-        with Launcher() as launcher:
+        drain = Load(rate=0, drain=20 if mutant == TROUBLE else 4)
+        with first.another() as launcher:
             folder = await campaign(
                 path / room.name, launcher, goals, drain, seed=seed, mutant=mutant, beside=Beside(room, servers, rate=30)
             )  # fmt: skip
