@@ -53,7 +53,16 @@ async def welcome(
         else:
             stack.push_async_callback(_leave, guest, console)
         stack.push_async_callback(guest.rest)
-    await asyncio.gather(*(_enter(guest, server, console) for guest, server in found))
+    # Each comes to its end, also when another fails: what is ended below must not be starting still.
+    entered = await asyncio.gather(
+        *(_enter(guest, server, console) for guest, server in found), return_exceptions=True
+    )
+    failed = [one for one in entered if one is not None]
+    for one in failed:
+        if not isinstance(one, Unavailable):
+            raise one
+    if failed:
+        raise Unavailable("\n".join(str(one) for one in failed))
     return [guest for guest, _ in found]
 
 

@@ -1,6 +1,7 @@
 """`pointsman demo --with …` on real servers: those that run, those that it starts, and what it leaves behind."""
 
 import re
+import shlex
 import signal
 import socket
 import time
@@ -19,7 +20,7 @@ from service.demo.run import run_demo
 from service.demo.servers import SERVERS
 from service.demo.servers.ports import answers
 from service.demo.starter import write_starter
-from tests.end_to_end.shell import PATIENCE, free_port, pointsman, started
+from tests.end_to_end.shell import PATIENCE, PROGRAM, free_port, pointsman, shell, started
 
 PORTS = ("--port", "0", "--admin-port", "0")
 SCENES = {
@@ -177,6 +178,22 @@ async def test_a_server_that_cannot_be_read_says_what_would_mend_it(tmp_path, ma
     ran = pointsman("demo", "--once", *PORTS, "--postgres", server.url, cwd=tmp_path)
     assert ran.returncode == 1
     assert "is of no use: wal_level is replica: ALTER SYSTEM SET wal_level = 'logical'" in ran.stdout
+
+
+def test_a_server_that_does_not_start_fails_the_demo_and_ends_the_others(tmp_path):
+    installed(tmp_path)
+    # A java of nothing: PostgreSQL starts, Kafka does not.
+    (tmp_path / "bin").mkdir()
+    java = tmp_path / "bin/java"
+    java.write_text("#!/bin/sh\necho this is no java >&2; exit 3\n", "utf-8")
+    java.chmod(0o755)
+    words = shlex.join([*PROGRAM, "demo", "--once", *PORTS, "--with", "kafka,postgres"])
+    ran = shell(f"PATH={tmp_path}/bin:$PATH {words}", cwd=tmp_path)
+    assert ran.returncode == 1
+    assert "demo: FAILED: " in ran.stdout
+    assert "this is no java" in ran.stdout
+    assert not any(answers(port) for port in ports_in(ran.stdout))
+    assert "Traceback" not in ran.stdout + ran.stderr
 
 
 def test_what_is_missing_is_told_with_the_ways_to_mend_it(tmp_path):
