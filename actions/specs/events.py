@@ -21,7 +21,7 @@ Place = tuple[int, int]
 
 NOWHERE: Final[Place] = (0, 0)
 
-_GAP: Final = re.compile(r"(?:[\s\ufeff]++|//[^\n]*+|#[^\n]*+|/\*.*?\*/)*+", re.DOTALL)
+_GAP: Final = re.compile(r"(?:[\s\ufeff]++|//[^\n]*+|#[^\n]*+|/\*.*?\*/)*", re.DOTALL)
 _GAP_BEGINS: Final = frozenset(" \t\r\n\f\v\xa0\ufeff/#")
 _WORD: Final = re.compile(r"[A-Za-z0-9+\-.]+")
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
