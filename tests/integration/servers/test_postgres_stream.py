@@ -1,6 +1,7 @@
 """Streaming and polling on a real server: what transactions do to us, and what can go wrong (F40–F57)."""
 
 import asyncio
+import os
 import random
 import time
 from collections import Counter
@@ -13,6 +14,9 @@ import pytest
 from tests.integration.servers.postgres_room import Crash, Room, decoded, room_of
 from triggers.errors import NotStored, SourceGap, SourceUnavailable
 from triggers.postgres.position import Position, parse_lsn
+
+CRASHES = int(os.environ.get("POINTSMAN_COPY_CRASHES", "5"))
+"""How often a COPY of 100,000 rows is interrupted; 199 is after every batch."""
 
 MODES = pytest.mark.parametrize("mode", ["stream", "poll"])
 
@@ -101,6 +105,7 @@ async def test_a_copy_interrupted_after_every_few_rows_is_stored_once(room, mode
 
 
 @MODES
+@pytest.mark.timeout(120 + 10 * CRASHES)
 async def test_a_copy_of_100000_rows_with_a_crash_after_every_kth(room, mode):
     """At each of some sampled batches the store fails, the process dies, or the run is cancelled."""
     rows = 100_000
@@ -108,7 +113,7 @@ async def test_a_copy_of_100000_rows_with_a_crash_after_every_kth(room, mode):
     await room.set_up(config)
     await copy(room, range(rows))
     dice = random.Random(44)
-    marks = sorted(dice.sample(range(500, rows, 500), 5))
+    marks = sorted(dice.sample(range(500, rows, 500), CRASHES))
     for number, mark in enumerate(marks):
         async with room.running(config) as run:
             await run.until(lambda mark=mark: len(room.emitted.messages) >= mark, f"{mark} rows", 60)
