@@ -2,7 +2,7 @@ import logging
 
 from structlog.testing import capture_logs
 
-from service.foreign import EVERY, Foreign
+from service.foreign import EVERY, MOST_LINES, Foreign
 
 
 def record(text, *arguments, level=logging.WARNING, name="aiokafka.client"):
@@ -37,3 +37,22 @@ def test_errors_stay_errors_and_say_what_was_raised():
 
 def test_what_is_below_a_warning_is_left_alone():
     assert Foreign().level == logging.WARNING
+
+
+def test_a_library_that_says_something_else_each_time_is_cut_short_too():
+    now = [100.0]
+    handler = Foreign(lambda: now[0])
+    with capture_logs() as said:
+        for number in range(5_000):
+            handler.handle(record(f"request {number} failed"))
+        handler.handle(record("another library", name="asyncio"))
+        assert len(said) == MOST_LINES + 2
+        now[0] += EVERY
+        handler.handle(record("request 7 failed"))
+    assert said[-1]["text"] == "request 7 failed"
+
+
+def test_a_line_with_the_wrong_arguments_is_logged_and_raises_nothing():
+    with capture_logs() as said:
+        Foreign().handle(record("%d of %d", "one"))
+    assert said[0]["text"] == "%d of %d ('one',)"
