@@ -18,6 +18,10 @@ class StillOut(Exception):
     """The answer to an earlier question of the same name has still not come: nobody asks again."""
 
 
+class GivenUp(Exception):
+    """A library gave the question up (it cancelled itself): no answer will come."""
+
+
 class Bounds:
     """Asks questions by name; one that outlives its deadline is left alone, even if nobody can cancel it."""
 
@@ -26,13 +30,15 @@ class Bounds:
         self._left: dict[str, asyncio.Future[Any]] = {}
 
     async def ask(self, name: str, question: Callable[[], Awaitable[T]]) -> T:
-        """Return the answer, or raise what the question raises, TimedOut or StillOut."""
+        """Return the answer, or raise what the question raises, TimedOut, StillOut or GivenUp."""
         before = self._left.get(name)
         if before is not None and not before.done():
             raise StillOut
         future = asyncio.ensure_future(question())
         try:
             done, _ = await asyncio.wait((future,), timeout=self.seconds)
+            if done and future.cancelled():
+                raise GivenUp
             if done:
                 return future.result()
             future.cancel()

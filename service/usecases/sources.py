@@ -12,7 +12,7 @@ import msgspec
 from service.config.marks import join_pointer
 from service.errors import Conflict, Invalid, NotFound, ServiceError, Unavailable, nearest
 from service.supervisor import SourceStatus
-from service.usecases.bounds import Bounds, StillOut, TimedOut
+from service.usecases.bounds import Bounds, GivenUp, StillOut, TimedOut
 from service.usecases.checking import Candidate
 from service.usecases.desk import Desk
 from service.usecases.messages import instant
@@ -179,6 +179,8 @@ async def _planned(candidate: Candidate, name: str, work: Callable[[Source[Any]]
         return await _bounds.ask(name, question)
     except TriggerError as error:
         raise Conflict(str(error)) from error
+    except GivenUp:
+        raise Unavailable(f"source {name}: the connection was lost while it was asked") from None
     except (TimedOut, StillOut):
         raise Unavailable(f"source {name} gave no answer within {_bounds.seconds:g} s") from None
 

@@ -9,7 +9,7 @@ from actions.errors import ActionError
 from service.config.marks import join_pointer
 from service.connectors import make_connector
 from service.errors import Problem, ServiceError
-from service.usecases.bounds import Bounds, StillOut, TimedOut
+from service.usecases.bounds import Bounds, GivenUp, StillOut, TimedOut
 from service.usecases.checking import Candidate
 from service.usecases.doctor.rows import Row, Section, fine, wrong
 from service.usecases.trying import open_source
@@ -109,10 +109,12 @@ async def _answer(section: Section, name: str, question: Question, bounds: Bound
 
     # Gathered, so that a fault of an adapter becomes a row too, whatever it raises.
     (outcome,) = await asyncio.gather(bounds.ask(f"{section}/{name}", question), return_exceptions=True)
-    if isinstance(outcome, TimedOut):
-        return found("no-answer", f"no answer within {bounds.seconds:g} s", _TOO_LATE)
     if isinstance(outcome, StillOut):
         return found("still-asking", "an earlier question has not come back yet", _TOO_LATE)
+    if isinstance(outcome, TimedOut | GivenUp):
+        late = isinstance(outcome, TimedOut)
+        why = f"no answer within {bounds.seconds:g} s" if late else "the connection was lost meanwhile"
+        return found("no-answer", why, _TOO_LATE)
     if isinstance(outcome, TriggerError | ActionError | ServiceError):
         return found("refused", str(outcome), getattr(outcome, "fix", ""))
     if isinstance(outcome, BaseException):

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from service.usecases.bounds import Bounds, StillOut, TimedOut
+from service.usecases.bounds import Bounds, GivenUp, StillOut, TimedOut
 
 
 async def answer():
@@ -85,3 +85,11 @@ async def test_a_cancel_of_whoever_asks_cancels_the_question():
     with pytest.raises(asyncio.CancelledError):
         await task
     await asyncio.wait_for(over.wait(), 1.0)
+
+
+async def test_a_question_that_a_library_cancels_has_no_answer_and_cancels_nobody():
+    async def question():
+        raise asyncio.CancelledError
+
+    with pytest.raises(GivenUp):
+        await Bounds(5.0).ask("odd", question)
