@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
+import structlog
 
 from actions.base import Connector
 from service.connections import BreakerPolicy, Connection, Limits
@@ -23,6 +24,11 @@ from service.store.base import Store
 RETIRE: Final = 900.0
 """Seconds after which the connectors of a superseded configuration are closed."""
 
+CLOSING: Final = 5.0
+"""Seconds that all connectors together may take to close at the end."""
+
+log = structlog.get_logger(__name__)
+
 
 class Backends:
     """Makes connections and remembers what holds them. `stirred` is told that there is something to write."""
@@ -34,7 +40,7 @@ class Backends:
         self._present = present
         self._stirred = stirred
         self._connectors: dict[tuple[str, str, str], Connector] = {}
-        self._retiring: set[asyncio.Task[None]] = set()
+        self._retiring: dict[asyncio.Task[None], Connector] = {}
         self._holds: dict[str, dict[str, Any]] = {}
         self._unwritten: dict[str, bytes | None] = {}
 
@@ -51,22 +57,30 @@ class Backends:
                 del self._unwritten[name]
 
     async def close(self) -> None:
-        """Keep what has changed, and close all connectors."""
-        for task in self._retiring:
-            task.cancel()
-        await asyncio.gather(*self._retiring, return_exceptions=True)
+        """Keep what has changed, and close all connectors, within bounds; none keeps another from it."""
         with contextlib.suppress(Unavailable):
             await self.write()
-        for connector in self._connectors.values():
-            await connector.close()
+        connectors = [*self._retiring.values(), *self._connectors.values()]
+        for task in tuple(self._retiring):
+            task.cancel()
+        closing = [asyncio.ensure_future(connector.close()) for connector in connectors]
+        if closing:
+            await asyncio.wait(closing, timeout=CLOSING)
+        for task in closing:
+            if not task.done():
+                task.cancel()
+                log.warning("a connection did not close; it is left alone")
+            elif not task.cancelled() and (error := task.exception()) is not None:
+                log.warning("a connection closed badly", error=repr(error))
 
     def retire(self, connections: Sequence[Connection]) -> None:
         """Close the connectors of superseded configurations, once no call can be under way in them."""
         current = {(one.name, one.digest) for one in connections}
         for key in [key for key in self._connectors if key[:2] not in current]:
-            task = asyncio.get_running_loop().create_task(_close_later(self._connectors.pop(key)))
-            self._retiring.add(task)
-            task.add_done_callback(self._retiring.discard)
+            connector = self._connectors.pop(key)
+            task = asyncio.get_running_loop().create_task(_close_later(connector))
+            self._retiring[task] = connector
+            task.add_done_callback(self._retiring.pop)
 
     async def make(self, plan: Plan, pems: Mapping[str, PEM]) -> list[Connection]:
         """Make every connection of a plan; those of which nothing has changed stay as they are."""
@@ -141,7 +155,5 @@ class Backends:
 
 async def _close_later(connector: Connector) -> None:
     """Close a connector that nobody asks for any more, after its last call must have ended."""
-    try:
-        await asyncio.sleep(RETIRE)
-    finally:
-        await connector.close()
+    await asyncio.sleep(RETIRE)
+    await connector.close()

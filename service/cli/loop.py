@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
@@ -14,13 +14,16 @@ _PARTING: Final = 1.0
 _abandoned: list[asyncio.AbstractEventLoop] = []
 
 
-def run_bounded(work: Coroutine[Any, Any, T]) -> T:
+def run_bounded(
+    work: Coroutine[Any, Any, T],
+    make_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
+) -> T:
     """Run to the end and return what comes of it.
 
     What a library leaves running then, and does not end when it is told to, is left behind: `leave` ends the
     process over it.
     """
-    loop = asyncio.new_event_loop()
+    loop = make_loop()
     main = loop.create_task(work)
     try:
         return loop.run_until_complete(main)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from service.cli.loop import run_bounded
 from service.cli.output import emit_problems, out, say
 from service.cli.place import settings, unknown_variables
 from service.errors import Invalid, Problem, Unavailable
@@ -44,7 +45,7 @@ def serve(
     set_up_logs(made.log_level, made.log_format)
     listen()
     try:
-        uvloop.run(_serve(made))
+        run_bounded(_serve(made), uvloop.new_event_loop)  # a source that never lets go holds up nothing
     except Unavailable as error:
         say(f"pointsman: {error}")
         return 1

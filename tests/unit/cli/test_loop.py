@@ -78,3 +78,16 @@ def test_a_task_that_never_lets_go_is_left_behind_and_the_process_ends(monkeypat
     left.run_until_complete(left.kept)
     left.run_until_complete(left.shutdown_default_executor())
     left.close()
+
+
+def test_the_loop_may_be_another_one():
+    made = []
+
+    def make():
+        made.append(asyncio.new_event_loop())
+        return made[0]
+
+    async def work():
+        return asyncio.get_running_loop()
+
+    assert run_bounded(work(), make) is made[0]
