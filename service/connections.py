@@ -147,25 +147,20 @@ class Connection:
         self.hold_reason = ""
         self.hold_since = 0.0  # wall clock, for people
         self.probe_at = 0.0
-        self.paused_by = ""
         self.fresh_login = False  # one was asked for since the last healthy answer
         self.logged_in_at = 0.0
         self.calls = 0
         self.last_error = ""
 
     @property
-    def state(self) -> Literal["ok", "paused", "held", "open"]:
-        """What the outside is told: ok, paused by an operator, held (credentials), or open (breaker)."""
-        if self.paused_by:
-            return "paused"
+    def state(self) -> Literal["ok", "held", "open"]:
+        """What the outside is told: ok, held (credentials), or open (breaker)."""
         if self.hold_reason:
             return "held"
         return "open" if self.breaker.open else "ok"
 
     def room(self, now: float) -> int:
         """Return how many more calls may be in flight now, rate apart."""
-        if self.paused_by:
-            return 0
         if self.hold_reason:
             return 1 if now >= self.probe_at and not self.in_flight and not self.others else 0
         if self.breaker.open:
@@ -177,8 +172,6 @@ class Connection:
 
     def wakes_at(self) -> float | None:
         """Return when a held or open connection wants its next probe; None when nothing keeps it back."""
-        if self.paused_by:
-            return None
         if self.hold_reason:
             return self.probe_at
         return self.breaker.probe_at if self.breaker.open else None

@@ -1,7 +1,7 @@
 """Calls operations for sources that poll: the `Call` that they are handed.
 
 A poll goes through its connection as a delivery does: it takes a place and a token, waits for room, and
-stays away from a connection that is paused, held or open. It feeds no breaker and no hold: those are what
+stays away from a connection that is held or open. It feeds no breaker and no hold: those are what
 deliveries say of a backend. Nothing is stored or judged here.
 """
 
@@ -165,8 +165,6 @@ class _Caller:
 
 def _closed(connection: Connection) -> str:
     """Say in which state a connection is that takes no calls, and why."""
-    if connection.paused_by:
-        return f"paused by {connection.paused_by}"
     if connection.hold_reason:
         return f"held: {connection.hold_reason}"
     return f"open: {connection.breaker.reason}"

@@ -173,7 +173,7 @@ def _held_by(desk: Desk, name: str) -> str:
         return f"connection {name} is not configured any more: configure it again, or discard the delivery"
     if connection.state == "ok":
         return ""
-    why = connection.hold_reason or connection.breaker.reason or "paused"
+    why = connection.hold_reason or connection.breaker.reason
     return f"connection {name} is {connection.state}: {why}"
 
 

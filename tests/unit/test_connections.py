@@ -100,17 +100,9 @@ def test_a_held_connection_lets_one_probe_through_a_minute() -> None:
         (lambda c: None, "ok"),
         (lambda c: c.hold("401", now=0.0, wall=0.0), "held"),
         (lambda c: [c.breaker.unhealthy("x", 0.0) for _ in range(3)], "open"),
-        (lambda c: setattr(c, "paused_by", "anna"), "paused"),
     ],
 )
 def test_state_says_what_keeps_it_back(prepare, state) -> None:
     shop = connection()
     prepare(shop)
     assert shop.state == state
-
-
-def test_a_paused_connection_has_no_room_and_does_not_wake() -> None:
-    shop = connection()
-    shop.paused_by = "anna"
-    assert shop.room(1e9) == 0
-    assert shop.wakes_at() is None

@@ -143,12 +143,10 @@ async def test_credentials_that_are_not_taken_are_fetched_anew_once():
     assert room.connection.state == "ok"  # what is held is the deliveries' to say
 
 
-@pytest.mark.parametrize("state", ["paused", "held", "open"])
+@pytest.mark.parametrize("state", ["held", "open"])
 async def test_a_connection_that_takes_no_calls_is_left_alone(state):
     room = Room()
-    if state == "paused":
-        room.connection.paused_by = "anna"
-    elif state == "held":
+    if state == "held":
         room.connection.hold("401", now=room.now, wall=0.0)
     else:
         room.connection.breaker.unhealthy("time-out", room.now)
