@@ -19,10 +19,11 @@ from actions.specs.model import Operation, Server, Spec, Variable
 from service.calls import check_inputs, check_login, check_references, check_repeats
 from service.config.model import Configuration, ConnectionConfig, RuleConfig, StepConfig
 from service.errors import Invalid, Problem, nearest
+from service.examples import failed_examples
 from service.retry import Policy
-from service.rules.cel import VARIABLES, Budget, CELError, EvaluationError, Program, compile_expression
+from service.rules.cel import VARIABLES, CELError, Program, compile_expression
 from service.rules.mapping import Template, TemplateErrors, compile_template, escape, problems_of
-from service.rules.model import Pin, Rule, Ruleset, Step, condition
+from service.rules.model import Pin, Rule, Ruleset, Step
 from service.rules.pattern import Pattern, parse_pattern
 from triggers.base import Called
 
@@ -31,9 +32,6 @@ _SERVER_OF: Final = {
     "kafka": "kafka://host:9092",
     "rabbitmq": "amqp://host:5672/vhost",
 }
-
-TEST_BUDGET: Final = 200_000
-"""Evaluation steps for one example of a rule."""
 
 SOURCE_VARIABLES: Final = ("event", "data", "meta")
 """What the expressions of a source see: there are no steps yet."""
@@ -277,7 +275,7 @@ class _Builder:
             paused=config.paused,
         )
         if self.strict:
-            self._run_tests(pointer, rule, config)
+            self.problems += failed_examples(pointer, rule, config)
         return rule
 
     def _pattern(self, pointer: str, match: Any) -> Pattern | None:
@@ -385,25 +383,6 @@ class _Builder:
             return None
         return operation
 
-    def _run_tests(self, pointer: str, rule: Rule, config: RuleConfig) -> None:
-        """Try the rule on its own examples."""
-        for place, test in enumerate(config.tests):
-            message = _example(test.message, rule)
-            try:
-                matched = (rule.pattern is None or rule.pattern.matches(message)) and condition(
-                    rule, _variables(message), Budget(TEST_BUDGET)
-                )
-                seen = "match" if matched else "no match"
-            except EvaluationError as error:
-                seen = f"no match: {error}"
-            if seen.partition(":")[0] != test.expect:
-                self._problem(
-                    f"{pointer}/tests/{place}",
-                    f"the rule's test {test.name!r} expects {test.expect}",
-                    "rule-test",
-                    found=seen,
-                )
-
 
 def _server(config: ConnectionConfig, spec: Spec) -> Server | None:
     """Return a connection's server: the description's first, the one of it that is named, or another."""
@@ -412,17 +391,6 @@ def _server(config: ConnectionConfig, spec: Spec) -> Server | None:
     named = (server for server in spec.servers if server.url == config.server)
     variables = {name: Variable() for name in re.findall(r"{([^{}]+)}", config.server)}
     return next(named, Server(url=config.server, variables=variables))
-
-
-def _example(message: Mapping[str, Any], rule: Rule) -> dict[str, Any]:
-    """Complete the message of a rule's test with the attributes every message has."""
-    source = next(iter(sorted(rule.sources)), "test") if rule.sources else "test"
-    made = {"specversion": "1.0", "id": "test", "source": f"/sources/{source}", "type": "test", "meta": {}}
-    return {**made, **message}
-
-
-def _variables(message: Mapping[str, Any]) -> dict[str, object]:
-    return {"event": message, "data": message.get("data"), "meta": message["meta"], "steps": {}}
 
 
 def _ms(duration: Any) -> int:
