@@ -138,7 +138,8 @@ def test_servers_that_do_not_run_are_started_and_ended(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_servers_of_our_own_end_however_the_demo_ends(tmp_path, number):
     installed(tmp_path)
-    with started(("demo", "--once", "--with", "postgres", *PORTS), cwd=tmp_path) as demo:
+    words = ("demo", "--once", "--data", "kept", "--with", "postgres", *PORTS)
+    with started(words, cwd=tmp_path) as demo:
         (port,) = ports_in(demo.until("in force after", LONG))
         assert demo.end(number) == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[number]
     deadline = time.monotonic() + PATIENCE
