@@ -23,7 +23,7 @@ from tests.crash.launcher import Start
 from tests.crash.product import NOT_TAKEN, READY, Launcher, Product, environment
 
 RANDOM: Final = "random"
-STARTING: Final = 20.0
+STARTING: Final = 45.0
 """Seconds within which a started service has its configuration in force."""
 
 FIRING: Final = 3.0
