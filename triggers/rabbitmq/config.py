@@ -32,7 +32,6 @@ _START: Final = re.compile(
     r"first|next|[0-9]{1,18}"
     r"|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})"
 )
-_LOSING: Final = ("exclusive", "auto_delete", "auto-delete", "no_ack", "auto_ack")
 
 
 def _short(value: str) -> str:
@@ -224,17 +223,6 @@ class RabbitMQConfig(SourceConfig):
         le=timedelta(minutes=5),
         description="The longest wait for an answer of the broker.",
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _loses_nothing(cls, values: Any) -> Any:
-        """Say what is wrong with settings that other clients have and that lose messages."""
-        for name in _LOSING:
-            if isinstance(values, dict) and name in values:
-                raise ValueError(
-                    f"there is no `{name}`: such a queue or consumer loses messages; take a durable queue"
-                )
-        return values
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
