@@ -184,7 +184,7 @@ async def _check_queue(link: Link, config: RabbitMQConfig) -> list[Finding]:
                 "queue",
             )
         )
-    if found.consumers and not stream:
+    if found.consumers > 1 and not stream:  # one may be this very source, which is running
         findings.append(
             _finding(
                 "warning",

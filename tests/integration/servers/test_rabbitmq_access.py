@@ -242,9 +242,12 @@ async def test_another_consumer_is_warned_of(room: RabbitRoom, rabbit_queue: Que
     async with opened(made, emitted) as run:
         run.start()
         await connected(run)
-        findings = await run.source.check()
+        assert await codes(made) == []
+        async with opened(made, Emitted()) as other:
+            other.start()
+            await connected(other)
+            findings = await run.source.check()
     assert [finding.code for finding in findings] == ["other-consumers"]
-    assert await codes(made) == []
 
 
 async def test_an_exchange_that_is_not_there_is_told(room: RabbitRoom, rabbit_queue: Queue) -> None:
