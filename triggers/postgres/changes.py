@@ -9,6 +9,7 @@ transaction that PostgreSQL has committed comes here: blocks of transactions in 
 
 import sys
 from collections.abc import Mapping, Sequence
+from struct import Struct
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -39,6 +40,10 @@ from triggers.postgres.types import Types
 
 HEARTBEAT_PREFIX: Final = "pointsman.heartbeat"
 """The prefix of the logical messages that we write ourselves: they move the slot and become no message."""
+
+PLAIN_ROW: Final = Struct(">cIc")
+"""How an insert, or an update that sends nothing old, begins: its kind, the table, and `N`."""
+_PLAIN_ROW_SIZE: Final = PLAIN_ROW.size
 
 MAX_BYTES: Final = 8 * 1024 * 1024
 """More data than this is not gathered, however few rows it is."""
@@ -73,6 +78,7 @@ class Changes:
         self._expressions = expressions
         self._types_taken = frozenset(f"postgres.{operation}" for operation in config.operations)
         self._writers: dict[int, RowWriter | None] = {}
+        self._plain: dict[bytes, tuple[RowWriter, bool, str]] = {}  # by `PLAIN_ROW`; whether it is an update
         self._looks = dict(tables)
         self._prefix = f"{start.system_id}/{start.timeline}/"
         self._start = start
@@ -154,10 +160,18 @@ class Changes:
 
     def relation(self, relation: Relation, key: Sequence[str]) -> None:
         """Take how a table looks from here on; `key` names its primary key."""
+        inserts, updates = (PLAIN_ROW.pack(kind, relation.oid, b"N") for kind in (b"I", b"U"))
+        self._plain.pop(inserts, None)
+        self._plain.pop(updates, None)
         if not takes_table(self._config, relation.schema, relation.name):
             self._writers[relation.oid] = None
             return
-        self._writers[relation.oid] = RowWriter(relation, self._config, self._types, key)
+        writer = RowWriter(relation, self._config, self._types, key)
+        self._writers[relation.oid] = writer
+        if "postgres.insert" in self._types_taken:
+            self._plain[inserts] = (writer, False, "postgres.insert")
+        if "postgres.update" in self._types_taken:
+            self._plain[updates] = (writer, True, "postgres.update")
         if self._index >= self._skip:  # else it was compared when the change behind it was stored
             self._compare(relation)
 
@@ -183,13 +197,34 @@ class Changes:
                 )
             )
 
+    def take_bytes(self, data: bytes, start: int) -> bool | None:
+        """Take a row that looks like others of its table before it is decoded, the way of nearly every row.
+
+        The bytes of the message begin at `start`. Say whether a batch is full; None: nothing was taken, it
+        must be decoded.
+        """
+        at = start + _PLAIN_ROW_SIZE
+        known = self._plain.get(data[start:at])
+        if known is None or self._begin is None or self._index < self._skip:
+            return None
+        writer, update, type_ = known
+        try:
+            written = writer.write_bytes(data, at, update)
+        except UnicodeDecodeError:
+            return None  # it becomes a reject
+        if written is None:
+            return None
+        self._index += 1
+        self._add(type_, writer.subject, written)
+        return len(self._items) >= self._most or self._bytes >= MAX_BYTES
+
     def take(self, message: Decoded, raw: bytes) -> bool:
         """Take the next message; say whether a batch is full. Relations go elsewhere.
 
         `raw` ends with its bytes: they are kept when a row cannot be read. Raise ProtocolError for what
         cannot stand here, SourceGap when something stored is not sent again.
         """
-        if type(message) is Insert:  # the way of nearly every message
+        if type(message) is Insert:
             return self._change(message, RowWriter.insert, "postgres.insert", raw)
         if type(message) is Update:
             return self._change(message, RowWriter.update, "postgres.update", raw)
@@ -342,20 +377,22 @@ class Changes:
         )
 
     def _add(self, type_: str, subject: str, data: bytes) -> None:
-        self._put(
-            TriggerMessage(
-                id=f"{self._id}{self._index}",
-                source=self._source,
-                type=type_,
-                subject=subject,
-                time=self._time,
-                datacontenttype="application/json",
-                format="json",
-                data=data,
-                meta=self._meta,
-            ),
-            len(data),
+        message = TriggerMessage(
+            id=f"{self._id}{self._index}",
+            source=self._source,
+            type=type_,
+            subject=subject,
+            time=self._time,
+            datacontenttype="application/json",
+            format="json",
+            data=data,
+            meta=self._meta,
         )
+        if self._expressions:
+            self._put(message, len(data))
+        else:  # as `_put` does, without the call
+            self._items.append(message)
+            self._bytes += len(data)
 
     def _put(self, message: TriggerMessage, size: int) -> None:
         item = expressed_or_reject(message, self._expressions) if self._expressions else message

@@ -20,6 +20,7 @@ _ESCAPED: Final = re.compile(rb"\\(.)", re.DOTALL)
 def array(element: Encoder, delimiter: bytes = b",") -> Encoder:
     """Return the encoder of arrays of such elements."""
     pattern = _tokens(delimiter)
+    separator = delimiter.decode()
     marks = b'{}"\\' + b" \t\n\r\v\f"
 
     def encode(value: bytes) -> bytes:
@@ -29,6 +30,8 @@ def array(element: Encoder, delimiter: bytes = b",") -> Encoder:
         if len(inner.translate(None, marks)) == len(inner) and value[-1:] == b"}":  # flat, without quotes
             parts = inner.split(delimiter)
             if all(parts):
+                if element is text and b"NULL" not in parts:
+                    return _encode(str(inner, "utf-8").split(separator))
                 return b"[%b]" % b",".join([b"null" if one == b"NULL" else element(one) for one in parts])
         try:
             return _array(value, pattern, element)

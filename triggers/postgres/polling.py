@@ -116,11 +116,13 @@ class Polling:
 
     async def _take(self, decoder: Decoder, data: bytes) -> None:
         try:
-            message = decoder.decode(data)
-            if type(message) is Relation:
-                self._changes.relation(message, await self._learner.learn(message))
-                return
-            full = self._changes.take(message, data)
+            full = self._changes.take_bytes(data, 0)
+            if full is None:
+                message = decoder.decode(data)
+                if type(message) is Relation:
+                    self._changes.relation(message, await self._learner.learn(message))
+                    return
+                full = self._changes.take(message, data)
         except ProtocolError as error:
             raise SourceUnavailable(f"the stream cannot be read: {error}") from error
         if full:

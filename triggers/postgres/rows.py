@@ -31,6 +31,7 @@ from triggers.postgres.pgoutput import (
     Update,
     Value,
 )
+from triggers.postgres.shape import Shape, Write, no_match
 from triggers.postgres.types import Types
 from triggers.postgres.values import Encoder
 
@@ -59,10 +60,28 @@ class RowWriter:
         self._identity = frozenset(flagged)
         told = relation.identity in ("default", "index") and flagged
         self._key = flagged if told else self._places(key)
-        keys = [self._names[place] for place in self._key]
-        self._insert = _template(relation, "insert", keys, self._names)
-        self._update = _template(relation, "update", keys, self._names)
-        self._read = _template(relation, "read", keys, self._names)
+        self._insert = self._template("insert")
+        self._update = self._template("update")
+        self._read = self._template("read")
+        encoders: list[Encoder | None] = [None] * self._width
+        for number, encode in zip(self._taken, self._encoders, strict=True):
+            encoders[number] = encode
+        self._shape = Shape(encoders, [self._taken[place] for place in self._key])
+        self.write_bytes: Write = no_match
+        """Writes a row of text and NULL that is not decoded yet; what it does not take, is to be decoded."""
+
+    def _template(
+        self, op: Literal["insert", "update", "read"], holes: Sequence[bytes] | None = None
+    ) -> bytes:
+        """Return the text of a message with holes for the values of the key, then for all."""
+        holes = holes or [b"%b"] * len(self._names)
+        members = [_literal(name) + b":" + hole for name, hole in zip(self._names, holes, strict=True)]
+        return b'{%b,"op":"%b","key":%b,"before":null,"after":{%b},"changed":null,"unchanged":[]}' % (
+            _literal(_head(self.relation)),
+            op.encode(),
+            b"{%b}" % b",".join(members[place] for place in self._key) if self._key else _NULL,
+            b",".join(members),
+        )
 
     def _places(self, names: Sequence[str]) -> list[int]:
         """Return where these columns stand among those that are taken; all of them or none."""
@@ -73,7 +92,7 @@ class RowWriter:
         """Return the data of a new row."""
         if not change.plain:
             raise ProtocolError(f"a new row of {self.subject} is not whole")
-        return self._plain(self._insert, change.new)
+        return self._plain(self._insert, self._taught(change.new))
 
     def read(self, row: Sequence[bytes | None]) -> bytes:
         """Return the data of a row that a snapshot read."""
@@ -82,7 +101,7 @@ class RowWriter:
     def update(self, change: Update) -> bytes:
         """Return the data of a row that changed."""
         if change.plain and change.old is None:
-            return self._plain(self._update, change.new)
+            return self._plain(self._update, self._taught(change.new))
         new = self._chosen(change.new)
         old = self._chosen(change.old) if change.old is not None else None
         before = _NULL
@@ -112,6 +131,17 @@ class RowWriter:
         body = self._assembled("truncate", None, _NULL, _NULL, _NULL, b"[]")
         flags = _encode({"cascade": change.cascade, "restart_identity": change.restart_identity})
         return body[:-1] + b"," + flags[1:]
+
+    def _taught(self, row: Row) -> Row:
+        """Let the shape learn from a row of text and NULL that did not match it."""
+        if len(row) == self._width:
+            holes = self._shape.learn(row)  # type: ignore[arg-type]  # rows that are `plain` hold nothing else
+            if holes is not None:
+                taken = [holes[number] for number in self._taken]
+                self.write_bytes = self._shape.writer(
+                    self._template("insert", taken), self._template("update", taken)
+                )
+        return row
 
     def _plain(self, template: bytes, row: Sequence[Any]) -> bytes:
         """Fill a template with a row of text and NULL: the way of nearly every row."""
@@ -162,22 +192,6 @@ class RowWriter:
 
 def _head(relation: Relation) -> bytes:
     return b'"schema":%b,"table":%b' % (_encode(relation.schema), _encode(relation.name))
-
-
-def _template(
-    relation: Relation, op: Literal["insert", "update", "read"], key: list[bytes], names: list[bytes]
-) -> bytes:
-    """Return the text of a message with `%b` for each value: those of the key, then all."""
-    return b'{%b,"op":"%b","key":%b,"before":null,"after":%b,"changed":null,"unchanged":[]}' % (
-        _literal(_head(relation)),
-        op.encode(),
-        _holes(key) if key else _NULL,
-        _holes(names),
-    )
-
-
-def _holes(names: list[bytes]) -> bytes:
-    return b"{%b}" % b",".join(_literal(name) + b":%b" for name in names)
 
 
 def _literal(text: bytes) -> bytes:

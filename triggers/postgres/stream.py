@@ -53,7 +53,8 @@ class Stream:
     async def read(self) -> NoReturn:
         """Take what comes, for ever."""
         frames = 0
-        next_frame, decode, take = self._wire.frame, self._decoder.decode, self._changes.take
+        next_frame, decode = self._wire.frame, self._decoder.decode
+        take_bytes, take = self._changes.take_bytes, self._changes.take
         try:
             while True:
                 frame = next_frame()
@@ -62,6 +63,9 @@ class Stream:
                     continue
                 if frame[0] != _DATA:
                     await self._keepalive(frame)
+                elif (full := take_bytes(frame, _DATA_HEADER)) is not None:
+                    if full:
+                        await self._store(self._changes.part())
                 elif type(message := decode(frame, _DATA_HEADER)) is Relation:
                     self._changes.relation(message, await self._learner.learn(message))
                 elif take(message, frame):

@@ -19,7 +19,7 @@ import re
 from binascii import Error as NotHexadecimal
 from binascii import b2a_base64, unhexlify
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -122,3 +122,25 @@ def embedded(value: bytes) -> bytes:
     except BadEvent:
         return text(value)
     return value.strip()
+
+
+class Plain(NamedTuple):
+    """What an encoder's usual values look like, and what is written: `hole`, filled with the groups."""
+
+    pattern: bytes
+    hole: bytes
+    may_end_in_n: bool = False
+
+
+_CLOCK: Final = rb"([0-9]{4}-[0-9]{2}-[0-9]{2}) ([0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?)"
+
+PLAIN: Final[Mapping[Encoder, Plain]] = {
+    text: Plain(rb'([^\x00-\x1f"\\]*)', b'"%b"', may_end_in_n=True),
+    integer: Plain(rb"(-?[0-9]+)", b"%b"),
+    number: Plain(
+        rb"(-?(?:0|[1-9][0-9]{0,140})(?:\.[0-9]{1,140})?(?:[eE][+-]?[0-9]{1,3})?)", b"%b"
+    ),  # at most MAX_NUMBER
+    timestamp: Plain(_CLOCK, b'"%bT%b"'),
+    timestamp_zoned: Plain(_CLOCK + rb"\+00", b'"%bT%bZ"'),
+}
+"""Values that match become the same as by the encoder, without calling it: if what comes of them is UTF-8."""
