@@ -11,13 +11,11 @@ import gc
 import os
 import random
 import secrets
-import shutil
 import signal
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 import structlog
@@ -29,7 +27,8 @@ from service.backends import Backends
 from service.clock import SteadyClock
 from service.connections import Connection
 from service.dispatch import Dispatch
-from service.errors import Invalid, Problem, ServiceError, Unavailable
+from service.duties import Duties
+from service.errors import Invalid, Problem, ServiceError
 from service.ingest import IngestServer
 from service.ingest.limits import Limits as IngestLimits
 from service.intake import OWN_SOURCE, Intake
@@ -53,19 +52,6 @@ from triggers.base import HttpSource, Reporter, Source, SourceConfig, SourceCont
 from triggers.errors import TriggerError
 
 log = structlog.get_logger(__name__)
-
-BEAT: Final = 2.0
-"""Seconds between heartbeats and bites of retention."""
-
-BITE: Final = 500
-"""Rows that retention deletes before it looks again whether it has time for more."""
-
-SWEEPING: Final = 0.5
-"""Seconds of each beat in which retention goes on while there is something to delete."""
-
-WATCH: Final = 0.5
-"""Seconds between looks at the conditions under which webhooks are refused."""
-
 
 Positions = Callable[[], Awaitable[Mapping[str, bytes]]]
 
@@ -119,10 +105,12 @@ class Service:
         self.admin = AdminServer(self.desk, self.tokens, settings)
         self.plan: Plan | None = None
         self.problems: tuple[Problem, ...] = ()
-        self.backends = Backends(self.store, self.dispatch.connections, stirred=self._stir)
+        self.duties = Duties(
+            self.store, self.clock, settings, write=self._write, refuse=self.hooks.refuse_over
+        )
+        self.backends = Backends(self.store, self.dispatch.connections, stirred=self.duties.stir)
         self._tasks: asyncio.TaskGroup | None = None
         self._reloading = asyncio.Lock()
-        self._stirred = asyncio.Event()
 
     # -- life
 
@@ -139,8 +127,8 @@ class Service:
                 self._tasks = group
                 dispatching = group.create_task(self.dispatch.run())
                 dutiful = [
-                    group.create_task(self._beat_for_ever()),
-                    group.create_task(self._watch_for_ever()),
+                    group.create_task(self.duties.beat_for_ever()),
+                    group.create_task(self.duties.watch_for_ever()),
                     group.create_task(self.supervisor.watch()),
                 ]
                 try:
@@ -198,50 +186,6 @@ class Service:
         """Return the question to a source of the configuration in force, None when it is not in there."""
         names = {status.name for status in self.supervisor.statuses()}
         return functools.partial(self.supervisor.check, name) if name in names else None
-
-    async def _beat_for_ever(self) -> None:
-        """Beat; outlive a full disk."""
-        while True:
-            self._stirred.clear()
-            with contextlib.suppress(Unavailable):  # the store says itself why; the next beat tries again
-                await self._beat()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stirred.wait(), BEAT)
-
-    async def _watch_for_ever(self) -> None:
-        """Look whether webhooks must be refused. Never waits for the store: it may be what hangs."""
-        while True:
-            self.hooks.refuse = self._why_refuse()
-            await asyncio.sleep(WATCH)
-
-    async def _beat(self) -> None:
-        """Heartbeat, what has to be kept on disk, and a bite of retention."""
-        now, day = self.clock(), 86_400_000
-        await self.store.beat(now)
-        await self.store.put("clock", str(now).encode())
-        await self.backends.write()
-        until = time.monotonic() + SWEEPING
-        deleted = BITE
-        while deleted >= BITE and time.monotonic() < until:  # as much goes as comes, from a full bus too
-            deleted = await self.store.sweep(
-                now,
-                retention_ms=int(self.settings.retention_days * day),
-                identities_ms=int(self.settings.identity_days * day),
-                bite=BITE,
-            )
-
-    def _why_refuse(self) -> str:
-        """Return why webhooks are refused now, "" when they are not (`DESIGN.md` §10)."""
-        health = self.store.health()
-        if not health.writable:
-            return health.reason or "the store takes nothing"
-        if health.queue_age_ms > self.settings.queue_age * 1000:
-            return "the store is behind"
-        try:
-            free = shutil.disk_usage(self.settings.data).free
-        except OSError as error:
-            return f"the data directory cannot be looked at: {error.strerror}"
-        return "the disk is nearly full" if free < self.settings.min_free_bytes else ""
 
     # -- configuration
 
@@ -348,9 +292,8 @@ class Service:
     def _held_changed(self, connection: Connection) -> None:
         self.backends.held_changed(connection)
 
-    def _stir(self) -> None:
-        """Let the next beat come at once: there is something to write."""
-        self._stirred.set()
+    async def _write(self) -> None:
+        await self.backends.write()
 
     def _trouble(self, kind: str, subject: str, data: Mapping[str, object], cause: str) -> Entry | None:
         return self.intake.trouble(kind, subject, data, cause)

@@ -38,6 +38,10 @@ class Hooks:
         self.sources = sources
         self._loaded = True
 
+    def refuse_over(self, reason: str) -> None:
+        """Take nothing while there is a reason; none: take again."""
+        self.refuse = reason
+
     def close(self) -> None:
         """Take nothing any more."""
         self._loaded = False

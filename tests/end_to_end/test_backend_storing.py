@@ -138,7 +138,7 @@ async def test_webhooks_are_refused_before_the_disk_is_full(tmp_path: Path) -> N
 async def test_webhooks_are_refused_while_the_store_is_behind_and_taken_when_it_has_caught_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.app.BEAT", 0.05)
+    monkeypatch.setattr("service.duties.BEAT", 0.05)
     disk = threading.Event()
     disk.set()
     commit = Writer._commit
