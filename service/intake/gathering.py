@@ -1,6 +1,7 @@
 """Collects what became of the items of one batch, each stored by itself, until all are known."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 
 from service.store.base import Stored
@@ -11,9 +12,17 @@ from triggers.base import Accepted
 class Gathering:
     """Resolves the future of a batch when all its items are stored; fails it when one was not."""
 
-    __slots__ = ("_error", "_future", "_ids", "_left", "_reached", "known", "new", "rejected")
+    __slots__ = ("_counts", "_error", "_future", "_ids", "_left", "_reached", "known", "new", "rejected")
 
-    def __init__(self, count: int, future: asyncio.Future[Accepted], reached: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        count: int,
+        future: asyncio.Future[Accepted],
+        reached: Callable[[str], None],
+        counts: Counter[str],
+    ) -> None:
+        """`counts` are those of the source; each item is added when it is stored."""
+        self._counts = counts
         self._left = count
         self._future = future
         self._ids = [""] * count
@@ -24,6 +33,7 @@ class Gathering:
     def stored(self, place: int, stored: Stored, public: str) -> None:
         """Note what became of the item at a place; `public` is the id it would be told by."""
         self._ids[place] = public if stored.verdict in ("new", "known") else reject_id(stored.number)
+        self._counts[stored.verdict] += 1
         if stored.verdict == "new":
             self.new += 1
         elif stored.verdict == "known":

@@ -7,7 +7,7 @@ callback, in the slots that were reserved before.
 
 import asyncio
 import hashlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -100,6 +100,7 @@ class Intake:
         self.rules: dict[int, RuleCounts] = {}
         self.accepted: dict[str, int] = {"new": 0, "known": 0, "conflict": 0, "rejected": 0, "refused": 0}
         self.last_at: dict[str, int] = {}
+        self.taken: dict[str, Counter[str]] = {}  # verdicts by source, of what was stored item by item
         self.unmatched = 0
 
     def use(self, ruleset: Ruleset, sources: Mapping[str, int]) -> None:
@@ -122,7 +123,10 @@ class Intake:
         if not batch:
             future.set_result(Accepted())
             return future
-        gathering = Gathering(len(batch), future, self._reached)
+        counts = self.taken.get(source)
+        if counts is None:
+            counts = self.taken[source] = Counter()
+        gathering = Gathering(len(batch), future, self._reached, counts)
         for place, item in enumerate(batch):
             try:
                 self._take_one(source, item, gathering, place)

@@ -189,7 +189,14 @@ class Supervisor:
     def _status(self, supervised: Supervised) -> SourceStatus:
         status = supervised.status()
         last = self._intake.last_at.get(supervised.name, 0)
-        return msgspec.structs.replace(status, last_message_at=max(status.last_message_at, last))
+        status = msgspec.structs.replace(status, last_message_at=max(status.last_message_at, last))
+        asked = self._intake.taken.get(supervised.name)
+        if asked is None:
+            return status
+        rejected = (
+            asked["rejected"] + asked["conflict"]
+        )  # what the ingest server brought does not go through `emit`
+        return msgspec.structs.replace(status, new=asked["new"], known=asked["known"], rejected=rejected)
 
     async def unfinished(self, name: str) -> int:
         """Return how many deliveries of a source's messages have not ended. Raise NotFound."""

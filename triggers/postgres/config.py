@@ -105,8 +105,8 @@ class PostgresConfig(SourceConfig):
     ca: SecretStr | None = Field(
         default=None, description="PEM certificates to trust for TLS. Absent: as `url` says, or the system's."
     )
-    certificate: SecretStr | None = Field(default=None, description="Our own PEM certificate, for TLS.")
-    key: SecretStr | None = Field(default=None, description="The PEM key of `certificate`.")
+    cert: SecretStr | None = Field(default=None, description="Our own PEM certificate, for TLS.")
+    key: SecretStr | None = Field(default=None, description="The PEM key of `cert`.")
     mode: Literal["stream", "poll", "outbox"] = Field(
         default="stream",
         description="`stream`: a replication connection. `poll`: logical decoding by plain statements, for "
@@ -195,8 +195,8 @@ class PostgresConfig(SourceConfig):
     def _fits(self) -> Self:
         if (self.mode == "outbox") != (self.outbox is not None):
             raise ValueError("`mode: outbox` and `outbox:` belong together: give both or neither")
-        if (self.certificate is None) != (self.key is None):
-            raise ValueError("`certificate` and `key` belong together: give both or neither")
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("`cert` and `key` belong together: give both or neither")
         both = sorted(set(self.columns) & set(self.exclude_columns))
         if both:
             raise ValueError(f"{both[0]}: give `columns` or `exclude_columns`, not both")

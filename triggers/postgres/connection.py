@@ -149,15 +149,15 @@ def tls_context(config: PostgresConfig) -> ssl.SSLContext | None:
 
     Raise SourceRejected for texts that cannot be read.
     """
-    if config.ca is None and config.certificate is None:
+    if config.ca is None and config.cert is None:
         return None
     try:
         context = ssl.create_default_context(cadata=config.ca.get_secret_value() if config.ca else None)
         context.check_hostname = _mode(config.url) not in ("require", "verify-ca")
-        if config.certificate is not None and config.key is not None:
-            _load_pair(context, config.certificate, config.key)
+        if config.cert is not None and config.key is not None:
+            _load_pair(context, config.cert, config.key)
     except (ssl.SSLError, ValueError) as error:
-        raise SourceRejected(f"`ca`, `certificate` or `key` is not readable PEM: {error}") from error
+        raise SourceRejected(f"`ca`, `cert` or `key` is not readable PEM: {error}") from error
     return context
 
 

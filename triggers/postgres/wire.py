@@ -169,7 +169,7 @@ def _options(config: PostgresConfig) -> str:
 @contextlib.contextmanager
 def _pem_files(config: PostgresConfig) -> Iterator[dict[str, str]]:
     """Give configured PEM texts as files while connecting: libpq reads nothing else."""
-    named = {"sslrootcert": config.ca, "sslcert": config.certificate, "sslkey": config.key}
+    named = {"sslrootcert": config.ca, "sslcert": config.cert, "sslkey": config.key}
     texts = {parameter: text for parameter, text in named.items() if text is not None}
     if not texts:
         yield {}  # nothing is written where nothing has to be: a container's file system may be read-only

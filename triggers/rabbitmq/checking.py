@@ -45,7 +45,7 @@ def review(config: RabbitMQConfig) -> list[Finding]:
                 "url",
             )
         )
-    if config.username is None and config.certificate is None and not _is_local(config.host):
+    if config.username is None and config.cert is None and not _is_local(config.host):
         findings.append(
             _finding(
                 "warning",

@@ -159,14 +159,14 @@ class RabbitMQConfig(SourceConfig):
     username: str | None = Field(
         default=None,
         min_length=1,
-        description="The user. Absent: the one of `certificate` (SASL EXTERNAL) if there is one, else guest.",
+        description="The user. Absent: the one of `cert` (SASL EXTERNAL) if there is one, else guest.",
     )
     password: SecretStr | None = Field(default=None, description="The user's password.")
     ca: SecretStr | None = Field(
         default=None, description="PEM certificates to trust for TLS. Absent: the system's."
     )
-    certificate: SecretStr | None = Field(default=None, description="Our own PEM certificate, for TLS.")
-    key: SecretStr | None = Field(default=None, description="The PEM key of `certificate`.")
+    cert: SecretStr | None = Field(default=None, description="Our own PEM certificate, for TLS.")
+    key: SecretStr | None = Field(default=None, description="The PEM key of `cert`.")
     queue: Annotated[str, AfterValidator(_queue)] = Field(
         min_length=1, description="The queue to take messages from.", examples=["orders"]
     )
@@ -228,9 +228,9 @@ class RabbitMQConfig(SourceConfig):
     def _fits(self) -> Self:
         if (self.username is None) != (self.password is None):
             raise ValueError("username and password go together")
-        if (self.certificate is None) != (self.key is None):
-            raise ValueError("certificate and key go together")
-        if not self.tls and (self.ca is not None or self.certificate is not None):
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("cert and key go together")
+        if not self.tls and (self.ca is not None or self.cert is not None):
             raise ValueError("certificates need TLS: write amqps:// in the url")
         if self.stream is not None and self.declare is not None and self.declare.type != "stream":
             raise ValueError(f"`stream` is for streams, and `declare` says {self.declare.type}")

@@ -90,7 +90,7 @@ class Access:
         }
         if config.username is not None and config.password is not None:
             url = url.with_user(config.username).with_password(config.password.get_secret_value())
-        elif config.certificate is not None:
+        elif config.cert is not None:
             query["auth"] = "EXTERNAL"
         else:
             url = url.with_user(_GUEST).with_password(_GUEST)
@@ -260,17 +260,17 @@ def _tls(name: str, config: RabbitMQConfig) -> ssl.SSLContext:
             context = ssl.create_default_context()
     except ssl.SSLError as error:
         raise SourceRejected(f"{name}: `ca` is no PEM certificate ({error.reason or error})") from error
-    if config.certificate is None or config.key is None:
+    if config.cert is None or config.key is None:
         return context
     # OpenSSL reads a chain from files only.
     descriptor, path = tempfile.mkstemp(prefix="pointsman-")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(f"{config.certificate.get_secret_value()}\n{config.key.get_secret_value()}\n")
+            file.write(f"{config.cert.get_secret_value()}\n{config.key.get_secret_value()}\n")
         context.load_cert_chain(path)
     except (ssl.SSLError, ValueError) as error:
         reason = getattr(error, "reason", None) or type(error).__name__
-        raise SourceRejected(f"{name}: `certificate` and `key` cannot be used ({reason})") from error
+        raise SourceRejected(f"{name}: `cert` and `key` cannot be used ({reason})") from error
     finally:
         Path(path).unlink()
     return context

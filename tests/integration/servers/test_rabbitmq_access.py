@@ -167,7 +167,7 @@ async def test_our_certificate_is_shown(room: RabbitRoom, rabbit_queue: Queue, e
         said: dict[str, Any] = {
             "url": f"amqps://127.0.0.1:{wire.port}",
             "ca": authority().pem.decode(),
-            "certificate": certificate,
+            "cert": certificate,
             "key": dashes + key,
         }
         made = config(room, queue, username="guest", password="guest", **said)

@@ -42,7 +42,7 @@ def test_columns_are_taken_unless_told_otherwise() -> None:
         ({"columns": {"a.*": ["x"]}}, "write one table"),
         ({"slot": "Big"}, "a slot's name"),
         ({"mode": "outbox"}, "belong together"),
-        ({"certificate": "x"}, "belong together"),
+        ({"cert": "x"}, "belong together"),
         ({"columns": {"a.b": ["x"]}, "exclude_columns": {"a.b": ["y"]}}, "not both"),
         ({"poll_every": "1ms"}, "too short"),
         ({"batch": 0}, "greater than or equal to 1"),

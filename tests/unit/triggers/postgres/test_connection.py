@@ -81,7 +81,7 @@ def test_tls_texts_that_cannot_be_read_are_refused():
     with pytest.raises(SourceRejected, match="not readable PEM"):
         tls_context(config(ca="no PEM"))
     with pytest.raises(SourceRejected, match="not readable PEM"):
-        tls_context(config(certificate="no PEM", key="nor this"))
+        tls_context(config(cert="no PEM", key="nor this"))
 
 
 @pytest.mark.parametrize(

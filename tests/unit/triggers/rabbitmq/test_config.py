@@ -33,7 +33,7 @@ def config(**said: Any) -> RabbitMQConfig:
         ({"auto_delete": True}, "not permitted"),
         ({"no_ack": True}, "not permitted"),
         ({"username": "me"}, "go together"),
-        ({"certificate": "x"}, "go together"),
+        ({"cert": "x"}, "go together"),
         ({"ca": "x"}, "need TLS"),
         ({"stream": {}, "declare": {"type": "quorum"}}, "`declare` says quorum"),
         ({"declare": {"type": "quorum", "durable": False}}, "always durable"),
@@ -103,7 +103,7 @@ def test_a_review_names_what_is_probably_not_meant(said: dict[str, Any], codes: 
     ("said", "words"),
     [
         ({"ca": "no certificate"}, "`ca` is no PEM certificate"),
-        ({"certificate": "no", "key": PASSWORD}, "`certificate` and `key` cannot be used"),
+        ({"cert": "no", "key": PASSWORD}, "`cert` and `key` cannot be used"),
         ({"id": "1 +"}, "`id:`"),
     ],
 )
