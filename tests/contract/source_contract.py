@@ -196,6 +196,10 @@ class SourceContract(ABC):
         """Take the source as far that what is brought next comes in: one that starts `now` runs once before."""
         del outside, emitted
 
+    async def offered(self, emitted: Emitted, before: int) -> None:
+        """Wait until the source offers more items than `before`: a mere position is nothing to acknowledge."""
+        await emitted.until(lambda: len(emitted.offered) > before, "something is brought", self.patience)
+
     # -- how the tests hold a source
 
     @contextlib.asynccontextmanager
@@ -375,10 +379,11 @@ class SourceContract(ABC):
     async def test_acknowledges_only_after_emit_returned(self, outside, emitted):
         await self.prime(outside, emitted)
         tokens = await outside.bring(3)
-        emitted.block()
+        before = len(emitted.offered)
+        emitted.block(positions_too=False)
         async with self.opened(outside, emitted) as run:
             run.start()
-            await emitted.until(lambda: emitted.in_flight > 0, "something is brought", self.patience)
+            await self.offered(emitted, before)
             await self.stays(outside.unacknowledged, lambda left: left in (None, len(tokens)))
             emitted.release()
             await self.stored(outside, emitted, tokens, run)
@@ -387,10 +392,12 @@ class SourceContract(ABC):
     async def test_what_was_not_stored_ends_the_run_and_comes_again(self, outside, emitted):
         await self.prime(outside, emitted)
         tokens = await outside.bring(3)
-        emitted.fail()
+        before = len(emitted.offered)
+        emitted.fail(positions_too=False)
         async with self.opened(outside, emitted) as run:
             error = await run.start().ended(self.patience)
         assert isinstance(error, NotStored), error
+        assert len(emitted.offered) > before, "no message was refused"
         assert emitted.messages == []
         await self.stays(outside.unacknowledged, lambda left: left in (None, len(tokens)))
         await self.taken(outside, emitted, tokens)
@@ -411,11 +418,12 @@ class SourceContract(ABC):
     async def test_a_cancel_in_the_middle_of_emit_loses_nothing(self, outside, emitted, stored):
         await self.prime(outside, emitted)
         tokens = await outside.bring(3)
-        emitted.block()
+        before = len(emitted.offered)
+        emitted.block(positions_too=False)
         emitted.stores_when_cancelled = stored
         async with self.opened(outside, emitted) as run:
             run.start()
-            await emitted.until(lambda: emitted.in_flight > 0, "something is brought", self.patience)
+            await self.offered(emitted, before)
             await run.cancel(self.reaction)
         await self.stays(outside.unacknowledged, lambda left: left in (None, len(tokens)))
         emitted.release()
@@ -567,11 +575,12 @@ class SourceContract(ABC):
 
     async def test_progress_shows_what_waits_and_moves(self, outside, emitted):
         await self.prime(outside, emitted)
-        emitted.block()
+        before = len(emitted.offered)
+        emitted.block(positions_too=False)
         async with self.opened(outside, emitted) as run:
             run.start()
             tokens = await outside.bring(3)
-            await emitted.until(lambda: emitted.in_flight > 0, "something is brought", self.patience)
+            await self.offered(emitted, before)
             waiting: Progress = await asyncio.wait_for(run.source.progress(), self.patience)
             if waiting.pending is not None:
                 waiting = await self.eventually(run.source.progress, lambda one: one.pending > 0)

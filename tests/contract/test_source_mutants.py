@@ -27,6 +27,15 @@ class AcknowledgesFirst(MemorySource):
         await super().run(eager)
 
 
+class StoresItsPositionThenAcknowledgesFirst(AcknowledgesFirst):
+    """What it stores first is no message, and nothing is to be acknowledged for it."""
+
+    @override
+    async def run(self, emit: Emit) -> None:
+        await emit([], {"next": b"0"})
+        await super().run(emit)
+
+
 class SwallowsWhatWasNotStored(MemorySource):
     @override
     async def run(self, emit: Emit) -> None:
@@ -140,6 +149,7 @@ class WaitsForever(MemorySource):
 
 CASES: list[tuple[type[MemorySource], bool, str]] = [
     (AcknowledgesFirst, False, "test_acknowledges_only_after_emit_returned"),
+    (StoresItsPositionThenAcknowledgesFirst, True, "test_acknowledges_only_after_emit_returned"),
     (SwallowsWhatWasNotStored, False, "test_what_was_not_stored_ends_the_run_and_comes_again"),
     (DropsWhatIsBad, False, "test_what_cannot_become_a_message_is_kept_and_the_rest_goes_on"),
     (InventsIds, False, "test_a_crash_before_the_acknowledgement_loses_nothing"),

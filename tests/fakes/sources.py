@@ -60,6 +60,7 @@ class Emitted:
         self._run = 0
         self._gate = asyncio.Event()
         self._gate.set()
+        self._positions_pass = False
         self._stirred = asyncio.Event()
         self._seen: dict[tuple[str, str], TriggerMessage] = {}
 
@@ -94,17 +95,19 @@ class Emitted:
         """Fence the run that began last."""
         self._run += 1
 
-    def block(self) -> None:
-        """Let nothing be stored until `release`."""
+    def block(self, *, positions_too: bool = True) -> None:
+        """Let nothing be stored until `release`; or nothing but positions that come without an item."""
         self._gate.clear()
+        self._positions_pass = not positions_too
 
     def release(self) -> None:
         """Store what waits."""
         self._gate.set()
 
-    def fail(self, times: int = 1) -> None:
-        """Refuse the next batches with NotStored."""
+    def fail(self, times: int = 1, *, positions_too: bool = True) -> None:
+        """Refuse the next batches with NotStored; or only those with an item."""
         self._failures = times
+        self._positions_pass = not positions_too
 
     async def positions(self) -> Mapping[str, bytes]:
         """Return what is stored under each key."""
@@ -130,8 +133,10 @@ class Emitted:
         self.offered += batch
         self.in_flight += 1
         self._stirred.set()
+        passes = self._positions_pass and not batch
         try:
-            await self._gate.wait()
+            if not passes:
+                await self._gate.wait()
             await asyncio.sleep(0)
         except asyncio.CancelledError:
             if self.stores_when_cancelled:
@@ -143,7 +148,7 @@ class Emitted:
         if run != self._run:
             self.late += 1
             raise NotStored("this run has ended")
-        if self._failures:
+        if self._failures and not passes:
             self._failures -= 1
             raise NotStored("the store takes nothing now")
         return self._store(batch, positions)

@@ -28,10 +28,12 @@ def array(element: Encoder, delimiter: bytes = b",") -> Encoder:
             return text(value)
         inner = value[1:-1]
         if len(inner.translate(None, marks)) == len(inner) and value[-1:] == b"}":  # flat, without quotes
+            if element is text:
+                texts = str(inner, "utf-8").split(separator)
+                if "" not in texts and "NULL" not in texts:
+                    return _encode(texts)
             parts = inner.split(delimiter)
             if all(parts):
-                if element is text and b"NULL" not in parts:
-                    return _encode(str(inner, "utf-8").split(separator))
                 return b"[%b]" % b",".join([b"null" if one == b"NULL" else element(one) for one in parts])
         try:
             return _array(value, pattern, element)
