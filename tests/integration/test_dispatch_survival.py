@@ -42,7 +42,7 @@ async def test_a_bug_in_a_connector_holds_its_delivery_and_ends_nobody_else(tmp_
         assert [one["outcome"] for one in detail["attempts"]] == ["unknown"]
         await room.send({"id": 2})
         await room.ended(1)
-        assert at_rest(room)
+        await room.until(lambda: at_rest(room))
 
 
 async def test_a_run_whose_ruleset_cannot_be_read_is_held_and_the_others_go_on(tmp_path) -> None:
@@ -66,7 +66,7 @@ async def test_a_run_whose_ruleset_cannot_be_read_is_held_and_the_others_go_on(t
         held = await room.ended(1, State.HELD)
         assert held[0]["reason"].startswith("rule: ")
         await room.ended(2)
-        assert at_rest(room)
+        await room.until(lambda: at_rest(room))
 
 
 async def test_a_store_that_cannot_be_read_for_a_moment_leaves_nothing_running(tmp_path) -> None:
@@ -86,7 +86,7 @@ async def test_a_store_that_cannot_be_read_for_a_moment_leaves_nothing_running(t
         for number in range(3):
             await room.send({"id": number})
         await room.ended(3)
-        assert at_rest(room)
+        await room.until(lambda: at_rest(room))
 
 
 async def test_a_stop_during_a_claim_gives_everything_back(tmp_path) -> None:
@@ -111,7 +111,7 @@ async def test_a_stop_during_a_claim_gives_everything_back(tmp_path) -> None:
             await stopping[0]
         assert not await room.runs(State.RUNNING)
         assert len(await room.runs(State.PENDING)) == 1
-        assert at_rest(room)
+        await room.until(lambda: at_rest(room))
 
 
 async def test_a_probe_that_was_overtaken_by_a_failure_is_made_later(tmp_path) -> None:
@@ -132,7 +132,7 @@ async def test_a_probe_that_was_overtaken_by_a_failure_is_made_later(tmp_path) -
         await room.send({"id": 1})
         await room.ended(1)
         assert len(connector.calls) == 2
-        assert at_rest(room)
+        await room.until(lambda: at_rest(room))
 
 
 async def test_a_wake_up_during_a_claim_is_not_lost(tmp_path) -> None:
@@ -191,7 +191,7 @@ async def test_a_connection_that_went_and_came_back_has_no_slot_too_few(tmp_path
         room.dispatch.use(kept)
         room.dispatch.cancel("shop")
         assert lane == kept[0].lane
-        assert at_rest(room)
+        await room.until(lambda: at_rest(room))
 
 
 async def test_a_step_whose_connection_is_gone_is_dead_and_says_so(tmp_path) -> None:
@@ -233,7 +233,7 @@ async def test_a_message_that_cannot_be_encoded_keeps_no_slot(tmp_path) -> None:
         await room.ended(1)
         with pytest.raises(UnicodeEncodeError):
             await room.send({"id": 2}, subject="\ud800")
-        assert at_rest(room)
+        await room.until(lambda: at_rest(room))
 
 
 async def test_after_any_mix_of_trouble_everything_is_at_rest(tmp_path) -> None:
