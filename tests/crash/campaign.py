@@ -14,7 +14,7 @@ import msgspec
 from tests.crash import history
 from tests.crash.folder import Folder, free_port
 from tests.crash.journal import Journal
-from tests.crash.nemesis import Goals, Nemesis
+from tests.crash.nemesis import STARTING, Goals, Nemesis
 from tests.crash.outside.beside import Beside
 from tests.crash.product import READY, ROOT, Launcher
 
@@ -100,7 +100,7 @@ async def _drain(
 ) -> None:
     """Start once more, bring everything that was begun to its acknowledgement, and let the backlog drain."""
     product = await nemesis.start()
-    if not await product.until(READY, within=seconds):
+    if not await product.until(READY, within=STARTING):
         raise RuntimeError(f"the service did not come back: see {folder.path / 'service.log'}")
     if beside is not None:
         await beside.calm()

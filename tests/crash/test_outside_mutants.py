@@ -30,7 +30,7 @@ KILLS = 6
 FOUND = {
     "kafka commits first": ("kafka", AROUND, {"ahead", "lost"}),
     "rabbitmq acknowledges first": ("rabbitmq", AROUND, {"ahead", "lost"}),
-    "postgres confirms first": ("postgres", AROUND, {"ahead"}),
+    "postgres confirms first": ("postgres", AROUND * 2, {"trouble"}),  # the source tells the gap itself
     "positions apart": ("postgres", WITHIN, {"lost"}),
     "emit error swallowed": ("rabbitmq", AROUND, {"lost"}),
     TROUBLE: ("rabbitmq", AROUND, set()),
@@ -70,6 +70,8 @@ def test_finds_the_planted_bug_of_a_source(verdicts, mutant):
     verdict = verdicts[mutant]
     found = {kind for kind, count in verdict.breaches.items() if count}
     assert FOUND[mutant][2] <= found, f"{mutant} was found as {verdict.shown()}"
+    for trouble in verdict.samples.get("trouble", ()):
+        assert "slot-ahead" in trouble, f"{mutant} was found as {verdict.shown()}"
 
 
 @pytest.mark.timeout(DEADLINE + 30)

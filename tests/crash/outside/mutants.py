@@ -3,6 +3,7 @@
 A bug is planted in one child process of the launcher, by replacing methods of the service there; never in our own.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -18,6 +19,9 @@ from triggers.errors import NotStored
 from triggers.kafka.reading import Reading
 from triggers.postgres.stream import Stream
 from triggers.rabbitmq.source import RabbitMQSource
+
+WINDOW: Final = 0.1
+"""Seconds between the two transactions of a batch: on a fast disk a kill between them would be a matter of luck."""
 
 PERIOD: Final = 1.0
 REFUSING: Final = 0.4
@@ -75,11 +79,17 @@ def positions_apart() -> None:
             accept(self, item, done)
             return
 
+        def rest() -> None:
+            try:
+                accept(self, msgspec.structs.replace(item, positions={}), done)
+            except Unavailable as error:
+                done(error)
+
         def then(stored: Any) -> None:
             if isinstance(stored, Exception):
                 done(stored)
             else:
-                accept(self, msgspec.structs.replace(item, positions={}), done)
+                asyncio.get_running_loop().call_later(WINDOW, rest)
 
         accept(self, msgspec.structs.replace(item, entries=()), then)
 
