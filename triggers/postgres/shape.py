@@ -25,6 +25,12 @@ LEARNT_AFTER: Final = 16
 MAX_PLAIN: Final = 60
 """Columns of longer values are encoded one by one: a pattern looks at each byte, which is slower then."""
 
+MAX_SOMETIMES_NULL: Final = 8
+"""With more columns that are NULL at times no pattern is made.
+
+Where values end in `n` it may try both for each of them before it gives a row up: 256 ways, not more.
+"""
+
 _NULL: Final = 1
 _PLAIN: Final = 2
 _OTHER: Final = 4
@@ -126,7 +132,8 @@ class Shape:
                 self._encoded.append((count, encode))
             count = places[-1].stop
         order = [place for number in self._written for place in places[number]]
-        if len(order) > 1:  # of one, an itemgetter makes no tuple
+        doubtful = sum(bool(seen & _NULL) and seen != _NULL for seen in self._seen)
+        if len(order) > 1 and doubtful <= MAX_SOMETIMES_NULL:  # of one, an itemgetter makes no tuple
             self._pick = itemgetter(*order)
             self._match = re.compile(b"".join(parts), re.DOTALL).fullmatch
         else:

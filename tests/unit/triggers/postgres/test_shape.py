@@ -13,7 +13,7 @@ from tests.unit.triggers.postgres.test_rows import FULL, writer
 from triggers.base import Reject
 from triggers.postgres.changes import PLAIN_ROW
 from triggers.postgres.pgoutput import UNCHANGED, Begin, Binary, Column, Insert, Relation, Update
-from triggers.postgres.shape import LEARNT_AFTER, MAX_PLAIN
+from triggers.postgres.shape import LEARNT_AFTER, MAX_PLAIN, MAX_SOMETIMES_NULL
 
 OIDS = (20, 25, 1700, 16, 1184, 1114, 3802, 1043)
 TABLE = Relation(
@@ -137,6 +137,17 @@ def test_a_table_of_one_column_without_a_key_is_read_value_by_value() -> None:
     for _ in range(2 * LEARNT_AFTER):
         each.insert(Insert(1, [b"x"], True))
     assert written(each, [b"x"]) is None
+
+
+@pytest.mark.parametrize("width", [MAX_SOMETIMES_NULL, 40])
+def test_values_that_look_like_nulls_cost_no_more_than_some_hundred_ways(width: int) -> None:
+    columns = tuple(Column(f"c{number}", number == 0, 25, -1) for number in range(width + 1))
+    each = writer(msgspec.structs.replace(ORDERS, columns=columns))
+    for number in range(LEARNT_AFTER):
+        each.insert(Insert(100, [b"x", *[None if number % 2 else b"y"] * width], True))
+    full = written(each, [b"n" * 40] * (width + 1))
+    assert (full is None) == (width > MAX_SOMETIMES_NULL)
+    assert written(each, [*[b"n" * 40] * width, UNCHANGED]) is None
 
 
 # -- in a stream
