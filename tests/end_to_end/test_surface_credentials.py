@@ -210,6 +210,7 @@ def test_no_credential_reaches_the_store_a_log_or_an_answer(tmp_path, backend):
                 "message": [one["id"] for one in client.get(f"{admin}/api/v1/messages").json()["items"]],
                 "delivery": [one["id"] for one in client.get(f"{admin}/api/v1/deliveries?limit=500").json()["items"]],
                 "reject": [one["id"] for one in client.get(f"{admin}/api/v1/rejects").json()["items"]],
+                "source": [one["name"] for one in client.get(f"{admin}/api/v1/sources").json()["items"]],
                 "connector": ["shop"], "connection": list(AUTHS), "operation": ["one"], "name": ["x"],
             }  # fmt: skip
             assert len(ids["message"]) >= accepted
