@@ -206,12 +206,17 @@ class RabbitMQSource(Source[RabbitMQConfig]):
         beat = self.config.heartbeat.total_seconds()
         queue = self.config.queue
         try:
+            missed = False
             while True:
-                await asyncio.sleep(beat)
+                await asyncio.sleep(min(1.0, beat / 4) if missed else beat)
                 look = channel.queue_declare(queue, passive=True)
                 declared = await link.call(look, "a sign of life", within=beat)
-                if declared.consumer_count == 0 and self._stream is None:
+                counted = declared.consumer_count > 0 or self._stream is not None
+                if missed and not counted:
                     feed.fail(SourceUnavailable(f"{link.where} counts no consumer on {queue} any more"))
+                missed = (
+                    not counted
+                )  # looked at twice: a broker that closes the channel says why a moment later
         except TriggerError as error:
             feed.fail(SourceUnavailable(str(error)))
 
