@@ -211,12 +211,10 @@ class RabbitMQSource(Source[RabbitMQConfig]):
                 await asyncio.sleep(min(1.0, beat / 4) if missed else beat)
                 look = channel.queue_declare(queue, passive=True)
                 declared = await link.call(look, "a sign of life", within=beat)
-                counted = declared.consumer_count > 0 or self._stream is not None
-                if missed and not counted:
+                gone = declared.consumer_count == 0 and self._stream is None
+                if missed and gone:
                     feed.fail(SourceUnavailable(f"{link.where} counts no consumer on {queue} any more"))
-                missed = (
-                    not counted
-                )  # looked at twice: a broker that closes the channel says why a moment later
+                missed = gone  # looked at twice: a broker that closes the channel says why a moment later
         except TriggerError as error:
             feed.fail(SourceUnavailable(str(error)))
 
