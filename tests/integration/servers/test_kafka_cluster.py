@@ -38,6 +38,8 @@ async def test_leaders_and_coordinators_that_move_cost_no_record(cluster: list[A
     room = KafkaRoom(",".join(server.bootstrap for server in cluster))
     async with room.admin() as admin:
         await admin.create_topics([NewTopic("orders", 6, 3)])
+    for server in cluster:  # a broker learns of a topic a moment after the controller made it
+        await eventually(lambda server=server: _knows(server), lambda known: known, within=30)
     runs = Runs(room, "orders")
     sent: list[bytes] = []
 
@@ -65,6 +67,12 @@ async def test_leaders_and_coordinators_that_move_cost_no_record(cluster: list[A
     assert sorted(message.data or b"" for message in runs.emitted.messages) == sorted(sent)
     assert runs.emitted.repeats == []
     assert runs.emitted.notices == []
+
+
+async def _knows(server: Any) -> bool:
+    async with KafkaRoom(server.bootstrap).cluster() as asked:
+        topic = (await asked.metadata(["orders"])).topics["orders"]
+    return not topic.error and len(topic.leaders) == 6
 
 
 async def _led_by(room: KafkaRoom, broker: int) -> list[Partition]:
