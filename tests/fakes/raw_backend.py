@@ -76,7 +76,9 @@ class RawBackend:
                 talk.cancel()
             await asyncio.gather(*self._talks, return_exceptions=True)
             for transport in self._transports:
-                transport.abort()
+                # One whose connection the event loop has already seen lost has no loop any more, and cannot be aborted.
+                if getattr(transport, "_conn_lost", 0) == 0:
+                    transport.abort()
             # Also those whose handshake never ended: no test leaves a socket behind.
             async with asyncio.timeout(10):
                 await gone

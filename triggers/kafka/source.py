@@ -18,7 +18,7 @@ from triggers.kafka import offsets
 from triggers.kafka.config import KafkaConfig
 from triggers.kafka.decoders import READS_CLOUDEVENTS, decoder
 from triggers.kafka.decoding import Decoding
-from triggers.kafka.tls import tls_context
+from triggers.tls import tls_context
 
 if TYPE_CHECKING:
     from triggers.kafka.cluster import Cluster
@@ -74,7 +74,12 @@ class KafkaSource(Source[KafkaConfig]):
     @override
     async def open(self, context: SourceContext) -> None:
         config = self.config
-        self._tls = tls_context(self.name, config.tls)
+        if config.tls is not None:
+            tls = config.tls
+            self._tls = tls_context(
+                f"{self.name}: ", ca=tls.ca, cert=tls.cert, key=tls.key, beside=True, inside="tls."
+            )
+            self._tls.check_hostname = tls.verify_hostname
         self._decoding = Decoding(
             source=f"/sources/{self.name}",
             decoder=decoder(config.decode),

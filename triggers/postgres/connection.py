@@ -7,7 +7,6 @@ become those of `triggers.errors` in one place, `mapped`.
 import asyncio
 import contextlib
 import ssl
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Protocol
@@ -18,6 +17,7 @@ from pydantic import SecretStr
 
 from triggers.errors import SourceRejected, SourceUnavailable
 from triggers.postgres.config import PostgresConfig
+from triggers.tls import tls_context as pem_context
 
 APPLICATION: Final = "pointsman"
 """What `pg_stat_activity` shows of us, before the name of the source."""
@@ -151,27 +151,14 @@ def tls_context(config: PostgresConfig) -> ssl.SSLContext | None:
     """
     if config.ca is None and config.cert is None:
         return None
-    try:
-        context = ssl.create_default_context(cadata=config.ca.get_secret_value() if config.ca else None)
-        context.check_hostname = _mode(config.url) not in ("require", "verify-ca")
-        if config.cert is not None and config.key is not None:
-            _load_pair(context, config.cert, config.key)
-    except (ssl.SSLError, ValueError) as error:
-        raise SourceRejected(f"`ca`, `cert` or `key` is not readable PEM: {error}") from error
+    context = pem_context("", ca=config.ca, cert=config.cert, key=config.key)
+    context.check_hostname = _mode(config.url) not in ("require", "verify-ca")
     return context
 
 
 def _mode(url: SecretStr) -> str:
     """Return the sslmode of a url; with a CA and nothing said, the strictest."""
     return parse_qs(urlsplit(url.get_secret_value()).query).get("sslmode", ["verify-full"])[-1]
-
-
-def _load_pair(context: ssl.SSLContext, certificate: SecretStr, key: SecretStr) -> None:
-    """Load a certificate and its key; the ssl module reads files only."""
-    with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:  # mode 0600, gone at once
-        file.write(f"{certificate.get_secret_value()}\n{key.get_secret_value()}\n")
-        file.flush()
-        context.load_cert_chain(file.name)
 
 
 def quoted(name: str) -> str:

@@ -10,11 +10,8 @@ service stopping.
 import asyncio
 import contextlib
 import logging
-import os
 import ssl
-import tempfile
 from collections.abc import Awaitable
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -37,6 +34,7 @@ from yarl import URL
 from triggers.errors import SourceRejected, SourceUnavailable, TriggerError
 from triggers.rabbitmq import frames
 from triggers.rabbitmq.config import RabbitMQConfig
+from triggers.tls import tls_context
 
 T = TypeVar("T")
 
@@ -64,7 +62,9 @@ class Access:
         self.where = f"RabbitMQ at {config.host}"
         self._name = name
         self._config = config
-        self._tls = _tls(name, config) if config.tls else None
+        self._tls = (
+            tls_context(f"{name}: ", ca=config.ca, cert=config.cert, key=config.key) if config.tls else None
+        )
         frames.install()
         # What they have to say is in the errors they raise, which are reported once and in plain words.
         logging.getLogger("aiormq").setLevel(logging.CRITICAL)
@@ -249,28 +249,3 @@ def _certificate_problem(error: BaseException | None) -> str:
 
 def _seconds(config: RabbitMQConfig) -> int:
     return max(1, round(config.heartbeat.total_seconds()))
-
-
-def _tls(name: str, config: RabbitMQConfig) -> ssl.SSLContext:
-    """Return what TLS is made with. Raise SourceRejected when a certificate or key cannot be read."""
-    try:
-        if config.ca is not None:
-            context = ssl.create_default_context(cadata=config.ca.get_secret_value())
-        else:
-            context = ssl.create_default_context()
-    except ssl.SSLError as error:
-        raise SourceRejected(f"{name}: `ca` is no PEM certificate ({error.reason or error})") from error
-    if config.cert is None or config.key is None:
-        return context
-    # OpenSSL reads a chain from files only.
-    descriptor, path = tempfile.mkstemp(prefix="pointsman-")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(f"{config.cert.get_secret_value()}\n{config.key.get_secret_value()}\n")
-        context.load_cert_chain(path)
-    except (ssl.SSLError, ValueError) as error:
-        reason = getattr(error, "reason", None) or type(error).__name__
-        raise SourceRejected(f"{name}: `cert` and `key` cannot be used ({reason})") from error
-    finally:
-        Path(path).unlink()
-    return context
