@@ -166,6 +166,48 @@ class SecurityScheme:
     extras: Mapping[str, Any] = field(default_factory=dict)
 
 
+ParameterKind = Literal["string", "secret", "integer", "boolean", "oauth", "gateway"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionParameter:
+    """A value that every connection gives once: a Power Platform connection parameter, a Postman variable.
+
+    `sets` names the parameter sets that it belongs to; empty: it is wanted whatever set is chosen. `default`
+    is None where none is declared. `secret` and `oauth` values are never shown.
+    """
+
+    name: str
+    kind: ParameterKind = "string"
+    required: bool = False
+    default: str | None = None
+    enum: tuple[str, ...] = ()
+    sets: tuple[str, ...] = ()
+    description: str = ""
+    extras: Mapping[str, Any] = field(default_factory=dict)
+
+
+Section = Literal["request", "response", "failure"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """One instance of a Power Platform policy template, in the order of the description.
+
+    `template` is lower case. `operations` are ids of operations, None for all of them. `parameters` are as
+    written, without those that the platform itself reads (`x-ms-apimTemplate…`). `problem` says why it
+    cannot be executed; its operations are then degraded.
+    """
+
+    template: str
+    title: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    operations: tuple[str, ...] | None = None
+    section: Section = "request"
+    problem: str = ""
+    pointer: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
     """Arguments that the description shows for an operation, under the name it gives them."""
@@ -180,7 +222,8 @@ class Operation:
     """One callable thing. `path` is as written; an empty `servers` means those of the description.
 
     `problem` says why it cannot be called, `degraded` what of it could not be read. `key_header` is the
-    idempotency header that it declares.
+    idempotency header that it declares. `needs_code`: a script that came with the description performs it,
+    which we do not run; it can be called as described, or by a hook.
     """
 
     id: str
@@ -197,11 +240,19 @@ class Operation:
     servers: tuple[Server, ...] = ()
     security: Security = ()
     key_header: str = ""
+    needs_code: bool = False
     problem: str = ""
     degraded: tuple[str, ...] = ()
     presets: tuple[Preset, ...] = ()
     pointer: str = ""
     extras: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def status(self) -> Literal["ok", "degraded", "refused"]:
+        """What has become of it; see `Spec.degradations` for what its schemas add."""
+        if self.problem:
+            return "refused"
+        return "degraded" if self.degraded else "ok"
 
     @property
     def grouped(self) -> bool:
@@ -240,7 +291,13 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
-    """A description, read. An error among the findings means that it could not be read at all."""
+    """A description, read. An error among the findings means that it could not be read at all.
+
+    `dialect` is one of swagger2, openapi3.0, openapi3.1, openapi3.2, postman1, postman2.0, postman2.1,
+    asyncapi1, asyncapi2, asyncapi3. `parameters` and `parameter_sets` (name →
+    title) are what a connection has to give; `test` is the declared way to try a connection: an operation's
+    id as its name, and the arguments.
+    """
 
     title: str = ""
     version: str = ""
@@ -251,6 +308,10 @@ class Spec:
     triggers: Mapping[str, Trigger] = field(default_factory=dict)
     security_schemes: Mapping[str, SecurityScheme] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, ConnectionParameter] = field(default_factory=dict)
+    parameter_sets: Mapping[str, str] = field(default_factory=dict)
+    policies: tuple[Policy, ...] = ()
+    test: Preset | None = None
     registry: Registry = field(default_factory=lambda: Registry({}), repr=False)
     findings: tuple[Finding, ...] = ()
     extras: Mapping[str, Any] = field(default_factory=dict)
