@@ -7,12 +7,13 @@ them stands in an error text, a log line or what `mask` returns.
 import base64
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal, cast, get_args
+from typing import Any, ClassVar, Final, Literal, cast, get_args
 from urllib.parse import quote
 
 import msgspec
 from typing_extensions import override
 
+from actions.base import Answer
 from actions.errors import Refused
 from actions.specs.model import SecurityScheme
 from actions.transport import Request, header_problems
@@ -26,6 +27,9 @@ Place = Literal["header", "query", "cookie"]
 class Auth(ABC):
     """One way to log in. Holds its secret; a new secret is a new object."""
 
+    needs_ready: ClassVar[bool] = False
+    """Whether `ready` and `again` have anything to do: a call without them is shorter."""
+
     @abstractmethod
     def apply(self, request: Request) -> Request:
         """Return the request with credentials; what it had under the same name is replaced."""
@@ -38,6 +42,15 @@ class Auth(ABC):
         """Return what to use for an operation that takes any one of these sets of security schemes."""
         del alternatives  # one login serves every operation; `Schemes` differs
         return self
+
+    async def ready(self, deadline: float) -> None:
+        """Fetch what is missing before `apply`, within so many seconds. Raise RetryLater or Refused."""
+        del deadline
+
+    def again(self, request: Request, answer: Answer) -> Request | None:
+        """Return the request to send at once, when the answer is a challenge to this one."""
+        del request, answer
+        return None
 
     @abstractmethod
     async def renew(self) -> bool:

@@ -1,25 +1,31 @@
 """Performs the operations of a description over HTTP.
 
-What is sent is decided in `prepare`, which is pure; `call` adds what must not be kept (credentials) or
-differs between attempts, and sends once through the guarded transport. Nothing is retried or judged here.
+What is sent is decided in `prepare`, which is pure; `call` adds what must not be kept (credentials, the
+connection's own parameters by way of policies) or differs between attempts, and sends through the guarded
+transport. Nothing is retried or judged here; what a login's protocol wants (a token first, an answer to a
+challenge) belongs to the call.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 from typing_extensions import override
 
 from actions.addresses import read_server
-from actions.auth import Auth, NoAuth
+from actions.auth import MASK, Auth, NoAuth
 from actions.base import Answer, Connector, Finding, OperationInfo, Prepared
 from actions.egress import Egress, Resolver, SystemResolver, Transport
 from actions.engines import DEFAULT, make_engine
 from actions.errors import Refused
 from actions.operations import Infos, find
-from actions.serialize import Build, compile_operation
-from actions.specs.model import Spec
+from actions.origins import Origins
+from actions.policies import OperationPolicies, compile_policies
+from actions.serialize import Build, compile_operation, expand_server
+from actions.specs.model import Operation, Server, Spec
 from actions.transport import Engine, EngineSettings, Request, header_problems
 
 USER_AGENT: Final = "Pointsman"
@@ -44,8 +50,31 @@ class Certificates(msgspec.Struct, frozen=True, kw_only=True):
     identity: bytes = b""
 
 
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the operations of a connection live.
+
+    `url` is the base URL. With `own`, an operation that names servers of its own lives there; their URLs
+    take `variables`. `parameters` are the values of the description's connection parameters, in plain text.
+    """
+
+    url: str
+    own: bool = False
+    variables: Mapping[str, str] = {}
+    parameters: Mapping[str, str] = {}
+
+
+class _Policed(msgspec.Struct, frozen=True):
+    """A prepared request that policies change when it is sent: they may put secrets into it."""
+
+    request: Request
+    arguments: Mapping[str, Any]
+
+
 class _Compiled(msgspec.Struct, frozen=True, kw_only=True):
-    """What is worked out once for an operation. `declared` are its header parameters, in lower case."""
+    """What is worked out once for an operation. `declared` are its header parameters, in lower case.
+
+    `masked` are the policies with stars for secrets, for showing.
+    """
 
     id: str
     build: Build
@@ -53,6 +82,9 @@ class _Compiled(msgspec.Struct, frozen=True, kw_only=True):
     quoted: bool
     declared: frozenset[str]
     auth: Auth
+    transport: Transport
+    policies: OperationPolicies | None
+    masked: OperationPolicies | None
 
     def with_ours(self, request: Request, key: str) -> Request:
         """Return the request with the headers that are ours and the same for every attempt.
@@ -78,53 +110,47 @@ class _Compiled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HTTPConnector(Connector):
-    """Performs operations of a `Spec` at one server. Belongs to one event loop."""
+    """Performs operations of a `Spec` at its servers. Belongs to one event loop."""
 
     def __init__(
         self,
         name: str,
         spec: Spec,
         *,
-        server: str,
+        server: str | Place,
         auth: Auth | None = None,
         egress: Egress | None = None,
         limits: HTTPLimits | None = None,
         certificates: Certificates | None = None,
         engine: str | Callable[[EngineSettings], Engine] = DEFAULT,
         resolver: Resolver | None = None,
+        origins: Origins | None = None,
     ) -> None:
-        """Take over engine and resolver. Raise Refused when the server's URL cannot be called at all."""
-        limits, certificates = limits or HTTPLimits(), certificates or Certificates()
-        place, problems = read_server(server)
-        if place is None:
-            raise Refused(f"{name}: server {server[:200]!r}: " + "; ".join(problems))
+        """Take over engine and resolver, or the origins. Raise Refused for a server that cannot be called."""
         self.name = name
         self._spec = spec
+        self._place = server if isinstance(server, Place) else Place(url=server)
+        place, problems = read_server(self._place.url)
+        if place is None:
+            raise Refused(f"{name}: server {self._place.url[:200]!r}: " + "; ".join(problems))
         self._server = place.origin + place.path
         self._auth = auth or NoAuth()
-        settings = EngineSettings(
-            name=name,
-            host=place.host,
-            in_flight=limits.in_flight,
-            connect_timeout=limits.connect_timeout,
-            ca_pem=certificates.ca,
-            identity_pem=certificates.identity,
+        self._origins = origins or make_origins(
+            name,
+            egress=egress,
+            limits=limits,
+            certificates=certificates,
+            engine=engine,
+            resolver=resolver,
         )
-        self._transport = Transport(
-            name=name,
-            server=place,
-            egress=egress or Egress(),
-            engine=make_engine(engine, settings) if isinstance(engine, str) else engine(settings),
-            resolver=resolver or SystemResolver(),
-            max_answer_bytes=limits.max_answer_bytes,
-        )
+        self._transport = self._origins.transport(place)
         self._compiled: dict[str, _Compiled] = {}
 
     @override
     async def check(self) -> list[Finding]:
         found = [*await self._transport.check(), *self._login_findings()]
         in_clear = self._server.startswith("http://") and not isinstance(self._auth, NoAuth)
-        if in_clear and self._transport.egress.public:
+        if in_clear and self._origins.egress.public:
             found.append(
                 Finding(
                     severity="warning",
@@ -171,27 +197,72 @@ class HTTPConnector(Connector):
         if parts.body is not None and parts.content_type:
             headers = (*headers, ("Content-Type", parts.content_type))
         request = Request(parts.method, parts.url, headers, parts.body or b"")
-        problems = self._transport.problems(request)
+        problems = compiled.transport.problems(request)
         if problems:
             raise Refused(
                 f"{compiled.id} cannot be called: " + "; ".join(problems),
                 tuple(("", text) for text in problems),
             )
+        whole = compiled.with_ours(request, key)
         return Prepared(
             operation=compiled.id,
             key=key,
             digest=_digest(request),
-            request=compiled.with_ours(request, key),
+            request=whole if compiled.policies is None else _Policed(whole, arguments),
         )
 
     @override
     async def call(self, prepared: Prepared, *, deadline: float, headers: Mapping[str, str]) -> Answer:
-        return await self._transport.send(self._complete(prepared, headers), deadline=deadline)
+        compiled = self._compiled.get(prepared.operation) or self._compile(prepared.operation)
+        auth = compiled.auth
+        if auth.needs_ready or compiled.policies is not None:
+            return await self._call_in_steps(compiled, prepared, deadline, headers)
+        request = auth.apply(self._attempt(compiled, prepared.request, headers))
+        return await compiled.transport.send(request, deadline=deadline)
+
+    async def _call_in_steps(
+        self, compiled: _Compiled, prepared: Prepared, deadline: float, headers: Mapping[str, str]
+    ) -> Answer:
+        """Make a call that needs more than one request: a token, a policy's own call, a challenge."""
+        now = asyncio.get_running_loop().time
+        until = now() + deadline
+        auth = compiled.auth
+        if auth.needs_ready:
+            await auth.ready(deadline)
+
+        async def send(request: Request) -> Answer:
+            """Send with the login of this operation, and answer a challenge to it."""
+            signed = auth.apply(request)
+            transport = self._sendable(signed)
+            answer = await transport.send(signed, deadline=until - now())
+            again = auth.again(signed, answer)
+            if again is None:
+                return answer
+            return await transport.send(again, deadline=until - now())
+
+        if not isinstance(prepared.request, _Policed) or compiled.policies is None:
+            return await send(self._attempt(compiled, prepared.request, headers))
+        request = self._attempt(compiled, prepared.request.request, headers)
+        request = compiled.policies.request(request, prepared.request.arguments)
+        request = await compiled.policies.complete(request, send)
+        return compiled.policies.answer(request, await send(request))
+
+    def _sendable(self, request: Request) -> Transport:
+        """Return the transport for a request that policies or logins have changed. Raise Refused."""
+        transport = self._origins.at(request.url)
+        problems = transport.problems(request)
+        if problems:
+            raise Refused(f"{self.name}: cannot be sent: " + "; ".join(problems))
+        return transport
 
     @override
     def show(self, prepared: Prepared) -> dict[str, Any]:
         compiled = self._compiled.get(prepared.operation) or self._compile(prepared.operation)
-        request = compiled.auth.mask(prepared.request)
+        given = prepared.request
+        request: Request = given.request if isinstance(given, _Policed) else given
+        if isinstance(given, _Policed) and compiled.masked is not None:
+            request = compiled.masked.request(request, given.arguments)
+        request = compiled.auth.mask(request)
         return {
             "method": request.method,
             "url": request.url,
@@ -205,34 +276,96 @@ class HTTPConnector(Connector):
 
     @override
     async def close(self) -> None:
-        await self._transport.close()
+        await self._origins.close()
 
-    def _complete(self, prepared: Prepared, headers: Mapping[str, str]) -> Request:
-        """Return the request of one attempt: credentials come last, so nothing can stand in their place."""
-        request: Request = prepared.request
-        compiled = self._compiled.get(prepared.operation) or self._compile(prepared.operation)
-        if headers:
-            problems = header_problems(headers.items())
-            if problems:
-                raise Refused(f"{self.name}: " + "; ".join(problems))
-            request = compiled.with_attempt(request, headers)
-        return compiled.auth.apply(request)
+    def _attempt(self, compiled: _Compiled, request: Request, headers: Mapping[str, str]) -> Request:
+        """Return the request with the headers of one attempt."""
+        if not headers:
+            return request
+        problems = header_problems(headers.items())
+        if problems:
+            raise Refused(f"{self.name}: " + "; ".join(problems))
+        return compiled.with_attempt(request, headers)
 
     def _compile(self, name: str) -> _Compiled:
         operation = find(self._spec, name, self.name)
         header = operation.key_header or ("" if operation.method in _KEYLESS else KEY_HEADER)
+        server = self._server_of(operation)
+        policies = compile_policies(self._spec, operation, self._place.parameters)
+        if policies is not None:
+            server = policies.server(server)
+        masked = policies and compile_policies(self._spec, operation, self._masked())
+        declared = frozenset(one.name.lower() for one in operation.parameters if one.location == "header")
         compiled = _Compiled(
             id=operation.id,
-            build=compile_operation(operation, self._spec, self._server),
+            build=compile_operation(operation, self._spec, server),
             key_header=header,
             quoted=header.lower() == KEY_HEADER.lower(),
-            declared=frozenset(one.name.lower() for one in operation.parameters if one.location == "header"),
+            declared=declared,
             auth=self._auth.choose([[need.scheme for need in needs] for needs in operation.security]),
+            transport=self._origins.at(server),
+            policies=policies,
+            masked=masked,
         )
         self._compiled[operation.id] = compiled
         if name in self._spec.aliases:  # only names of the description: callers cannot make this grow
             self._compiled[name] = compiled
         return compiled
+
+    def _server_of(self, operation: Operation) -> str:
+        """Return the base URL of an operation. Raise Refused where its own server cannot be used."""
+        if not (self._place.own and operation.servers):
+            return self._server
+        return own_server(operation.servers[0], self._server, self._place.variables)
+
+    def _masked(self) -> dict[str, str]:
+        """Return the connection's parameters with stars for what is not shown."""
+        secret = {one.name for one in self._spec.parameters.values() if one.kind in ("secret", "oauth")}
+        return {
+            name: MASK if name in secret or name not in self._spec.parameters else value
+            for name, value in self._place.parameters.items()
+        }
+
+
+def own_server(server: Server, base: str, variables: Mapping[str, str]) -> str:
+    """Return the URL of an operation's own server; a relative one is relative to the connection's base."""
+    known = {name: value for name, value in variables.items() if name in server.variables}
+    url = expand_server(server, known)
+    if "://" in url:
+        place, problems = read_server(url)
+        if place is None:
+            raise Refused(f"the server {url[:200]!r} of the operation: " + "; ".join(problems))
+        return place.origin + place.path
+    origin = "/".join(base.split("/")[:3])
+    return origin + url if url.startswith("/") else f"{base}/{url}"
+
+
+def make_origins(
+    name: str,
+    *,
+    egress: Egress | None = None,
+    limits: HTTPLimits | None = None,
+    certificates: Certificates | None = None,
+    engine: str | Callable[[EngineSettings], Engine] = DEFAULT,
+    resolver: Resolver | None = None,
+) -> Origins:
+    """Return the guarded transports of one connection, for its connector and its logins."""
+    limits, certificates = limits or HTTPLimits(), certificates or Certificates()
+    settings = EngineSettings(
+        name=name,
+        host="",
+        in_flight=limits.in_flight,
+        connect_timeout=limits.connect_timeout,
+        ca_pem=certificates.ca,
+        identity_pem=certificates.identity,
+    )
+    return Origins(
+        settings=settings,
+        egress=egress or Egress(),
+        make=partial(make_engine, engine) if isinstance(engine, str) else engine,
+        resolver=resolver or SystemResolver(),
+        max_answer_bytes=limits.max_answer_bytes,
+    )
 
 
 def sf_string(text: str) -> str:
