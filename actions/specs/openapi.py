@@ -5,7 +5,7 @@ language of a version means (`nullable`, `exclusiveMinimum`, type lists) is kept
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -14,7 +14,6 @@ from typing_extensions import override
 from actions.specs.events import escape
 from actions.specs.load import Bundle
 from actions.specs.model import (
-    Need,
     Operation,
     Security,
     SecurityScheme,
@@ -23,22 +22,23 @@ from actions.specs.model import (
     Trigger,
     Variable,
 )
-from actions.specs.openapi_parts import TEMPLATE, Draft
-from actions.specs.reading import (
-    CONTROL,
-    IDEMPOTENCY,
-    METHODS,
-    Reader,
-    Reading,
-    aliases_of,
-    assign_ids,
-    extras,
-    text,
+from actions.specs.openapi_parts import Draft
+from actions.specs.paths import (
+    TEMPLATE,
+    check_path,
+    key_header,
+    methods,
+    named_operations,
+    named_triggers,
+    path_item,
+    path_items,
+    read_security,
+    settled,
 )
+from actions.specs.reading import CONTROL, Reader, Reading, aliases_of, extras, text
 from actions.specs.references import Unresolved
 
 _VERSION: Final = re.compile(r"3\.([01])\b")
-_DOTS: Final = re.compile(r"(?:^|/)\.{1,2}(?=/|$)")
 
 
 class OpenAPIReader(Reader):
@@ -62,7 +62,7 @@ class _OpenAPI:
     def __init__(self, bundle: Bundle) -> None:
         self._reading = Reading(bundle)
         self._root: dict[str, Any] = bundle.root.value
-        self._triggers: list[tuple[Trigger, str]] = []  # with the id that the description asks for
+        self._triggers: list[tuple[str, Trigger]] = []  # with the id that the description asks for
         self._schemes: dict[str, SecurityScheme] = {}
         self._security: Security = ()
 
@@ -89,7 +89,7 @@ class _OpenAPI:
             description=text(info.get("description")),
             servers=servers,
             operations={one.id: one for one in operations},
-            triggers=self._named_triggers(),
+            triggers=named_triggers(self._triggers),
             security_schemes=self._schemes,
             aliases=aliases_of((one.id, one.aliases) for one in operations),
             registry=reading.registry,
@@ -153,100 +153,37 @@ class _OpenAPI:
         return schemes
 
     def _read_security(self, value: Any, pointer: str) -> Security:
-        alternatives = []
-        for index, entry in enumerate(self._reading.listing(value, pointer)):
-            needs = []
-            for name, scopes in self._reading.mapping(entry, f"{pointer}/{index}").items():
-                if name not in self._schemes:
-                    message = f"the security scheme {name} is not declared"
-                    self._schemes[name] = SecurityScheme(name=name, kind="", problem="is not declared")
-                    self._reading.add("security-scheme", message, f"{pointer}/{index}")
-                listed = scopes if isinstance(scopes, list) else []
-                needs.append(Need(scheme=name, scopes=tuple(text(one) for one in listed)))
-            alternatives.append(tuple(needs))
-        return tuple(alternatives)
+        return read_security(self._reading, self._schemes, value, pointer)
 
     # Paths
 
     def _operations(self) -> list[Operation]:
-        drafts: list[Operation] = []
-        wanted: list[tuple[str, str, str]] = []
-        for key in ("paths", "x-ms-paths"):
-            for path, entry in self._reading.mapping(self._root.get(key), f"/{key}").items():
-                pointer = f"/{key}/{escape(path)}"
-                if path.startswith("x-"):
-                    continue
-                for name, operation in self._path_item(path, entry, pointer):
-                    drafts.append(operation)
-                    wanted.append((name, operation.method, path))
-        operations = []
-        for draft, (name, method, path), id_ in zip(drafts, wanted, assign_ids(wanted), strict=True):
-            aliases = tuple(
-                dict.fromkeys(alias for alias in (name, f"{method} {path}") if alias and alias != id_)
-            )
-            operations.append(replace(draft, id=id_, aliases=aliases))
-        self._report_duplicates(wanted, operations)
+        drafts = []
+        for path, item, pointer in path_items(self._reading, self._root):
+            servers = self._servers(item.get("servers"), f"{pointer}/servers")
+            for method, entry, at in methods(item, pointer):
+                draft = Draft(self._reading, f"{method} {path}", at)
+                found = draft.follow(entry, "the operation")
+                name, operation = self._operation(draft, path, item, {} if found is None else found)
+                drafts.append((name, replace(operation, method=method, servers=operation.servers or servers)))
+        operations = named_operations(self._reading, drafts)
         callers = {one.pointer: one.id for one in operations}
         self._triggers = [
-            (replace(one, operation=callers[one.operation]) if one.operation else one, name)
-            for one, name in self._triggers
+            (name, replace(one, operation=callers[one.operation]) if one.operation else one)
+            for name, one in self._triggers
         ]
         return operations
-
-    def _report_duplicates(self, wanted: list[tuple[str, str, str]], operations: list[Operation]) -> None:
-        owners: dict[str, list[Operation]] = {}
-        for (name, _, _), operation in zip(wanted, operations, strict=True):
-            if name:
-                owners.setdefault(name, []).append(operation)
-        for name, sharing in owners.items():
-            if len(sharing) > 1:
-                ids = ", ".join(one.id for one in sharing[:5])
-                message = f"the operationId {name[:80]!r} is used {len(sharing)} times; they are {ids}"
-                self._reading.add("duplicate-operation-id", message, sharing[1].pointer)
-
-    def _path_item(self, path: str, value: Any, pointer: str) -> Iterator[tuple[str, Operation]]:
-        """Yield the original name and the operation, without an id, of everything on one path."""
-        item = self._item(value, path, pointer)
-        servers = self._servers(item.get("servers"), f"{pointer}/servers")
-        for key, entry in item.items():
-            if key.lower() not in METHODS:
-                continue
-            method, at = key.upper(), f"{pointer}/{key}"
-            draft = Draft(self._reading, f"{method} {path}", at)
-            found = draft.follow(entry, "the operation")
-            name, operation = self._operation(draft, path, item, {} if found is None else found)
-            yield name, replace(operation, method=method, servers=operation.servers or servers)
-
-    def _item(self, value: Any, path: str, pointer: str) -> dict[str, Any]:
-        """Return a path item with what it refers to merged in; empty, with a finding, when it is none."""
-        try:
-            found = self._reading.registry.follow(value)
-        except Unresolved as reason:
-            self._reading.add("path-refused", f"{path} {reason}; its operations are not known", pointer)
-            found = {}
-        item = self._reading.mapping(found, pointer)
-        if isinstance(value, dict) and value is not item:
-            return {**item, **{key: member for key, member in value.items() if key != "$ref"}}
-        return item
 
     def _operation(
         self, draft: Draft, path: str, item: Mapping[str, Any], value: Mapping[str, Any]
     ) -> tuple[str, Operation]:
         reading, at = self._reading, draft.pointer
         parameters = draft.parameters(path, item, value)
-        if CONTROL.search(path):
-            draft.refuse("the path has control characters")
-        elif _DOTS.search(path.partition("?")[0].partition("#")[0]):
-            draft.refuse("the path has dot segments")
-        elif not path.startswith("/"):
-            draft.degrade("path", "the path does not begin with /; sent as if it did", at)
+        check_path(draft, path)
         security = self._security
         if "security" in value:
             security = self._read_security(value["security"], f"{at}/security")
         self._read_callbacks(draft, value.get("callbacks"))
-        keys = [
-            one.name for one in parameters if one.location == "header" and IDEMPOTENCY.fullmatch(one.name)
-        ]
         operation = Operation(
             id="",
             method="",
@@ -260,16 +197,11 @@ class _OpenAPI:
             responses=draft.responses(value.get("responses")),
             servers=self._servers(value.get("servers"), f"{at}/servers"),
             security=security,
-            key_header=keys[0] if keys else "",
+            key_header=key_header(parameters),
             pointer=at,
             extras=extras({**item, **value}),
         )
-        if draft.problems:
-            problem = "; ".join(draft.problems)
-            reading.add("operation-refused", f"{draft.name}: {problem}", at)
-            operation = replace(operation, problem=f"{draft.name}: {problem}")
-        name = text(value.get("operationId")).strip()
-        return name, replace(operation, degraded=tuple(draft.degraded))
+        return text(value.get("operationId")).strip(), settled(draft, operation)
 
     # What is sent to us
 
@@ -294,11 +226,8 @@ class _OpenAPI:
                 self._read_triggers(trigger, item, f"{pointer}/{escape(address)}")
 
     def _read_triggers(self, trigger: Trigger, entry: Any, pointer: str) -> None:
-        item = self._item(entry, trigger.name, pointer)
-        for key, member in item.items():
-            if key.lower() not in METHODS:
-                continue
-            at = f"{pointer}/{key}"
+        item = path_item(self._reading, entry, trigger.name, pointer)
+        for method, member, at in methods(item, pointer):
             draft = Draft(self._reading, f"{trigger.kind} {trigger.name}", at)
             value = draft.follow(member, "the operation") or {}
             security: Security = ()
@@ -306,7 +235,7 @@ class _OpenAPI:
                 security = self._read_security(value["security"], f"{at}/security")
             made = replace(
                 trigger,
-                method=key.upper(),
+                method=method,
                 summary=text(value.get("summary")),
                 description=text(value.get("description")),
                 parameters=draft.parameters("", item, value),
@@ -318,15 +247,4 @@ class _OpenAPI:
             )
             if made.problem:
                 self._reading.add("trigger-refused", f"{draft.name}: {made.problem}", at)
-            self._triggers.append((made, text(value.get("operationId")).strip()))
-
-    def _named_triggers(self) -> dict[str, Trigger]:
-        wanted = []
-        for one, _ in self._triggers:
-            method = "" if one.method == "POST" else one.method
-            wanted.append((one.name, method, f"{one.operation} {one.name}".strip()))
-        triggers = {}
-        for (one, original), id_ in zip(self._triggers, assign_ids(wanted), strict=True):
-            aliases = tuple(alias for alias in dict.fromkeys((original, one.name)) if alias and alias != id_)
-            triggers[id_] = replace(one, id=id_, aliases=aliases)
-        return triggers
+            self._triggers.append((text(value.get("operationId")).strip(), made))

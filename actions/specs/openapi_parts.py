@@ -4,14 +4,12 @@ A Draft reads them for one operation or webhook and keeps what is wrong with it:
 `degraded` says what of it was left out.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from actions.specs.events import escape
 from actions.specs.model import (
     LOCATIONS,
-    NEVER_SET,
     Body,
     Location,
     Media,
@@ -20,19 +18,16 @@ from actions.specs.model import (
     Schema,
     Style,
 )
-from actions.specs.reading import TOKEN, Sketch, extras, preferred, text
+from actions.specs.paths import MEDIA_TYPE, Merged, check_name, fit_path, is_own_header
+from actions.specs.reading import Sketch, extras, preferred, text
 from actions.specs.references import Unresolved
 
-TEMPLATE: Final = re.compile(r"\{([^{}]*)\}")
 _STYLES: Final[dict[Location, tuple[Style, ...]]] = {
     "path": ("simple", "label", "matrix"),
     "query": ("form", "spaceDelimited", "pipeDelimited", "deepObject"),
     "header": ("simple",),
     "cookie": ("form",),
 }
-_MEDIA_TYPE: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
-_OWN_HEADERS: Final = frozenset({"authorization", "content-type", "accept"})
-"""Header parameters of these names shall be ignored (OpenAPI 3, Parameter Object)."""
 
 
 class Draft(Sketch):
@@ -42,7 +37,7 @@ class Draft(Sketch):
         self, path: str, item: Mapping[str, Any], value: Mapping[str, Any]
     ) -> tuple[Parameter, ...]:
         """Read the parameters of a path item and of what stands on it; the latter win."""
-        merged: dict[tuple[str, str], Parameter] = {}
+        merged: Merged = {}
         item_pointer = self.pointer.rpartition("/")[0]
         for holder, pointer in ((item, item_pointer), (value, self.pointer)):
             listed = holder.get("parameters")
@@ -53,24 +48,8 @@ class Draft(Sketch):
                 one = self._parameter(entry, f"{pointer}/parameters/{index}")
                 if one:
                     merged[one.name, one.location] = one
-        self._fit_path(path, merged)
+        fit_path(self, path, merged)
         return tuple(merged.values())
-
-    def _fit_path(self, path: str, merged: dict[tuple[str, str], Parameter]) -> None:
-        """Add the path parameters that were forgotten, leave out those that stand nowhere."""
-        sent, _, fragment = path.partition("#")  # a fragment is part of the name only: it is never sent
-        for name in dict.fromkeys(TEMPLATE.findall(sent)):
-            if (name, "path") not in merged:
-                reason = f"the path parameter {name} is not declared; taken as text"
-                self.degrade("path-parameter", reason, self.pointer)
-                schema = {"type": "string"}
-                merged[name, "path"] = Parameter(name=name, location="path", required=True, schema=schema)
-        for one in [one for one in merged.values() if one.location == "path"]:
-            if f"{{{one.name}}}" not in sent:
-                del merged[one.name, "path"]
-                if f"{{{one.name}}}" not in fragment:
-                    reason = f"the path parameter {one.name} is not in the path; left out"
-                    self.degrade("path-parameter", reason, self.pointer)
 
     def _parameter(self, entry: Any, pointer: str) -> Parameter | None:
         value = self.follow(entry, "a parameter")
@@ -84,11 +63,9 @@ class Draft(Sketch):
             if value.get("required") is True:
                 self.refuse(f"the required parameter {name[:80]!r} in {place[:40]!r} cannot be sent")
             return None
-        if location == "header" and name.lower() in _OWN_HEADERS | NEVER_SET:
+        if location == "header" and is_own_header(name):
             return None
-        if location in {"header", "cookie"} and not TOKEN.fullmatch(name):
-            self.refuse(f"the {location} name {name[:80]!r} cannot be sent")
-            return None
+        check_name(self, name, location)
         default: Style = _STYLES[location][0]
         style = value.get("style", default)
         if style not in _STYLES[location]:
@@ -136,7 +113,7 @@ class Draft(Sketch):
     def _content(self, value: Any, pointer: str) -> list[Media]:
         content = []
         for name, entry in self.reading.mapping(value, pointer).items():
-            if not _MEDIA_TYPE.fullmatch(name.strip()):
+            if not MEDIA_TYPE.fullmatch(name.strip()):
                 self.degrade("content", f"{name[:80]!r} is no media type; left out", pointer)
                 continue
             try:
