@@ -33,3 +33,10 @@ class OutcomeUnknown(ActionError):
 
     Whether it is tried again is the step's to say (`on_unknown`).
     """
+
+
+class LoginRequired(ActionError):
+    """The connection has no credentials that are taken, and cannot get any by itself: somebody has to act.
+
+    Surely nothing was sent to the backend. The message says what to do.
+    """

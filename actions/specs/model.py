@@ -143,7 +143,10 @@ class Need:
 
 
 Security = tuple[tuple[Need, ...], ...]
-"""Alternatives, each a set of schemes needed together; `()` needs none, an empty alternative is optional."""
+"""Alternatives, each a set of schemes needed together; an empty one is calling without a login.
+
+`()` says nothing: the connection's own login is sent. `((),)` says that no login is wanted.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
