@@ -8,12 +8,15 @@ import hashlib
 import re
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal
 
+import msgspec
+
 from actions.base import Finding
 from actions.specs.events import escape
+from actions.specs.files import quoted, split
 from actions.specs.load import Bundle
 from actions.specs.model import PREFERENCE, Media, Spec, Variable
 from actions.specs.references import Registry, Unresolved, dangling
@@ -55,7 +58,7 @@ class Reading:
     def __init__(self, bundle: Bundle) -> None:
         self._document = bundle.root
         self._counts: Counter[str] = Counter()
-        self.registry = Registry(bundle.root.value, name=bundle.root.name)
+        self.registry = Registry.of(bundle)
         self.findings: list[Finding] = []
 
     def add(
@@ -105,12 +108,36 @@ class Reading:
 
     def check_references(self) -> None:
         """Add a finding for every reference that leads nowhere."""
-        for pointer, _, reason in dangling(self.registry, self.registry.root):
-            self.add(f"reference-{reason.why}", str(reason), pointer, fix="anything is allowed there")
+        for pointer, _, reason in dangling(self.registry):
+            fix = "" if reason.why == "loose" else "anything is allowed there"
+            self.add(f"reference-{reason.why}", str(reason), pointer, fix=fix)
 
     def finish(self) -> tuple[Finding, ...]:
-        """Return all findings, those of loading first, each with its place in the text."""
-        return (*self._document.findings, *self._document.place(self.findings))
+        """Return all findings, those of loading first, each with its place in the text of its file."""
+        documents = self.registry.files.documents
+        made: dict[str, list[Finding]] = {}
+        for one in self.findings:
+            file, inner = split(self.registry.where(one.pointer))
+            made.setdefault(file or self._document.name, []).append(_at(one, inner))
+        found = [*self._document.findings, *self._of_other_files()]
+        for name, findings in made.items():
+            start = "" if name == self._document.name else f"{quoted(name)}#"
+            found.extend(_at(one, start + one.pointer) for one in documents[name].place(findings))
+        return tuple(found)
+
+    def _of_other_files(self) -> Iterator[Finding]:
+        """Yield what was found while the other files were loaded; none of that can refuse the whole."""
+        counts: Counter[str] = Counter()
+        for name, document in self.registry.files.documents.items():
+            for one in document.findings if document is not self._document else ():
+                counts[one.code] += 1
+                if counts[one.code] <= MAX_SAME:
+                    yield _at(one, f"{quoted(name)}#{one.pointer}", mild=True)
+
+
+def _at(finding: Finding, pointer: str, *, mild: bool = False) -> Finding:
+    severity = "warning" if mild and finding.severity == "error" else finding.severity
+    return msgspec.structs.replace(finding, pointer=pointer, severity=severity)
 
 
 @dataclass(slots=True)

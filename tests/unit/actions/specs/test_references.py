@@ -87,7 +87,7 @@ def test_follows_chains_and_stops_at_circles() -> None:
 
 
 def test_finds_every_reference_that_leads_nowhere_but_not_those_in_data() -> None:
-    found = {pointer: reason.why for pointer, _, reason in dangling(REGISTRY, ROOT)}
+    found = {pointer: reason.why for pointer, _, reason in dangling(REGISTRY)}
     assert found == {"/components/schemas/Named/properties/example": "missing"}
 
 
