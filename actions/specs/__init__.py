@@ -14,6 +14,7 @@ from actions.specs.reading import Reader
 
 READERS: Final[dict[str, str]] = {
     "openapi": "actions.specs.openapi:OpenAPIReader",
+    "swagger2": "actions.specs.swagger2:Swagger2Reader",
     "asyncapi": "actions.specs.asyncapi:AsyncAPIReader",
 }
 """Registry: kind → "module:Class", resolved on first use by `pkgutil.resolve_name`; the first that fits."""

@@ -18,7 +18,7 @@ from actions.specs.model import (
     Schema,
     Style,
 )
-from actions.specs.paths import MEDIA_TYPE, Merged, check_name, fit_path, is_own_header
+from actions.specs.paths import MEDIA_TYPE, Merged, fit_path, is_own_header, sendable
 from actions.specs.reading import Sketch, extras, preferred, text
 from actions.specs.references import Unresolved
 
@@ -65,7 +65,9 @@ class Draft(Sketch):
             return None
         if location == "header" and is_own_header(name):
             return None
-        check_name(self, name, location)
+        required = value.get("required") is True
+        if not sendable(self, name, location, pointer, required=required):
+            return None
         default: Style = _STYLES[location][0]
         style = value.get("style", default)
         if style not in _STYLES[location]:

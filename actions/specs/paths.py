@@ -111,10 +111,15 @@ def is_own_header(name: str) -> bool:
     return name.lower() in _OWN_HEADERS | NEVER_SET
 
 
-def check_name(sketch: Sketch, name: str, location: str) -> None:
-    """Refuse a header or cookie whose name cannot be sent."""
-    if location in {"header", "cookie"} and not TOKEN.fullmatch(name):
+def sendable(sketch: Sketch, name: str, location: str, pointer: str, *, required: bool) -> bool:
+    """Say whether a parameter's name can be sent; when not, it is left out, or refuses the operation."""
+    if location not in {"header", "cookie"} or TOKEN.fullmatch(name):
+        return True
+    if required or CONTROL.search(name):
         sketch.refuse(f"the {location} name {name[:80]!r} cannot be sent")
+    else:
+        sketch.degrade("parameter", f"the {location} name {name[:80]!r} cannot be sent; left out", pointer)
+    return False
 
 
 def key_header(parameters: Iterable[Parameter]) -> str:
@@ -126,13 +131,26 @@ def key_header(parameters: Iterable[Parameter]) -> str:
 # Security
 
 
-def read_security(reading: Reading, schemes: dict[str, SecurityScheme], value: Any, pointer: str) -> Security:
-    """Read security requirements; a scheme that is not declared is added to the schemes as a problem."""
+def read_security(
+    reading: Reading,
+    schemes: dict[str, SecurityScheme],
+    value: Any,
+    pointer: str,
+    login: SecurityScheme | None = None,
+) -> Security:
+    """Read security requirements. A scheme that is not declared is added: as the login, else as a problem.
+
+    An empty list says that none is needed, which is more than saying nothing.
+    """
+    if value == []:
+        return ((),)
     alternatives = []
     for index, entry in enumerate(reading.listing(value, pointer)):
         needs = []
         for name, scopes in reading.mapping(entry, f"{pointer}/{index}").items():
-            if name not in schemes:
+            if name not in schemes and login:
+                schemes[name] = replace(login, name=name)
+            elif name not in schemes:
                 message = f"the security scheme {name} is not declared"
                 schemes[name] = SecurityScheme(name=name, kind="", problem="is not declared")
                 reading.add("security-scheme", message, f"{pointer}/{index}")
@@ -171,7 +189,20 @@ def named_operations(reading: Reading, drafts: Sequence[tuple[str, Operation]]) 
             ids = ", ".join(one.id for one in sharing[:5])
             message = f"the operationId {name[:80]!r} is used {len(sharing)} times; they are {ids}"
             reading.add("duplicate-operation-id", message, sharing[1].pointer)
+    _report_same_shapes(reading, operations)
     return operations
+
+
+def _report_same_shapes(reading: Reading, operations: Iterable[Operation]) -> None:
+    """Say where paths differ in the names of their parts alone: a server cannot tell them apart."""
+    shapes: dict[str, list[Operation]] = {}
+    for one in operations:
+        shapes.setdefault(f"{one.method} {TEMPLATE.sub('{}', one.path)}", []).append(one)
+    for sharing in shapes.values():
+        if len(sharing) > 1:
+            ids = ", ".join(one.id for one in sharing[:5])
+            message = f"{ids} have one method and one path; the server cannot tell them apart"
+            reading.add("same-path", message, sharing[1].pointer, severity="info")
 
 
 def named_triggers(drafts: Sequence[tuple[str, Trigger]]) -> dict[str, Trigger]:

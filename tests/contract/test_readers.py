@@ -135,6 +135,60 @@ class TestOpenAPI(ReaderContract):
     }  # fmt: skip
 
 
+class TestSwagger2(ReaderContract):
+    kind = "swagger2"
+    document: ClassVar[dict[str, Any]] = {
+        "swagger": "2.0",
+        "info": {"title": "t", "version": "1"},
+        "host": "{a}.x",
+        "basePath": "/v1",
+        "schemes": ["https", "http"],
+        "x-ms-parameterized-host": {"hostTemplate": "{a}.x", "parameters": [{"$ref": "#/parameters/A"}]},
+        "consumes": ["application/json"],
+        "security": [{"k": [], "o": ["s"]}],
+        "paths": {
+            "/o/{id}": {
+                "parameters": [{"name": "id", "in": "path", "required": True, "type": "string", "x-ms-url-encoding": "double"}],
+                "get": {
+                    "operationId": "getIt",
+                    "tags": ["a"],
+                    "produces": ["application/json", "text/csv"],
+                    "parameters": [
+                        {"$ref": "#/parameters/Q"},
+                        {"name": "H", "in": "header", "type": "array", "items": {"type": "integer"}},
+                    ],
+                    "responses": {"200": {"description": "", "schema": {"$ref": "#/definitions/S"}, "examples": {"application/json": {"d": 1}}}},
+                },
+                "put": {
+                    "parameters": [{"name": "it", "in": "body", "required": True, "schema": {"$ref": "#/definitions/S"}}],
+                    "responses": {"default": {"$ref": "#/responses/R"}},
+                    "security": [{}, {"b": []}],
+                },
+                "post": {
+                    "consumes": ["multipart/form-data"],
+                    "parameters": [
+                        {"name": "f", "in": "formData", "type": "file", "required": True},
+                        {"name": "l", "in": "formData", "type": "array", "items": {"type": "string"}, "collectionFormat": "multi"},
+                    ],
+                    "responses": {"200": {"description": "", "schema": {"type": "file"}}},
+                },
+            },
+        },
+        "x-webhooks": {"w": {"post": {"parameters": [{"name": "it", "in": "body", "schema": {"type": "object"}}], "responses": {}}}},
+        "parameters": {
+            "A": {"name": "a", "in": "path", "required": True, "type": "string", "enum": ["b"], "default": "b"},
+            "Q": {"name": "q", "in": "query", "type": "array", "items": {"type": "string"}, "collectionFormat": "pipes", "required": True, "default": ["z"]},
+        },
+        "responses": {"R": {"description": "", "headers": {"H": {"type": "string"}}}},
+        "definitions": {"S": {"type": "object", "required": ["d", "s"], "properties": {"d": {"default": 1}, "s": {"$ref": "#/definitions/S"}}}},
+        "securityDefinitions": {
+            "k": {"type": "apiKey", "in": "header", "name": "K"},
+            "b": {"type": "basic"},
+            "o": {"type": "oauth2", "flow": "accessCode", "authorizationUrl": "https://a", "tokenUrl": "https://t", "scopes": {"s": "x"}},
+        },
+    }  # fmt: skip
+
+
 class TestAsyncAPI2(ReaderContract):
     kind = "asyncapi"
     document: ClassVar[dict[str, Any]] = {

@@ -12,7 +12,8 @@ OPENAPI = b"openapi: 3.0.3\ninfo: {title: t, version: '1'}\npaths: {/a: {get: {r
 @pytest.mark.parametrize(
     ("value", "code", "words"),
     [
-        ({"swagger": "2.0", "paths": {}}, "format-not-yet", "Swagger 2.0 is not read yet"),
+        ({"swagger": "3.0", "paths": {}}, "format-not-yet", "Swagger 3.0 is not read yet"),
+        ({"swaggerVersion": "1.2"}, "format-not-yet", "Swagger 1.2 is not read yet"),
         ({"openapi": "3.2.0"}, "format-not-yet", "OpenAPI 3.2.0 is not read yet"),
         ({"openapi": "4.0"}, "format-not-yet", "OpenAPI 4.0 is not read yet"),
         ({"asyncapi": "1.2.0"}, "format-not-yet", "AsyncAPI 1.2.0 is not read yet"),
