@@ -47,17 +47,46 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         return None
 
 
+class Paging(msgspec.Struct, frozen=True, kw_only=True):
+    """How pages are followed, where the description and the answers do not tell.
+
+    `max` counts pages, the first included. Paths are members of the answer joined by dots: `items` holds the
+    items, `next` the URL of the next page, `cursor` what goes into the query field `parameter`. A `parameter`
+    alone is counted on: an offset by items, a page number by one.
+    """
+
+    max: int = 10
+    items: str = ""
+    next: str = ""
+    cursor: str = ""
+    parameter: str = ""
+
+
+class Follow(msgspec.Struct, frozen=True, kw_only=True):
+    """What belongs to a call beyond its first request.
+
+    `pages`: read further pages of a list. `wait`: seconds to wait until what was accepted with 202 is done;
+    0 for not at all. `if_match`: read the resource's ETag first and send it as `If-Match`.
+    """
+
+    pages: Paging | None = None
+    wait: float = 0.0
+    if_match: bool = False
+
+
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     """A call that is ready to be made: everything but credentials and per-attempt headers.
 
     `digest` is a hash over method, URL, headers and body as rendered: two preparations of the same
-    arguments under the same key are equal. `request` belongs to the connector.
+    arguments under the same key are equal. `request` belongs to the connector. `follow` is put in by callers
+    who want more than one request; a connector that cannot do it refuses the call.
     """
 
     operation: str
     key: str
     digest: bytes
     request: Any
+    follow: Follow | None = None
 
 
 class OperationInfo(msgspec.Struct, frozen=True, kw_only=True):

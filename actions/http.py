@@ -21,6 +21,7 @@ from actions.base import Answer, Connector, Finding, OperationInfo, Prepared
 from actions.egress import Egress, Resolver, SystemResolver, Transport
 from actions.engines import DEFAULT, make_engine
 from actions.errors import Refused
+from actions.following import Send, follow
 from actions.operations import Infos, find
 from actions.origins import Origins
 from actions.policies import OperationPolicies, compile_policies
@@ -215,7 +216,7 @@ class HTTPConnector(Connector):
     async def call(self, prepared: Prepared, *, deadline: float, headers: Mapping[str, str]) -> Answer:
         compiled = self._compiled.get(prepared.operation) or self._compile(prepared.operation)
         auth = compiled.auth
-        if auth.needs_ready or compiled.policies is not None:
+        if auth.needs_ready or compiled.policies is not None or prepared.follow is not None:
             return await self._call_in_steps(compiled, prepared, deadline, headers)
         request = auth.apply(self._attempt(compiled, prepared.request, headers))
         return await compiled.transport.send(request, deadline=deadline)
@@ -235,17 +236,23 @@ class HTTPConnector(Connector):
             signed = auth.apply(request)
             transport = self._sendable(signed)
             answer = await transport.send(signed, deadline=until - now())
-            again = auth.again(signed, answer)
+            again = await auth.again(signed, answer, until - now())
             if again is None:
                 return answer
             return await transport.send(again, deadline=until - now())
 
-        if not isinstance(prepared.request, _Policed) or compiled.policies is None:
-            return await send(self._attempt(compiled, prepared.request, headers))
-        request = self._attempt(compiled, prepared.request.request, headers)
-        request = compiled.policies.request(request, prepared.request.arguments)
-        request = await compiled.policies.complete(request, send)
-        return compiled.policies.answer(request, await send(request))
+        policies, given = compiled.policies, prepared.request
+        perform: Send = send
+        if isinstance(given, _Policed) and policies is not None:
+            request = self._attempt(compiled, given.request, headers)
+            request = await policies.complete(policies.request(request, given.arguments), send)
+            perform = partial(_policed, policies, send)
+        else:
+            request = self._attempt(compiled, given, headers)
+        if prepared.follow is None:
+            return await perform(request)
+        operation = self._spec.operations[compiled.id]
+        return await follow(request, operation, prepared.follow, perform, deadline=until - now())
 
     def _sendable(self, request: Request) -> Transport:
         """Return the transport for a request that policies or logins have changed. Raise Refused."""
@@ -276,6 +283,7 @@ class HTTPConnector(Connector):
 
     @override
     async def close(self) -> None:
+        await self._auth.close()
         await self._origins.close()
 
     def _attempt(self, compiled: _Compiled, request: Request, headers: Mapping[str, str]) -> Request:
@@ -325,6 +333,10 @@ class HTTPConnector(Connector):
             name: MASK if name in secret or name not in self._spec.parameters else value
             for name, value in self._place.parameters.items()
         }
+
+
+async def _policed(policies: OperationPolicies, send: Send, request: Request) -> Answer:
+    return policies.answer(request, await send(request))
 
 
 def own_server(server: Server, base: str, variables: Mapping[str, str]) -> str:

@@ -10,6 +10,8 @@ import re
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 import msgspec
@@ -86,6 +88,9 @@ class Engine(ABC):
     async def close(self) -> None:
         """Cut everything. Twice is harmless; a `send` after it raises RetryLater."""
 
+
+LONGEST_RETRY_AFTER: Final = 30 * 86_400.0
+"""Seconds. A Retry-After beyond 30 days is absurd and read as 30 days; the step's `for` cuts it anyway."""
 
 OWN_HEADERS: Final = frozenset(
     {
@@ -184,3 +189,23 @@ def as_read(answer: Answer, max_answer_bytes: int) -> Answer:
         body=body[:max_answer_bytes],
         truncated=answer.truncated or len(body) > max_answer_bytes,
     )
+
+
+def retry_after(value: str | None, now: float) -> float | None:
+    """Read a Retry-After field (RFC 9110 §10.2.3): seconds or an HTTP date, as seconds from `now`.
+
+    Junk, a negative number and a date in the past say nothing: None.
+    """
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text[:12]), LONGEST_RETRY_AFTER)
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, TypeError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    seconds = moment.timestamp() - now
+    return min(seconds, LONGEST_RETRY_AFTER) if seconds > 0 else None

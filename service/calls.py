@@ -86,6 +86,26 @@ def check_repeats(pointer: str, config: StepConfig, operation: Operation) -> Ite
         )
 
 
+def check_follow(pointer: str, config: StepConfig, operation: Operation) -> Iterator[Problem]:
+    """Check that what a call is to do beyond its first request fits the operation."""
+    method = operation.method.upper()
+    bus = any(one.location == "message" for one in operation.parameters)
+    asked = {
+        "follow_pages": (config.follow_pages is not None, method == "GET", "GET"),
+        "if_match": (config.if_match, method in ("PUT", "PATCH", "DELETE"), "PUT, PATCH and DELETE"),
+        "wait": (config.wait is not None, not bus, "HTTP calls"),
+    }
+    for name, (wanted, fits, methods) in asked.items():
+        if wanted and not fits:
+            yield Problem(
+                message=f"`{name}` is for {methods}, and operation {operation.id} is {method or 'a message'}",
+                code="does-not-follow",
+                pointer=f"{pointer}/{name}",
+                found=config.call,
+                fix=f"remove `{name}`",
+            )
+
+
 def check_references(pointer: str, steps: Sequence[Step]) -> Iterator[Problem]:
     """Check that expressions look at the answers of earlier steps only, and that names are unique."""
     earlier: dict[str, None] = {}

@@ -238,12 +238,13 @@ def prepare(connector: Connector, job: Job, step: Step) -> Prepared:
     """Render a step's arguments and build its request. Raise Failed with the path of the bad leaf."""
     try:
         arguments = step.arguments.render(job.view())
-        return connector.prepare(step.operation, arguments or {}, key=job.idempotency_key(step))
+        prepared = connector.prepare(step.operation, arguments or {}, key=job.idempotency_key(step))
     except RenderError as error:
         raise Failed(f"step {step.name}: `with` {error}") from error
     except ActionError as error:
         problems = "; ".join(f"{pointer or '/'}: {text}" for pointer, text in getattr(error, "problems", ()))
         raise Failed(f"step {step.name}: {error}" + (f" ({problems})" if problems else "")) from error
+    return prepared if step.follow is None else msgspec.structs.replace(prepared, follow=step.follow)
 
 
 def attempt_headers(job: Job) -> dict[str, str]:

@@ -5,14 +5,13 @@ Pure. The only place where an answer or an error of a backend is judged.
 
 import enum
 from collections.abc import Mapping
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 import msgspec
 
 from actions.base import Answer
-from actions.errors import ActionError, OutcomeUnknown, Refused, RetryLater
+from actions.errors import ActionError, LoginRequired, OutcomeUnknown, Refused, RetryLater
+from actions.transport import retry_after
 
 
 class Outcome(enum.StrEnum):
@@ -63,9 +62,6 @@ CLASSES: Final[dict[int, Outcome]] = {
 OVERRIDES: Final[dict[str, Outcome]] = {"ok": Outcome.OK, "retry": Outcome.RETRY, "refused": Outcome.REFUSED}
 """What a step's `on:` may say."""
 
-LONGEST_RETRY_AFTER: Final = 30 * 86_400.0
-"""Seconds. A Retry-After beyond 30 days is absurd and read as 30 days; the step's `for` cuts it anyway."""
-
 
 def judge(answer: Answer, on: Mapping[str, str], now: float) -> Verdict:
     """Judge an answer. `on` maps a status ("409") or a class ("4xx") to ok, retry or refused and wins."""
@@ -94,29 +90,11 @@ def judge_error(error: ActionError) -> Verdict:
         return Verdict(outcome=Outcome.RETRY, detail=detail, after=error.after, healthy=False)
     if isinstance(error, Refused):
         return Verdict(outcome=Outcome.REFUSED, detail=detail)
+    if isinstance(error, LoginRequired):
+        return Verdict(outcome=Outcome.LOGIN, detail=detail)
     if isinstance(error, OutcomeUnknown):
         return Verdict(outcome=Outcome.UNKNOWN, detail=detail, healthy=False)
     return Verdict(outcome=Outcome.UNKNOWN, detail=f"{type(error).__name__}: {detail}", healthy=False)
-
-
-def retry_after(value: str | None, now: float) -> float | None:
-    """Read a Retry-After field (RFC 9110 §10.2.3): seconds or an HTTP date, as seconds from `now`.
-
-    Junk, a negative number and a date in the past say nothing: None.
-    """
-    if value is None:
-        return None
-    text = value.strip()
-    if text.isascii() and text.isdigit():
-        return min(float(text[:12]), LONGEST_RETRY_AFTER)
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, TypeError):
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    seconds = moment.timestamp() - now
-    return min(seconds, LONGEST_RETRY_AFTER) if seconds > 0 else None
 
 
 _FINE: Final = Verdict(outcome=Outcome.OK)

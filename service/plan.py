@@ -12,11 +12,12 @@ from functools import lru_cache
 from typing import Any, Final
 
 from actions import SCHEMES
+from actions.base import Follow, Paging
 from actions.errors import Refused
 from actions.serialize import expand_server
 from actions.specs import read_spec
 from actions.specs.model import Operation, Server, Spec, Variable
-from service.calls import check_inputs, check_login, check_references, check_repeats
+from service.calls import check_follow, check_inputs, check_login, check_references, check_repeats
 from service.config.model import Configuration, ConnectionConfig, RuleConfig, StepConfig
 from service.errors import Invalid, Problem, nearest
 from service.examples import failed_examples
@@ -330,6 +331,7 @@ class _Builder:
         if operation is None:
             return None
         self.problems += check_inputs(f"{pointer}/with", config.with_, operation, connection.spec)
+        self.problems += check_follow(pointer, config, operation)
         if arguments is None:
             return None
         if self.strict:
@@ -346,6 +348,7 @@ class _Builder:
             on=dict(config.on),
             on_unknown=config.on_unknown,
             timeout_ms=_ms(config.timeout) if config.timeout is not None else None,
+            follow=_follow(config),
         )
 
     def _template(self, pointer: str, tree: Any, variables: Sequence[str] = VARIABLES) -> Template | None:
@@ -391,6 +394,18 @@ def _server(config: ConnectionConfig, spec: Spec) -> Server | None:
     named = (server for server in spec.servers if server.url == config.server)
     variables = {name: Variable() for name in re.findall(r"{([^{}]+)}", config.server)}
     return next(named, Server(url=config.server, variables=variables))
+
+
+def _follow(config: StepConfig) -> Follow | None:
+    """Return what belongs to a call beyond its first request; None for the ordinary case."""
+    pages = config.follow_pages
+    if pages is None and config.wait is None and not config.if_match:
+        return None
+    return Follow(
+        pages=Paging(**pages.model_dump(exclude_none=True)) if pages is not None else None,
+        wait=config.wait.total_seconds() if config.wait is not None else 0.0,
+        if_match=config.if_match,
+    )
 
 
 def _ms(duration: Any) -> int:

@@ -325,6 +325,45 @@ StatusKey = Annotated[str, StringConstraints(pattern=STATUS_PATTERN)]
 StepName = Annotated[str, StringConstraints(pattern=STEP_PATTERN)]
 
 
+Member = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class PagingConfig(Closed):
+    """How the pages of a list are followed, where description and answers do not tell."""
+
+    max: StrictInt = Field(default=10, ge=1, le=10_000, description="Most pages, the first included.")
+    items: Member | None = Field(
+        default=None, description="Where the items stand in an answer: members joined by dots."
+    )
+    next: Member | None = Field(default=None, description="Where the URL of the next page stands.")
+    cursor: Member | None = Field(default=None, description="Where the cursor of the next page stands.")
+    parameter: Member | None = Field(
+        default=None, description="The query parameter that takes the cursor, an offset or a page number."
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "PagingConfig":
+        if self.next is not None and (self.cursor is not None or self.parameter is not None):
+            raise Refused(
+                "`next` is a whole URL: it takes no cursor and no parameter", "give one way to go on"
+            )
+        return self
+
+
+def _pages(value: Any) -> Any:
+    if isinstance(value, bool):
+        return {} if value else None
+    return {"max": value} if isinstance(value, int) else value
+
+
+def _short_pages(schema: dict[str, Any]) -> None:
+    shorthand = [{"type": "boolean"}, {"type": "integer", "minimum": 1, "maximum": 10_000}]
+    schema["anyOf"] = [*shorthand, *schema["anyOf"]]
+
+
+Pages = Annotated[PagingConfig | None, BeforeValidator(_pages)]
+
+
 class StepConfig(Closed):
     """One call."""
 
@@ -348,6 +387,21 @@ class StepConfig(Closed):
     )
     timeout: Duration | None = Field(
         default=None, description="The longest one call may take; absent: the connection's."
+    )
+    follow_pages: Pages = Field(
+        default=None,
+        description="For a GET that lists: read further pages, and give all items as one answer. `true`, the "
+        "most pages, or how.",
+        examples=[True, 50, {"max": 20, "cursor": "meta.next", "parameter": "after"}],
+        json_schema_extra=_short_pages,
+    )
+    wait: Duration | None = Field(
+        default=None,
+        description="When the answer is 202: how long to wait until it is done; absent: not at all.",
+    )
+    if_match: StrictBool = Field(
+        default=False,
+        description="For PUT, PATCH and DELETE: read the resource's ETag first and send it as If-Match.",
     )
 
     @property

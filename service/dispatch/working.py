@@ -102,6 +102,8 @@ class Working:
             return _NOTHING, None
         connector, prepared = made
         timeout = connection.limits.timeout if step.timeout_ms is None else step.timeout_ms / 1000
+        if step.follow is not None:
+            timeout += step.follow.wait
         connection.calls += 1
         self._reached("dispatch.before_call")
         status, body, started = 0, b"", time.monotonic()

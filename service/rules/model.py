@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from actions.base import Follow
 from service.retry import Policy
 from service.rules.cel import ABSENT, Budget, EvaluationError, Program, to_json
 from service.rules.cel.values import word
@@ -26,6 +27,7 @@ class Step:
     on: Mapping[str, str] = field(default_factory=dict)
     on_unknown: Literal["retry", "dead"] = "retry"
     timeout_ms: int | None = None
+    follow: Follow | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

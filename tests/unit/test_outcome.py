@@ -7,7 +7,8 @@ import pytest
 
 from actions.base import Answer
 from actions.errors import ActionError, OutcomeUnknown, Refused, RetryLater
-from service.outcome import LONGEST_RETRY_AFTER, Outcome, judge, judge_error, retry_after
+from actions.transport import LONGEST_RETRY_AFTER, retry_after
+from service.outcome import Outcome, judge, judge_error
 
 NOW = 1_800_000_000.0
 

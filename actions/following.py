@@ -1,0 +1,237 @@
+"""Calls of more than one request: further pages, waiting for what was accepted, reading an ETag first.
+
+Everything happens within the call's deadline and through the `send` that is handed in: the same login, the
+same egress policy, and only the origin of the first request. Only reading is repeated; what changes something
+is sent once.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+from urllib.parse import urljoin
+
+import msgspec
+
+from actions.base import Answer, Follow
+from actions.errors import ActionError, OutcomeUnknown, Refused, RetryLater
+from actions.origins import origin_of
+from actions.paging import Page, Pager, joined, read_page
+from actions.specs.model import Operation
+from actions.transport import Request, retry_after
+
+Send = Callable[[Request], Awaitable[Answer]]
+Sleep = Callable[[float], Awaitable[None]]
+
+MAX_BYTES: Final = 16 << 20
+"""Bytes of items that the pages of one call may hold together."""
+
+PAGES_HEADER: Final = "pointsman-pages"
+MORE_HEADER: Final = "pointsman-more"
+"""Added to a joined answer: how many pages are in it, and why it is not all there is."""
+
+FIRST_WAIT: Final = 1.0
+LONGEST_WAIT: Final = 30.0
+_STATES: Final = """
+    accepted active created creating deleting inprogress new notstarted pending processing provisioning queued
+    running scheduled started starting submitted updating waiting
+"""
+_UNDER_WAY: Final = frozenset(_STATES.split())
+_FAILED: Final = frozenset(
+    ["aborted", "canceled", "cancelled", "error", "errored", "failed", "failure", "rejected", "timedout"]
+)
+_CREATED: Final = ("operation-location", "azure-asyncoperation", "location")
+
+
+async def follow(
+    request: Request,
+    operation: Operation,
+    wanted: Follow,
+    send: Send,
+    *,
+    deadline: float,
+    sleep: Sleep = asyncio.sleep,
+) -> Answer:
+    """Make a call with all that belongs to it, within `deadline` seconds. Errors as those of `send`."""
+    until = time.monotonic() + deadline
+    if wanted.if_match and request.method in ("PUT", "PATCH", "DELETE"):
+        request = await _with_etag(request, send)
+    answer = await send(request)
+    if wanted.wait and answer.status in (201, 202):
+        answer = await _Waiting(
+            request, operation, send, min(until, time.monotonic() + wanted.wait), sleep
+        ).end(answer)
+    if wanted.pages is not None and request.method == "GET":
+        answer = await _all_pages(request, answer, operation, wanted, send)
+    return answer
+
+
+async def _with_etag(request: Request, send: Send) -> Request:
+    """Return the request with the ETag that the resource has now, where it has one (RFC 9110 §13.1.1)."""
+    if request.header("if-match"):
+        return request
+    dropped = ("content-type", "idempotency-key", "accept")
+    headers = tuple(pair for pair in request.headers if pair[0].lower() not in dropped)
+    try:
+        found = await send(Request("GET", request.url, headers))
+    except OutcomeUnknown as error:  # reading changes nothing: the call itself has surely not been made
+        raise RetryLater(f"the ETag could not be read: {error}") from error
+    tag = found.header("etag")
+    if found.status != 200 or not tag or tag.startswith("W/"):
+        reason = "it has no strong ETag" if found.status == 200 else f"GET answered {found.status}"
+        raise (RetryLater if found.status >= 500 or found.status == 429 else Refused)(
+            f"`if_match` cannot be sent: {reason}"
+        )
+    return Request(request.method, request.url, (*request.headers, ("If-Match", tag)), request.body)
+
+
+async def _all_pages(
+    request: Request, first: Answer, operation: Operation, wanted: Follow, send: Send
+) -> Answer:
+    paging = wanted.pages
+    page = read_page(first, paging) if paging is not None else None
+    if paging is None or page is None:
+        return first
+    pager, opening, answer = Pager(operation, paging), page, first
+    items, size, count, more = list(page.items), len(first.body), 1, ""
+    seen = {request.url}
+    while True:
+        following = pager.next(request, answer, page)
+        if following is None:
+            break
+        more = _no_further(request, following, seen, count >= paging.max, size)
+        if more:
+            break
+        seen.add(following.url)
+        request = following
+        try:
+            answer = await send(request)
+        except (OutcomeUnknown, RetryLater) as error:
+            raise RetryLater(f"page {count + 1}: {error}") from error
+        after = read_page(answer, paging)
+        if after is None:
+            if answer.status >= 300:
+                return answer  # what went wrong on page n is how the call ended
+            more = "the next page could not be read"
+            break
+        page, count, size = after, count + 1, size + len(answer.body)
+        items.extend(page.items)
+    return _joined(first, opening, page, items, count, more)
+
+
+def _no_further(request: Request, following: Request, seen: set[str], at_most: bool, size: int) -> str:
+    """Return why the next page is not read, "" when it is."""
+    if origin_of(following.url) != origin_of(request.url):
+        return f"the next page is at another origin ({origin_of(following.url)[:100]})"
+    if following.url in seen:
+        return "the next page was read already"
+    if at_most:
+        return "the most pages were read"
+    return "the most bytes were read" if size > MAX_BYTES else ""
+
+
+def _joined(
+    first: Answer, opening: Page, last: Page, items: list[msgspec.Raw], count: int, more: str
+) -> Answer:
+    headers = [pair for pair in first.headers if pair[0] not in ("content-length", "etag", "link")]
+    headers.append((PAGES_HEADER, str(count)))
+    if more:
+        headers.append((MORE_HEADER, more))
+    return msgspec.structs.replace(first, headers=tuple(headers), body=joined(opening, last, items))
+
+
+class _Waiting:
+    """Asks again and again until something accepted is done (202 and where to look; RFC 9110 §15.3.3)."""
+
+    def __init__(
+        self, request: Request, operation: Operation, send: Send, until: float, sleep: Sleep
+    ) -> None:
+        options = operation.extras.get("x-ms-long-running-operation-options")
+        via = options.get("final-state-via") if isinstance(options, dict) else None
+        self._request = request
+        self._via = via if isinstance(via, str) else ""
+        self._send = send
+        self._until = until
+        self._sleep = sleep
+        self._delay = FIRST_WAIT
+
+    async def end(self, accepted: Answer) -> Answer:
+        """Return the answer that says it is done. Raise Refused if it failed, OutcomeUnknown if late."""
+        status_url = self._where(accepted)
+        if not status_url or (accepted.status == 201 and accepted.header("azure-asyncoperation") is None):
+            return accepted  # nothing says where to look: what was accepted is all there is to know
+        answer = accepted
+        while True:
+            await self._pause(answer)
+            answer = await self._look(status_url)
+            if answer.status == 202:
+                status_url = self._where(answer) or status_url
+                continue
+            state = _state(answer)
+            if state in _FAILED:
+                text = answer.body[:500].decode("utf-8", "replace")
+                raise Refused(f"it was accepted and has ended as {state}: {text}")
+            if answer.status >= 300 or state not in _UNDER_WAY:
+                return await self._result(accepted, answer)
+
+    def _where(self, answer: Answer) -> str:
+        for name in _CREATED:
+            target = answer.header(name)
+            if target:
+                url = urljoin(self._request.url, target)
+                if origin_of(url) != origin_of(self._request.url):
+                    raise OutcomeUnknown(
+                        f"it was accepted; its state is at another origin ({origin_of(url)[:100]})"
+                    )
+                return url
+        return ""
+
+    async def _look(self, url: str) -> Answer:
+        """Ask once; a failure to ask is no failure of what was accepted."""
+        headers = tuple(pair for pair in self._request.headers if pair[0].lower() != "content-type")
+        try:
+            answer = await self._send(Request("GET", url, headers))
+        except Refused:
+            raise
+        except ActionError:
+            return Answer(status=202)
+        return Answer(status=202) if answer.status in (429, 500, 502, 503, 504) else answer
+
+    async def _pause(self, answer: Answer) -> None:
+        asked = retry_after(answer.header("retry-after"), time.time())
+        delay = self._delay if asked is None else max(asked, 0.1)
+        self._delay = min(self._delay * 1.5, LONGEST_WAIT)
+        left = self._until - time.monotonic()
+        if left <= delay:
+            raise OutcomeUnknown("it was accepted (202) and was not done in time")
+        await self._sleep(delay)
+
+    async def _result(self, accepted: Answer, done: Answer) -> Answer:
+        """Return the result itself, where the last answer only tells that there is one."""
+        if done.status >= 300 or _state(done) == "":
+            return done
+        location = accepted.header("location")
+        if self._via == "original-uri" or (
+            self._request.method in ("PUT", "PATCH") and self._via != "location"
+        ):
+            url = self._request.url
+        elif location and self._via in ("", "location"):
+            url = urljoin(self._request.url, location)
+        else:
+            return done
+        if origin_of(url) != origin_of(self._request.url):
+            return done
+        found = await self._look(url)
+        return found if found.status < 300 and found.status != 202 else done
+
+
+def _state(answer: Answer) -> str:
+    """Return the state that an answer tells of, in lower case without marks; "" when it tells none."""
+    try:
+        value: Any = msgspec.json.decode(answer.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+    if not isinstance(value, dict):
+        return ""
+    state = value.get("status") or value.get("state")
+    return "".join(filter(str.isalpha, state)).lower() if isinstance(state, str) else ""
