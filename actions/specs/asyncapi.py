@@ -219,7 +219,7 @@ class _AsyncAPI:
             aliases = dict.fromkeys(
                 alias for alias in (name, f"PUBLISH {one.path}") if alias not in ("", id_)
             )
-            named[id_] = replace(one, id=id_, aliases=tuple(aliases))
+            named[id_] = replace(one, id=id_, name=name, aliases=tuple(aliases))
         return named
 
     def _named_triggers(self) -> dict[str, Trigger]:

@@ -213,17 +213,23 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
-    """Arguments that the description shows for an operation, under the name it gives them."""
+    """Arguments that the description shows for an operation, under the name it gives them.
+
+    `method` and `url` are as written, where the description shows whole requests.
+    """
 
     name: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     description: str = ""
+    method: str = ""
+    url: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
     """One callable thing. `path` is as written; an empty `servers` means those of the description.
 
+    `name` is what the description calls it, as written (operationId); empty where it does not.
     `problem` says why it cannot be called, `degraded` what of it could not be read. `key_header` is the
     idempotency header that it declares. `needs_code`: a script that came with the description performs it,
     which we do not run; it can be called as described, or by a hook.
@@ -232,6 +238,7 @@ class Operation:
     id: str
     method: str
     path: str
+    name: str = ""
     aliases: tuple[str, ...] = ()
     summary: str = ""
     description: str = ""

@@ -149,6 +149,8 @@ def read_security(
         needs = []
         for name, scopes in reading.mapping(entry, f"{pointer}/{index}").items():
             if name not in schemes and login:
+                message = f"the security scheme {name} is not declared; read as {login.name}"
+                reading.add("security-scheme", message, f"{pointer}/{index}", severity="info")
                 schemes[name] = replace(login, name=name)
             elif name not in schemes:
                 message = f"the security scheme {name} is not declared"
@@ -179,7 +181,7 @@ def named_operations(reading: Reading, drafts: Sequence[tuple[str, Operation]]) 
     for (name, draft), id_ in zip(drafts, assign_ids(wanted), strict=True):
         names = (name, f"{draft.method} {draft.path}")
         aliases = tuple(dict.fromkeys(alias for alias in names if alias and alias != id_))
-        operations.append(replace(draft, id=id_, aliases=aliases))
+        operations.append(replace(draft, id=id_, name=name, aliases=aliases))
     owners: dict[str, list[Operation]] = {}
     for (name, _), operation in zip(drafts, operations, strict=True):
         if name:
