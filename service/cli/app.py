@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 from cyclopts import App, CycloptsError, Parameter
 
 from service import __version__
-from service.cli import calling, files, looking, serving, signing, sources, tokens
+from service.cli import calling, files, looking, sealing, serving, signing, sources, tokens
 from service.cli.client import Unreachable
 from service.cli.doctor import doctor
 from service.cli.output import Format, emit_problems, paper, say
@@ -50,6 +50,7 @@ NOUNS: Final[tuple[Group, ...]] = (
     ("connections", "Connections of the running instance.", calling.CONNECTIONS),
     ("connectors", "API descriptions and their operations.", calling.CONNECTORS),
     ("signature", "Sign and verify webhooks as providers do, offline.", signing.SIGNATURE),
+    ("secrets", "Sealed secrets for the configuration.", sealing.SECRETS),
     ("tokens", "Tokens of the admin API.", tokens.TOKENS),
 )
 

@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 PORT_FILE: Final = "admin.port"
 """Where a running instance writes down the port of its admin API, in the data directory."""
 
-_OTHER_VARIABLES: Final = ("POINTSMAN_SERVER", "POINTSMAN_TOKEN", "POINTSMAN_CRASH", "POINTSMAN_CRASH_LOG")
+_OTHER_VARIABLES: Final = (
+    "POINTSMAN_SERVER",
+    "POINTSMAN_TOKEN",
+    "POINTSMAN_CRASH",
+    "POINTSMAN_CRASH_LOG",
+    "POINTSMAN_SEAL_KEY",
+)
 """Variables that are no settings of the process."""
 
 

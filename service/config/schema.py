@@ -20,7 +20,8 @@ DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 _SECRET: Final = {
     "title": "A reference to a secret",
-    "description": "{env: NAME} takes it from the environment, {file: path} from a file; never plain.",
+    "description": "{env: NAME} takes it from the environment, {file: path} from a file, {sealed: text} is "
+    "made by `pointsman secrets seal`; never plain.",
     "examples": [{"env": "SHOP_TOKEN"}, {"file": "/run/secrets/shop-token"}],
     "oneOf": [
         {
@@ -33,6 +34,12 @@ _SECRET: Final = {
             "type": "object",
             "properties": {"file": {"type": "string", "minLength": 1}},
             "required": ["file"],
+            "additionalProperties": False,
+        },
+        {
+            "type": "object",
+            "properties": {"sealed": {"type": "string", "pattern": r"^pm1\.[0-9a-f]{8}\.[A-Za-z0-9_-]+$"}},
+            "required": ["sealed"],
             "additionalProperties": False,
         },
     ],

@@ -1,4 +1,4 @@
-"""References to secrets: where a model wants a secret, the file has `{env: NAME}` or `{file: path}`.
+"""References to secrets: where a model wants one, the file has `{env: …}`, `{file: …}` or `{sealed: …}`.
 
 A secret's value goes into a `SecretStr` and nowhere else: the document keeps the reference, and no problem
 repeats a value, not even one that was wrongly written in plain.
@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, Protocol
 from pydantic import SecretStr
 
 from service.config.marks import join_pointer, split_pointer
+from service.config.sealing import Ring, Unsealable, read_ring, ring_path
 from service.config.shape import SECRETS, child, holds_secrets, is_list, is_reference, settle
 from service.errors import Problem
 
@@ -29,7 +30,7 @@ SHORTEST: Final = 4
 """Characters. A shorter text is no secret, and masking it would only garble what is said."""
 
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_REFER: Final = "write {env: NAME} or {file: path}"
+_REFER: Final = "write {env: NAME}, {file: path} or {sealed: text}"
 
 
 class Keeper(Protocol):
@@ -90,6 +91,7 @@ class Vault:
     unresolved: set[str] = field(default_factory=set)
     suspects: set[str] = field(default_factory=set)
     _values: dict[str, set[str]] = field(default_factory=dict, repr=False)
+    _ring: Ring | None = field(default=None, repr=False)
 
     def resolve(self, value: Any, pointer: str) -> SecretStr:
         """Return the secret that a reference stands for, or a placeholder and record why."""
@@ -101,7 +103,7 @@ class Vault:
         elif "file" in value:
             text = self._from_file(value["file"], f"{pointer}/file")
         else:
-            self._report(pointer, "secret-sealed", "sealed secrets are not yet in this version", _REFER)
+            text = self._from_sealed(value["sealed"], f"{pointer}/sealed")
         if text is None:
             self.unresolved.add(pointer)
             return SecretStr(PLACEHOLDER)
@@ -132,7 +134,7 @@ class Vault:
 
     def _refuse_plain(self, value: Any, pointer: str) -> None:
         if isinstance(value, dict):
-            message = "a reference to a secret has exactly one of env and file"
+            message = "a reference to a secret has exactly one of env, file and sealed"
             self._report(pointer, "secret-reference", message, _REFER)
             return
         if isinstance(value, (str, int, float)) and not isinstance(value, bool):
@@ -175,6 +177,15 @@ class Vault:
             return None
         self._judge_mode(pointer, name, mode)
         return text
+
+    def _from_sealed(self, sealed: Any, pointer: str) -> str | None:
+        try:
+            if self._ring is None:
+                self._ring = read_ring(ring_path(self.env, self.folder("")))
+            return self._ring.open(sealed if isinstance(sealed, str) else "")
+        except Unsealable as error:
+            self._report(pointer, "secret-sealed", str(error), error.fix, warning=not self.required)
+            return None
 
     def _judge_mode(self, pointer: str, name: str, mode: int) -> None:
         """Report a file that others may write (an error) or read: containers mount secrets like that."""

@@ -7,7 +7,6 @@ may look.
 
 import hashlib
 import hmac
-import os
 import secrets
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
@@ -15,6 +14,7 @@ from typing import Any, Final, Literal, get_args
 import msgspec
 
 from service.errors import Conflict, Invalid, NotFound, Problem, nearest
+from service.private import write_private
 from service.store.base import Store
 
 Role = Literal["reader", "operator", "admin"]
@@ -55,7 +55,7 @@ class Tokens:
         }
         if FIRST not in self._tokens or not self._file.exists():
             token = await self._keep(FIRST, "admin", now, "")
-            _write_private(self._file, token + "\n")
+            write_private(self._file, token + "\n")
 
     def role_of(self, token: str) -> tuple[str, Role] | None:
         """Return the name and role of a token, None when it is none of ours. Constant time per token."""
@@ -136,15 +136,3 @@ def read_token(data: Path) -> str | None:
 def _digest(token: str) -> str:
     """Hash a token. SHA-256 is enough: a token is 256 random bits, not a password."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Write a file for its owner alone, whole or not at all."""
-    part = path.with_suffix(".part")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        os.write(descriptor, text.encode("ascii"))
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    part.replace(path)

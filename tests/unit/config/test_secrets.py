@@ -68,7 +68,7 @@ def test_plain_text_stays_where_plain_text_is_welcome(check):
         ("{bearer: {}}", "secret-reference", 42, "exactly one"),
         ("{bearer: {env: 5}}", "secret-reference", 48, "not the name"),
         ("{bearer: {file: 5}}", "secret-reference", 49, "not the path"),
-        ("{bearer: {sealed: abc}}", "secret-sealed", 42, "not yet"),
+        ("{bearer: {sealed: abc}}", "secret-sealed", 51, "key ring pointsman.key cannot be read"),
         ("{bearer: {env: MISSING}}", "secret-missing", 48, "MISSING is not set"),
         ("{bearer: {env: EMPTY}}", "secret-missing", 48, "EMPTY is empty"),
         ("{bearer: {file: absent}}", "secret-missing", 49, "cannot be read: No such file"),
