@@ -179,6 +179,14 @@ def text(value: Any) -> str:
     return str(value) if isinstance(value, int | float) else ""
 
 
+def near(word: str, candidates: Iterable[str]) -> str:
+    """Return "; did you mean …?" where a candidate is much like the word, else nothing."""
+    from difflib import get_close_matches
+
+    found = get_close_matches(word, list(candidates), n=1, cutoff=0.75)
+    return f"; did you mean {found[0]}?" if found else ""
+
+
 def extras(value: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the `x-…` members of an object."""
     return {key: member for key, member in value.items() if key.startswith("x-")}

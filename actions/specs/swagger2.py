@@ -5,7 +5,8 @@ language of Swagger means (`x-nullable`, `exclusiveMinimum` as a boolean, `discr
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from typing_extensions import override
@@ -67,14 +68,20 @@ class Swagger2Reader(Reader):
 
     @override
     def read(self, bundle: Bundle) -> Spec:
-        return Swagger(bundle).spec()
+        swagger = Swagger(bundle)
+        spec = swagger.spec()
+        return replace(spec, findings=swagger.reading.finish())
+
+
+Login = Callable[[Mapping[str, SecurityScheme]], SecurityScheme | None]
+"""What a security scheme means that is used but not declared, given those that are."""
 
 
 class Swagger:
-    """One reading of one document. `login` is what security schemes mean that are used but not declared."""
+    """One reading of one document. The findings stay in `reading`, for whoever reads on."""
 
-    def __init__(self, bundle: Bundle, *, login: SecurityScheme | None = None) -> None:
-        self._reading = Reading(bundle)
+    def __init__(self, bundle: Bundle, *, login: Login = lambda _: None) -> None:
+        self.reading = self._reading = Reading(bundle)
         self._root: dict[str, Any] = bundle.root.value
         self._login = login
         self._schemes: dict[str, SecurityScheme] = {}
@@ -83,7 +90,7 @@ class Swagger:
         self._produces: tuple[str, ...] = ()
 
     def spec(self) -> Spec:
-        """Read everything."""
+        """Read everything; the findings come from `reading`."""
         reading, root = self._reading, self._root
         info = reading.mapping(root.get("info"), "/info")
         self._schemes = self._read_schemes()
@@ -112,7 +119,6 @@ class Swagger:
             security_schemes=self._schemes,
             aliases=aliases_of((one.id, one.aliases) for one in operations),
             registry=reading.registry,
-            findings=reading.finish(),
             extras=extras(root),
         )
 
@@ -222,7 +228,7 @@ class Swagger:
         )
 
     def _read_security(self, value: Any, pointer: str) -> Security:
-        return read_security(self._reading, self._schemes, value, pointer, self._login)
+        return read_security(self._reading, self._schemes, value, pointer, self._login(self._schemes))
 
     # Operations
 
