@@ -189,6 +189,75 @@ class TestSwagger2(ReaderContract):
     }  # fmt: skip
 
 
+class TestPowerPlatform(ReaderContract):
+    kind = "powerplatform"
+    document: ClassVar[dict[str, Any]] = {
+        "swagger": "2.0",
+        "info": {"title": "t", "version": "1"},
+        "host": "a.x",
+        "schemes": ["https"],
+        "x-ms-connector-metadata": [{"propertyName": "Website", "propertyValue": "https://a.x"}],
+        "x-ms-capabilities": {"testConnection": {"operationId": "List", "parameters": {"top": 1}}},
+        "securityDefinitions": {"k": {"type": "apiKey", "in": "header", "name": "K"}},
+        "security": [{"k": []}],
+        "paths": {
+            "/hooks": {
+                "x-ms-notification-content": {"description": "d", "schema": {"$ref": "#/definitions/E"}, "headers": {"H": {"type": "string"}}},
+                "post": {
+                    "operationId": "Subscribe",
+                    "x-ms-trigger": "single",
+                    "x-ms-trigger-hint": "make it",
+                    "parameters": [{"name": "it", "in": "body", "schema": {"$ref": "#/definitions/Hook"}}],
+                    "responses": {"201": {"description": "", "headers": {"Location": {"type": "string"}}}},
+                },
+            },
+            "/hooks/{id}": {"delete": {"operationId": "Unsubscribe", "parameters": [{"name": "id", "in": "path", "type": "string", "required": True}], "responses": {"204": {"description": ""}}}},
+            "/items": {
+                "get": {
+                    "operationId": "List",
+                    "x-ms-trigger": "batch",
+                    "x-ms-trigger-metadata": {"kind": "query", "mode": "polling"},
+                    "parameters": [{"name": "top", "in": "query", "type": "integer"}],
+                    "responses": {"200": {"description": "", "schema": {"type": "array", "items": {"$ref": "#/definitions/E"}}}},
+                }
+            },
+        },
+        "definitions": {
+            "E": {"type": "object", "properties": {"id": {"type": "string"}}},
+            "Hook": {"type": "object", "required": ["config"], "properties": {"config": {"type": "object", "properties": {"url": {"type": "string", "x-ms-notification-url": True}}}}},
+        },
+    }  # fmt: skip
+    properties: ClassVar[dict[str, Any]] = {
+        "properties": {
+            "connectionParameters": {
+                "api_key": {"type": "securestring", "uiDefinition": {"displayName": "Key", "constraints": {"required": "true"}}},
+                "token": {"type": "oauthSetting", "oAuthSettings": {"identityProvider": "oauth2generic", "scopes": ["a b"], "customParameters": {"tokenUrlTemplate": {"value": "{Url}"}}}},
+                "token:Url": {"type": "string", "uiDefinition": {"constraints": {"allowedValues": [{"text": "x", "value": "y"}]}}},
+            },
+            "connectionParameterSets": {"uiDefinition": {}, "values": [{"name": "s", "uiDefinition": {"displayName": "S"}, "parameters": {"api_key": {"type": "securestring"}}}]},
+            "policyTemplateInstances": [{"templateId": "setHeader", "title": "h", "parameters": {"x-ms-apimTemplateParameter.name": "H", "x-ms-apimTemplate-policySection": "Request", "x-ms-apimTemplate-operationName": ["List"]}}],
+            "scriptOperations": ["List"],
+            "capabilities": ["actions"],
+        }
+    }  # fmt: skip
+
+    def test_never_raises_whatever_is_broken_in_the_properties(self) -> None:
+        @settings(max_examples=100, deadline=None)
+        @given(data=st.data())
+        def broken(data: st.DataObject) -> None:
+            document = msgspec.json.decode(msgspec.json.encode(self.properties))
+            node = data.draw(st.sampled_from(containers(document)))
+            key = data.draw(st.sampled_from(sorted(node) if isinstance(node, dict) else range(len(node))))
+            node[key] = copy.deepcopy(data.draw(st.sampled_from(ODD)))
+            files = {"apiProperties.json": document, "apiDefinition.swagger.json": self.document}
+            spec = read_spec({name: msgspec.json.encode(one) for name, one in files.items()})
+            assert spec.readable
+            assert all(one.line and one.message for one in spec.findings)
+            exercise(spec)
+
+        broken()
+
+
 class TestAsyncAPI2(ReaderContract):
     kind = "asyncapi"
     document: ClassVar[dict[str, Any]] = {

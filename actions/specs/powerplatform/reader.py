@@ -52,9 +52,11 @@ class PowerPlatformReader(Reader):
     @override
     def read(self, bundle: Bundle) -> Spec:
         folder = _folder(bundle)
-        if folder.definition is None or not is_swagger(folder.definition.value):
-            return Spec(findings=_no_definition(bundle, folder.definition))
-        return _Connector(bundle, folder, folder.definition).spec()
+        definition = folder.definition
+        if definition is None or not is_swagger(definition.value):
+            found = _no_definition(bundle, definition)
+            return _Connector(bundle, folder, Document(name="", value={})).alone(found)
+        return _Connector(bundle, folder, definition).spec()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +100,13 @@ class _Connector:
         extras = {**spec.extras, EXTRAS: rest} if rest else spec.extras
         findings = (*swagger.reading.finish(), *self._of_properties())
         return replace(spec, extras=extras, findings=findings)
+
+    def alone(self, findings: tuple[Finding, ...]) -> Spec:
+        """Read the properties without their definition, which `findings` tell about."""
+        connection = read_connection(self._reading, self._properties)
+        spec = connection.applied(Spec(dialect="swagger2"))
+        spec = read_policies(self._reading, self._properties, spec)
+        return replace(spec, findings=(*findings, *self._of_properties()))
 
     def _of_properties(self) -> Iterator[Finding]:
         """Yield what was found in the properties; none of it makes the description unreadable."""

@@ -23,7 +23,7 @@ OPENAPI = b"openapi: 3.0.3\ninfo: {title: t, version: '1'}\npaths: {/a: {get: {r
             "Postman v2 is not read yet",
         ),
         ({"requests": [], "order": []}, "format-not-yet", "Postman v1 is not read yet"),
-        ({"properties": {"connectionParameters": {}}}, "format-not-yet", "Power Platform"),
+        ({"properties": {"connectionParameters": {}}}, "no-definition", "there is no apiDefinition"),
         ({"a": 1}, "no-description", "not an API description: it holds 'a'"),
         ({}, "no-description", "it holds nothing"),
         ([], "no-description", "it is a list"),
