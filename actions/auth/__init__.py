@@ -3,8 +3,22 @@
 Names of this package's modules are its own business; others import from here.
 """
 
-from actions.auth.base import MASK, Auth, Fetch, Fetched, LoginContext, LoginState, TokenKeeper
-from actions.auth.fixed import APIKey, Basic, Bearer, NoAuth
+from actions.auth.base import (
+    MASK,
+    Auth,
+    Begun,
+    BrowserLogin,
+    Fetch,
+    Fetched,
+    LoginContext,
+    LoginState,
+    NoAuth,
+    TokenKeeper,
+)
+from actions.auth.browser import login_of
+from actions.auth.described import Described, described
+from actions.auth.digest import Digest
+from actions.auth.fixed import APIKey, Basic, Bearer
 from actions.auth.keeper import MemoryKeeper
 from actions.auth.reading import read_auth
 from actions.auth.together import All, Schemes
@@ -16,6 +30,10 @@ __all__ = [
     "Auth",
     "Basic",
     "Bearer",
+    "Begun",
+    "BrowserLogin",
+    "Described",
+    "Digest",
     "Fetch",
     "Fetched",
     "LoginContext",
@@ -24,5 +42,7 @@ __all__ = [
     "NoAuth",
     "Schemes",
     "TokenKeeper",
+    "described",
+    "login_of",
     "read_auth",
 ]

@@ -6,11 +6,12 @@ of them stands in an error text, a log line, a state, a `repr` or what `mask` re
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
 import msgspec
+from typing_extensions import override
 
 from actions.base import Answer
 from actions.transport import Request
@@ -97,9 +98,11 @@ class Auth(ABC):
         """Return the request as `apply` would, with every secret replaced by `***`."""
 
     def choose(self, alternatives: Sequence[Sequence[str]]) -> "Auth":
-        """Return what to use for an operation that takes any one of these sets of security schemes."""
-        del alternatives  # one login serves every operation; `Schemes` differs
-        return self
+        """Return what to use for an operation that takes any one of these sets of security schemes.
+
+        One login serves every operation that does not say it wants none; `Schemes` differs.
+        """
+        return NoAuth() if alternatives and not any(alternatives) else self
 
     async def ready(self, deadline: float) -> None:
         """Have credentials that work, within `deadline` seconds.
@@ -126,13 +129,71 @@ class Auth(ABC):
         """Return how each login in here stands that has a state at all."""
         return []
 
-    async def close(self) -> None:  # noqa: B027 - most have nothing under way
+    def browser_logins(self) -> "dict[str, BrowserLogin]":
+        """Return the logins in here that a person begins, by the scheme's name ("" for the only one)."""
+        return {}
+
+    @abstractmethod
+    async def close(self) -> None:
         """End what is under way. Twice is harmless."""
+
+
+class Begun(msgspec.Struct, frozen=True, kw_only=True):
+    """A login that a person goes on with: where to send the browser, and what must come back.
+
+    `verifier` proves to the token server that whoever finishes is who began (RFC 7636); it is kept for
+    `finish` and is shown to nobody. `expires_at` is in wall-clock seconds.
+    """
+
+    url: str
+    state: str
+    redirect: str
+    expires_at: float
+    verifier: str
+
+    @override
+    def __repr__(self) -> str:
+        return f"Begun(redirect={self.redirect!r}, expires_at={self.expires_at})"
+
+
+class BrowserLogin(ABC):
+    """A login in two halves: `begin` gives the address for a browser, `finish` takes what it brought."""
+
+    @abstractmethod
+    async def begin(self, redirect: str = "") -> Begun:
+        """Begin a login, which ends the one begun before. `redirect` wins over the configured one.
+
+        Raise Refused where the connection cannot do this, RetryLater while discovery fails.
+        """
+
+    @abstractmethod
+    async def finish(self, returned: Mapping[str, str]) -> None:
+        """Take the query of the redirect (`state`, `code` or `error`, perhaps `iss`) and keep the tokens.
+
+        A state is taken once. Raise Refused for what does not belong to the login that was begun, is too
+        late or was denied; RetryLater while the token server cannot be asked.
+        """
 
 
 class Fixed(Auth):
     """Credentials that somebody configured: nothing to renew."""
 
+    @override
     async def renew(self) -> bool:
-        """Return False: there are no others."""
         return False
+
+    @override
+    async def close(self) -> None:
+        """Nothing is under way."""
+
+
+class NoAuth(Fixed):
+    """No credentials at all."""
+
+    @override
+    def apply(self, request: Request) -> Request:
+        return request
+
+    @override
+    def mask(self, request: Request) -> Request:
+        return request

@@ -10,18 +10,6 @@ from actions.errors import Refused
 from actions.transport import Request
 
 
-class NoAuth(Fixed):
-    """No credentials at all."""
-
-    @override
-    def apply(self, request: Request) -> Request:
-        return request
-
-    @override
-    def mask(self, request: Request) -> Request:
-        return request
-
-
 class Placed(Fixed):
     """One secret text at one spot. Raises Refused for what cannot be sent."""
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from typing_extensions import override
 
-from actions.auth.base import Auth, LoginState
-from actions.auth.fixed import NoAuth
+from actions.auth.base import Auth, BrowserLogin, LoginState, NoAuth
 from actions.base import Answer
 from actions.transport import Request
 
@@ -58,6 +57,10 @@ class All(Auth):
         return [state for part in self._parts for state in part.states()]
 
     @override
+    def browser_logins(self) -> dict[str, BrowserLogin]:
+        return {name: login for part in self._parts for name, login in part.browser_logins().items()}
+
+    @override
     async def close(self) -> None:
         for part in self._parts:
             await part.close()
@@ -66,23 +69,28 @@ class All(Auth):
 class Schemes(All):
     """Credentials by the name of a description's security scheme; each operation gets those it asks for.
 
-    `default` is for operations that say nothing about security. An operation that asks for nothing gets
-    nothing; one that may be called either way gets what there is.
+    One that may be called without a login gets what there is for it; one that wants none gets none. Where
+    the description says nothing, or asks for what nobody declared, all are sent.
     """
 
-    def __init__(self, named: Mapping[str, Auth], default: Auth | None = None) -> None:
+    def __init__(self, named: Mapping[str, Auth]) -> None:
         super().__init__(tuple(named.values()))
         self._named = named
-        self._default = default
 
     @override
     def choose(self, alternatives: Sequence[Sequence[str]]) -> Auth:
         for names in alternatives:
             if names and all(name in self._named for name in names):
-                return All(tuple(self._named[name] for name in names))
-        if () in [tuple(names) for names in alternatives]:
+                return self._all(names)
+        if any(not names for names in alternatives):
             return NoAuth()
-        return self
+        # None can be met whole: what there is of one is the best that can be sent.
+        most = max(alternatives, key=lambda names: len(self._named.keys() & set(names)), default=())
+        return self._all(most) if self._named.keys() & set(most) else self
+
+    def _all(self, names: Sequence[str]) -> Auth:
+        parts = tuple(self._named[name] for name in names if name in self._named)
+        return parts[0] if len(parts) == 1 else All(parts)
 
     @override
     def states(self) -> list[LoginState]:
