@@ -1,0 +1,157 @@
+"""Templates that choose the host: `dynamichosturl` and `dynamicsubdomain`. Pure.
+
+The connection decides where its credentials go, never an event: connection parameters may be any part of the
+URL, but none ends the host early or begins another one. A `@headers('…')` or `@queryParameters('…')` in the
+host takes one of the values that the description lists for it, or that the connection allows under the same
+name in its `parameters` (several with commas between), and nothing else (S11).
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+from urllib.parse import quote
+
+from typing_extensions import override
+
+from actions.addresses import read_server
+from actions.expressions import Method, Path, Scalar, Template, Text
+from actions.policies.documents import Unfit
+from actions.policies.messages import LITERAL, Draft, Lookup
+from actions.policies.steps import Step
+from actions.specs.model import Operation
+from actions.specs.references import Registry
+from actions.templates import Parameters
+
+_SCHEME: Final = re.compile(r"https?://", re.IGNORECASE)
+_PART: Final = re.compile(r"[A-Za-z0-9._-]*(?::[0-9]{1,5})?")
+"""What a value may be within a host: a part of its name, or of its port."""
+_WITHIN: Final = "/-._~!$&'()*+,;=:"
+
+
+class Host(Step):
+    """Replaces scheme, host and base path of the operation."""
+
+    def __init__(
+        self, title: str, fields: Parameters, operation: Operation, registry: Registry, lookup: Lookup
+    ) -> None:
+        super().__init__(title)
+        self._template = fields.template("urlTemplate")
+        self._lookup = lookup
+        self._chosen = {
+            one.name: _allowed(one, operation, registry, lookup)
+            for one in self._template
+            if isinstance(one, Scalar) and one.function != "connectionParameters"
+        }
+
+    @override
+    def server(self, base: str) -> str:
+        for name, allowed in self._chosen.items():
+            if not allowed:
+                raise Unfit(
+                    f"the host is made of {name}, an argument of the call, and data of an event never "
+                    f"chooses the host: say in the connection's `parameters` what {name} may be"
+                )
+        return self._url({name: allowed[0] for name, allowed in self._chosen.items()})
+
+    @override
+    def request(self, draft: Draft) -> None:
+        if not self._chosen:
+            return  # `server` has said it
+        self.server("")
+        chosen: dict[str, str] = {}
+        for one in self._template:
+            if not isinstance(one, Scalar) or one.function == "connectionParameters":
+                continue
+            allowed = self._chosen[one.name]
+            given = draft.named(one.function, one.name)
+            if given is None and len(allowed) > 1 and one.default is None:
+                raise Unfit(f"{one.name} must be given: it chooses the host; {_listed(allowed)}")
+            value = (one.default or allowed[0]) if given is None else given
+            if _same(value) not in map(_same, allowed):
+                raise Unfit(f"{one.name} may not choose this host; {_listed(allowed)}")
+            chosen[one.name] = value
+        draft.base = self._url(chosen)
+
+    def _url(self, chosen: Mapping[str, str]) -> str:
+        url = compose(self._template, chosen, self._lookup)
+        server, problems = read_server(url)
+        if server is None:
+            raise Unfit(f"the URL template makes no server: {'; '.join(problems)}")
+        return server.origin + server.path
+
+
+def compose(template: Template, chosen: Mapping[str, str], lookup: Lookup) -> str:
+    """Return the URL that a template makes, every value held to the part where it stands."""
+    url, place = "", "start"  # then "host", then "path"
+    for index, part in enumerate(template):
+        after = template[index + 1] if index + 1 < len(template) else None
+        ends = after is None or (isinstance(after, Text) and after.text.startswith("/"))
+        if isinstance(part, Method | Path):
+            raise Unfit("only parameters choose the host")
+        if isinstance(part, Text):
+            url, place = _with_text(url, place, part.text)
+            continue
+        value = _value(part, chosen, lookup)
+        if place == "path":
+            url += quote(value.strip("/"), safe=_WITHIN)
+        elif place == "start" or (ends and url.endswith("://")):
+            url, place = _with_whole(url, value)
+        else:
+            if not _PART.fullmatch(value):
+                raise Unfit(f"{part.name} is part of a host name here: it may not be {value[:60]!r}")
+            url += value
+    return url.rstrip("/")
+
+
+def _with_text(url: str, place: str, text: str) -> tuple[str, str]:
+    scheme = _SCHEME.match(text) if place == "start" else None
+    if place == "start":
+        url, text, place = (scheme[0], text[scheme.end() :], "host") if scheme else ("https://", text, "host")
+    if place == "host" and "/" in text:
+        place = "path"
+    if url.endswith("/") and text.startswith("/") and not url.endswith("://"):
+        text = text[1:]
+    return url + quote(text, safe=LITERAL), place
+
+
+def _with_whole(url: str, value: str) -> tuple[str, str]:
+    """Return the URL with a value that is the whole host, or the whole server."""
+    value = value.strip()
+    whole = value if _SCHEME.match(value) else (url or "https://") + value
+    server, problems = read_server(whole)
+    if server is None:
+        raise Unfit(f"{value[:60]!r} is no server: {'; '.join(problems)}")
+    return server.origin + server.path, "path" if server.path else "host"
+
+
+def _value(part: Scalar, chosen: Mapping[str, str], lookup: Lookup) -> str:
+    value = chosen.get(part.name) if part.function != "connectionParameters" else lookup(part.name)
+    value = part.default if value is None else value
+    if value is None:
+        raise Unfit(f"the connection's `parameters` must say {part.name}: it is part of the server's URL")
+    return value
+
+
+def _allowed(one: Scalar, operation: Operation, registry: Registry, lookup: Lookup) -> Sequence[str]:
+    """Return what an argument in a host may be: the connection's word, else the description's."""
+    said = lookup(one.name)
+    if said:
+        return [value for value in (text.strip() for text in said.split(",")) if value]
+    found: dict[str, None] = {}
+    for parameter in operation.parameters:
+        if parameter.name.lower() == one.name.lower():
+            schema = registry.schema(parameter.schema)
+            enum = schema.get("enum")
+            listed = enum if isinstance(enum, list) else []
+            found.update({str(value): None for value in (*listed, schema.get("default")) if value})
+    if one.default:
+        found[one.default] = None
+    return list(found)
+
+
+def _same(text: str) -> str:
+    return text.strip().rstrip("/").lower()
+
+
+def _listed(allowed: Sequence[str]) -> str:
+    return f"allowed: {', '.join(allowed[:10])}"
