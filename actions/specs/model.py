@@ -223,6 +223,7 @@ class Preset:
     description: str = ""
     method: str = ""
     url: str = ""
+    extras: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
