@@ -8,7 +8,7 @@ import json
 import re
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any, Final, NamedTuple, Protocol
 
 from actions.base import Finding
@@ -55,8 +55,8 @@ class Event(NamedTuple):
 class Source(Protocol):
     """Text that gives events; the stream is balanced, or ends with Broken."""
 
-    def events(self) -> Iterator[Event]:
-        """Read the text from its beginning."""
+    def events(self) -> Generator[Event, bool | None, None]:
+        """Read the text from its beginning; True may be sent for a container whose inside is not wanted."""
 
     def place(self, mark: Any) -> Place:
         """Return where an event stands."""
@@ -116,9 +116,9 @@ class JSONText:
         line = bisect_left(self._line_ends, mark)
         return line + 1, mark - (self._line_ends[line - 1] if line else -1)
 
-    def events(self) -> Iterator[Event]:
-        """Read the text from its beginning."""
-        text, open_, want = self._text, self._open, "value"
+    def events(self) -> Generator[Event, bool | None, None]:
+        """Read the text from its beginning. Who sends True for a container is not told what is in it."""
+        text, open_, want, quick = self._text, self._open, "value", True
         open_.clear()
         at = self._skip(0)
         while at < len(text):
@@ -141,9 +141,15 @@ class JSONText:
                 yield Event("v", key, False, at)
                 at, want = after, "pair"
             elif char in "{[":
-                yield Event(char, "", False, at)
-                open_.append(char)
-                at, want = at + 1, "key" if char == "{" else "value"
+                beside = yield Event(char, "", False, at)
+                end = self._end(at) if beside and quick else at
+                if end > at:
+                    yield Event("}", "", False, end - 1)
+                    at, want = end, "comma" if open_ else "end"
+                else:
+                    quick = quick and not beside  # one try for each text: trying costs
+                    open_.append(char)
+                    at, want = at + 1, "key" if char == "{" else "value"
             else:
                 value, plain, after = self._scalar(at)
                 yield Event("v", value, plain, at)
@@ -151,6 +157,13 @@ class JSONText:
             at = self._skip(at)
         if want != "end":
             raise Broken("not JSON: the text ends too early", self.place(len(text)))
+
+    def _end(self, at: int) -> int:
+        """Return where a container that is strict JSON ends; where it begins when it is not."""
+        try:
+            return self._string_at(self._text, at)[1]
+        except (ValueError, RecursionError):
+            return at
 
     def _lenient(self, message: str, offset: int) -> None:
         if not self._report.full("not-strict-json"):

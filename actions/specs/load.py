@@ -8,7 +8,7 @@ handed in: nothing here opens a file or a connection, and nothing of what is rea
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -230,7 +230,7 @@ class _YAMLText:
     def place(self, mark: Any) -> Place:
         return mark.line + 1, mark.column + 1
 
-    def events(self) -> Iterator[Event]:
+    def events(self) -> Generator[Event, bool | None, None]:
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         documents = 0
         try:

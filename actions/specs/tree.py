@@ -188,17 +188,24 @@ def find(source: Source, wanted: Iterable[str]) -> dict[str, Place]:
         prefixes.update("/".join(tokens[: count + 1]) for count in range(len(tokens)))
     found: dict[str, Place] = {}
     stack: list[_Step] = []
-    for event in source.events():
+    events = source.events()
+    event = next(events, None)
+    while event:
+        beside = False
         if event.kind == "}":
             stack.pop()
-            continue
-        here, mark = _next(stack[-1], event) if stack else ("", event.mark)
-        if here in prefixes:
-            found[here] = source.place(mark)
         else:
-            here = None
-        if event.kind in "{[":
-            stack.append(_Step(here, None if event.kind == "{" else 0))
+            here, mark = _next(stack[-1], event) if stack else ("", event.mark)
+            if here in prefixes:
+                found[here] = source.place(mark)
+            else:
+                here, beside = None, True
+            if event.kind in "{[":
+                stack.append(_Step(here, None if event.kind == "{" else 0))
+        try:
+            event = events.send(beside)  # what lies beside the way need not be read
+        except StopIteration:
+            break
     return found
 
 

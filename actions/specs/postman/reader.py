@@ -190,7 +190,7 @@ class _Postman:
         for one in drafts:
             sent = [one.call.url, *(pair.value or "" for pair in (*one.query, *one.headers))]
             for name in (name for text in sent for name in names(one.variables.fill(text))):
-                if not name.startswith("$") and name not in told and name not in variables.secrets:
+                if not name.startswith("$") and name not in told and name not in variables.values:
                     told[name] = one.call.pointer
         for name, pointer in told.items():
             if name in makers:

@@ -16,7 +16,7 @@ from actions.specs.postman.calls import Pair, listing, mapping, written
 PLACEHOLDER: Final = re.compile(r"\{\{([^{}]*)\}\}")
 LONE: Final = re.compile(r"\s*\{\{([^{}]*)\}\}\s*")
 _SECRET: Final = re.compile(
-    r"token|secret|passw|pwd|api[-_ ]?key|private[-_ ]?key|credential|authori[sz]ation", re.IGNORECASE
+    r"token|secret|passw|pwd|api[-_ ]?key|private[-_ ]?key|credential|authori[sz]ation$", re.IGNORECASE
 )
 _ENVIRONMENT: Final = re.compile(r"env|globals", re.IGNORECASE)
 _MAX_DEPTH: Final = 10  # of variables whose values name variables
