@@ -136,7 +136,8 @@ def parse_path(text: str) -> Path:
             raise ExpressionError(f"{plain[end : end + 20]!r} is no step of a path", end)
         return Path(_ROOTS[matched[1].lower()], steps)
     if plain.startswith("@"):
-        parse(plain)  # a call of something unknown is an error that says so
+        if any(not isinstance(part, Text) for part in parse(plain)):
+            raise ExpressionError(f"{plain[:40]!r} is no path in a body", 0)
         return Path("here", (plain,))
     return Path("here", _relative(plain))
 
@@ -243,7 +244,7 @@ def _relative(text: str) -> tuple[Step, ...]:
     steps: list[Step] = []
     end = 0
     while end < len(text):
-        bracket = _STEP.match(text, end)
+        bracket = _STEP.match(text, end) if text[end] in "[?" else None
         word = None if bracket else _WORD.match(text, end + (end > 0 and text[end] == "."))
         if bracket:
             found, end = _steps(text, end)

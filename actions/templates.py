@@ -273,7 +273,7 @@ def _header_problems(name: str) -> list[str]:
         return []
     if not _TOKEN.fullmatch(name.strip()):
         return [f"name: {name[:60]!r} cannot be the name of a header"]
-    if name.strip().lower() in OWN_HEADERS:
+    if name.strip().lower() in OWN_HEADERS - {"host"}:  # the host of the URL may be said again
         return [f"name: the header {name} frames the message and cannot be set"]
     return []
 

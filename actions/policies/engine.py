@@ -204,6 +204,8 @@ def compile_policies(
                 continue
             steps = [pair for pair in steps if pair[0].template.lower() not in _HOSTS]  # the last one wins
         step = _compiled(policy, spec, operation, lookup)
+        if not hosts and isinstance(step, fields.SetHeader) and step.names_host:
+            continue
         if step is not None:
             steps.append((policy, step))
     return OperationPolicies(spec, operation, lookup, steps) if steps else None

@@ -9,6 +9,7 @@ from urllib.parse import unquote_plus
 from typing_extensions import override
 
 from actions.expressions import Scalar, Template, render
+from actions.policies.documents import Unfit
 from actions.policies.messages import Draft, Header, Message, Reply, encode
 from actions.policies.steps import Step
 from actions.templates import Parameters
@@ -33,9 +34,19 @@ class SetHeader(Step):
         fields = {part.name.lower() for part in _reading(self._value, "queryParameters")}
         return bool(own & headers or fields & query)
 
+    @property
+    def names_host(self) -> bool:
+        """Whether this says the Host header, which is that of the URL whoever says it."""
+        return render_plain(self._name).lower() == "host"
+
     @override
     def request(self, draft: Draft) -> None:
-        self._set(draft)
+        if not self.names_host:
+            self._set(draft)
+            return
+        host = draft.base.partition("://")[2].partition("/")[0]
+        if render(self._value, draft).strip().lower() not in {"", host}:
+            raise Unfit(f"the Host header is that of the URL, {host}, and nothing else")
 
     @override
     def answer(self, reply: Reply) -> None:
