@@ -6,9 +6,13 @@ and does not judge a status: that is the service's.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
+
+if TYPE_CHECKING:
+    from actions.auth import Auth
+    from actions.drift import Difference
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,6 +150,14 @@ class Connector(ABC):
     @abstractmethod
     async def login_again(self) -> bool:
         """Drop cached credentials so that the next call logs in anew; False when there are none."""
+
+    def login(self) -> "Auth | None":
+        """Return how this connector logs in, to ask for its state or to log in by hand; None for none."""
+        return None
+
+    def differences(self) -> "list[Difference]":
+        """Return where calls and answers differed from the description, as far as that is looked at."""
+        return []
 
     @abstractmethod
     async def close(self) -> None:

@@ -16,8 +16,9 @@ import msgspec
 from typing_extensions import override
 
 from actions.addresses import read_server
-from actions.auth import MASK, Auth, NoAuth
+from actions.auth import Auth, NoAuth
 from actions.base import Answer, Connector, Finding, OperationInfo, Prepared
+from actions.drift import Difference, Drift
 from actions.egress import Egress, Resolver, SystemResolver, Transport
 from actions.engines import DEFAULT, make_engine
 from actions.errors import Refused
@@ -62,13 +63,6 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     own: bool = False
     variables: Mapping[str, str] = {}
     parameters: Mapping[str, str] = {}
-
-
-class _Policed(msgspec.Struct, frozen=True):
-    """A prepared request that policies change when it is sent: they may put secrets into it."""
-
-    request: Request
-    arguments: Mapping[str, Any]
 
 
 class _Compiled(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,6 +120,7 @@ class HTTPConnector(Connector):
         engine: str | Callable[[EngineSettings], Engine] = DEFAULT,
         resolver: Resolver | None = None,
         origins: Origins | None = None,
+        drift: Drift | None = None,
     ) -> None:
         """Take over engine and resolver, or the origins. Raise Refused for a server that cannot be called."""
         self.name = name
@@ -144,6 +139,7 @@ class HTTPConnector(Connector):
             engine=engine,
             resolver=resolver,
         )
+        self._drift = drift
         self._transport = self._origins.transport(place)
         self._compiled: dict[str, _Compiled] = {}
 
@@ -194,6 +190,8 @@ class HTTPConnector(Connector):
     def prepare(self, operation: str, arguments: Mapping[str, Any], *, key: str) -> Prepared:
         compiled = self._compiled.get(operation) or self._compile(operation)
         parts = compiled.build(arguments)
+        if self._drift is not None:
+            self._drift.check_arguments(self._spec.operations[compiled.id], arguments)
         headers = parts.headers
         if parts.body is not None and parts.content_type:
             headers = (*headers, ("Content-Type", parts.content_type))
@@ -209,7 +207,7 @@ class HTTPConnector(Connector):
             operation=compiled.id,
             key=key,
             digest=_digest(request),
-            request=whole if compiled.policies is None else _Policed(whole, arguments),
+            request=whole,
         )
 
     @override
@@ -217,9 +215,13 @@ class HTTPConnector(Connector):
         compiled = self._compiled.get(prepared.operation) or self._compile(prepared.operation)
         auth = compiled.auth
         if auth.needs_ready or compiled.policies is not None or prepared.follow is not None:
-            return await self._call_in_steps(compiled, prepared, deadline, headers)
-        request = auth.apply(self._attempt(compiled, prepared.request, headers))
-        return await compiled.transport.send(request, deadline=deadline)
+            answer = await self._call_in_steps(compiled, prepared, deadline, headers)
+        else:
+            request = auth.apply(self._attempt(compiled, prepared.request, headers))
+            answer = await compiled.transport.send(request, deadline=deadline)
+        if self._drift is not None:
+            self._drift.check_answer(self._spec.operations[compiled.id], answer)
+        return answer
 
     async def _call_in_steps(
         self, compiled: _Compiled, prepared: Prepared, deadline: float, headers: Mapping[str, str]
@@ -231,24 +233,25 @@ class HTTPConnector(Connector):
         if auth.needs_ready:
             await auth.ready(deadline)
 
-        async def send(request: Request) -> Answer:
-            """Send with the login of this operation, and answer a challenge to it."""
-            signed = auth.apply(request)
-            transport = self._sendable(signed)
-            answer = await transport.send(signed, deadline=until - now())
-            again = await auth.again(signed, answer, until - now())
+        async def signed(request: Request) -> Answer:
+            """Send a request that has its credentials, and answer a challenge to it."""
+            answer = await self._sendable(request).send(request, deadline=until - now())
+            again = await auth.again(request, answer, until - now())
             if again is None:
                 return answer
-            return await transport.send(again, deadline=until - now())
+            return await self._sendable(again).send(again, deadline=until - now())
 
-        policies, given = compiled.policies, prepared.request
+        async def send(request: Request) -> Answer:
+            return await signed(auth.apply(request))
+
+        request = self._attempt(compiled, prepared.request, headers)
         perform: Send = send
-        if isinstance(given, _Policed) and policies is not None:
-            request = self._attempt(compiled, given.request, headers)
-            request = await policies.complete(policies.request(request, given.arguments), send)
-            perform = partial(_policed, policies, send)
-        else:
-            request = self._attempt(compiled, given, headers)
+        policies = compiled.policies
+        if policies is not None:
+            completed = await policies.complete(request, send)
+            if isinstance(completed, Answer):
+                return completed  # what a policy had to fetch first could not be had
+            request, perform = completed, partial(_policed, policies, auth, signed)
         if prepared.follow is None:
             return await perform(request)
         operation = self._spec.operations[compiled.id]
@@ -265,11 +268,9 @@ class HTTPConnector(Connector):
     @override
     def show(self, prepared: Prepared) -> dict[str, Any]:
         compiled = self._compiled.get(prepared.operation) or self._compile(prepared.operation)
-        given = prepared.request
-        request: Request = given.request if isinstance(given, _Policed) else given
-        if isinstance(given, _Policed) and compiled.masked is not None:
-            request = compiled.masked.request(request, given.arguments)
-        request = compiled.auth.mask(request)
+        request, masked = prepared.request, compiled.masked
+        request = compiled.auth.mask(request if masked is None else masked.request(request))
+        request = request if masked is None else masked.signed(request)
         return {
             "method": request.method,
             "url": request.url,
@@ -280,6 +281,14 @@ class HTTPConnector(Connector):
     @override
     async def login_again(self) -> bool:
         return await self._auth.renew()
+
+    @override
+    def login(self) -> Auth:
+        return self._auth
+
+    @override
+    def differences(self) -> list[Difference]:
+        return self._drift.report() if self._drift is not None else []
 
     @override
     async def close(self) -> None:
@@ -302,7 +311,6 @@ class HTTPConnector(Connector):
         policies = compile_policies(self._spec, operation, self._place.parameters)
         if policies is not None:
             server = policies.server(server)
-        masked = policies and compile_policies(self._spec, operation, self._masked())
         declared = frozenset(one.name.lower() for one in operation.parameters if one.location == "header")
         compiled = _Compiled(
             id=operation.id,
@@ -313,7 +321,7 @@ class HTTPConnector(Connector):
             auth=self._auth.choose([[need.scheme for need in needs] for needs in operation.security]),
             transport=self._origins.at(server),
             policies=policies,
-            masked=masked,
+            masked=policies.masked() if policies is not None else None,
         )
         self._compiled[operation.id] = compiled
         if name in self._spec.aliases:  # only names of the description: callers cannot make this grow
@@ -326,17 +334,11 @@ class HTTPConnector(Connector):
             return self._server
         return own_server(operation.servers[0], self._server, self._place.variables)
 
-    def _masked(self) -> dict[str, str]:
-        """Return the connection's parameters with stars for what is not shown."""
-        secret = {one.name for one in self._spec.parameters.values() if one.kind in ("secret", "oauth")}
-        return {
-            name: MASK if name in secret or name not in self._spec.parameters else value
-            for name, value in self._place.parameters.items()
-        }
 
-
-async def _policed(policies: OperationPolicies, send: Send, request: Request) -> Answer:
-    return policies.answer(request, await send(request))
+async def _policed(policies: OperationPolicies, auth: Auth, signed: Send, request: Request) -> Answer:
+    """Make a call whose policies look at what the login has set, and at the answer."""
+    request = policies.signed(auth.apply(request))
+    return policies.answer(request, await signed(request))
 
 
 def own_server(server: Server, base: str, variables: Mapping[str, str]) -> str:

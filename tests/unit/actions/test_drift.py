@@ -1,0 +1,113 @@
+"""Calls and answers that differ from their description are told or refused."""
+
+import msgspec
+import pytest
+
+from actions.base import Answer
+from actions.drift import GAP, Drift
+from actions.errors import Refused
+from actions.specs import read_spec
+from tests.unit.actions.calling import Clock
+
+SPEC = read_spec(
+    {
+        "shop.json": msgspec.json.encode(
+            {
+                "openapi": "3.0.3",
+                "info": {"title": "Shop", "version": "1"},
+                "paths": {
+                    "/orders": {
+                        "post": {
+                            "operationId": "order",
+                            "requestBody": {
+                                "content": {
+                                    "application/json": {
+                                        "schema": {
+                                            "type": "object",
+                                            "required": ["sku"],
+                                            "properties": {
+                                                "sku": {"type": "string"},
+                                                "qty": {"type": "integer", "minimum": 1},
+                                            },
+                                        }
+                                    }
+                                }
+                            },
+                            "responses": {
+                                "201": {
+                                    "content": {
+                                        "application/json": {"schema": {"type": "object", "required": ["id"]}}
+                                    }
+                                }
+                            },
+                        }
+                    }
+                },
+            }
+        )
+    }
+)
+ORDER = SPEC.operations["order"]
+
+
+def answer(body, status=201, kind="application/json"):
+    return Answer(status=status, headers=(("content-type", kind),), body=body)
+
+
+def test_everything_wrong_with_the_arguments_refuses_the_call():
+    drift = Drift(SPEC, arguments="reject")
+    drift.check_arguments(ORDER, {"body": {"sku": "a", "qty": msgspec.Raw(b"2")}})
+    with pytest.raises(Refused, match="its arguments do not fit") as caught:
+        drift.check_arguments(ORDER, {"body": {"qty": 0}})
+    assert {pointer for pointer, _ in caught.value.problems} == {"/body", "/body/qty"}
+
+
+def test_what_is_only_told_is_counted_with_samples():
+    drift = Drift(SPEC)
+    drift.check_arguments(ORDER, {"body": {}})
+    drift.check_answer(ORDER, answer(b"{}"))
+    found = {one.side: one for one in drift.report()}
+    assert found["arguments"].differed == 1
+    assert found["arguments"].samples == ["/body sku is required"]
+    assert found["answer"].status == 201
+    assert found["answer"].samples == ["/ id is required"]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (answer(b"{}", status=418), "the status 418 is not declared"),
+        (answer(b"<html>"), "is no JSON"),
+    ],
+)
+def test_an_answer_of_another_kind_is_told(given, words):
+    drift = Drift(SPEC)
+    drift.check_answer(ORDER, given)
+    assert words in drift.report()[0].samples[0]
+
+
+@pytest.mark.parametrize(
+    "given", [answer(b'{"id": 1}'), answer(b"x", kind="text/plain"), answer(b""), answer(b"{", kind="")]
+)
+def test_an_answer_that_fits_or_says_nothing_is_no_difference(given):
+    drift = Drift(SPEC)
+    drift.check_answer(ORDER, given)
+    assert drift.report() == []
+
+
+def test_what_is_only_told_is_looked_at_now_and_then():
+    clock = Clock()
+    drift = Drift(SPEC, clock=clock)
+    for _ in range(5):
+        drift.check_arguments(ORDER, {"body": {}})
+    assert drift.report()[0].looked == 1
+    clock.now += GAP
+    drift.check_arguments(ORDER, {"body": {}})
+    assert drift.report()[0].looked == 2
+
+
+def test_nobody_looks_where_it_is_off():
+    drift = Drift(SPEC, arguments="off", answers="off")
+    drift.check_arguments(ORDER, {"body": {}})
+    drift.check_answer(ORDER, answer(b"{}"))
+    assert drift.report() == []
