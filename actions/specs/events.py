@@ -183,6 +183,8 @@ class JSONText:
         gap = self._text[at:end]
         if gap and not gap.isspace() and gap.strip("\ufeff \t\r\n"):
             self._lenient("a comment", at + len(gap) - len(gap.lstrip()))
+        elif gap.strip(" \t\r\n"):
+            self._lenient("a space that JSON does not have", at + len(gap) - len(gap.lstrip(" \t\r\n")))
         return end
 
     def _key(self, at: int) -> tuple[str, int]:
