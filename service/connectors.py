@@ -1,8 +1,10 @@
 """Makes the connector of a connection from its configuration. It opens nothing and calls nothing."""
 
 import hashlib
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from pkgutil import resolve_name
 from typing import Any
@@ -10,16 +12,29 @@ from typing import Any
 from pydantic import SecretStr
 
 from actions import CONNECTORS, SCHEMES
-from actions.auth import read_auth
+from actions.auth import (
+    Auth,
+    Bearer,
+    Described,
+    LoginContext,
+    MemoryKeeper,
+    TokenKeeper,
+    clear_problem,
+    described,
+    guarded,
+    read_auth,
+)
 from actions.base import Connector
 from actions.cloudevents import EventStyle
-from actions.egress import Resolver, read_egress
+from actions.egress import Egress, Resolver, read_egress
 from actions.engines.tls import trust
 from actions.errors import Refused
-from actions.http import Certificates, HTTPLimits
+from actions.http import Certificates, HTTPLimits, Place, make_origins
 from actions.specs.model import Spec
 from actions.transport import EngineSettings
 from service.config.model import EventsConfig
+from service.config.secrets import PLACEHOLDER
+from service.parameters import chosen_values
 from service.plan import PlannedConnection
 
 
@@ -33,43 +48,84 @@ class PEM:
 
 
 def make_connector(
-    planned: PlannedConnection, spec: Spec, pem: PEM, *, resolver: Resolver | None = None
+    planned: PlannedConnection,
+    spec: Spec,
+    pem: PEM,
+    *,
+    resolver: Resolver | None = None,
+    tokens: TokenKeeper | None = None,
 ) -> Connector:
     """Make the connector of a connection for a description: the one it has now, or an older one.
 
-    Raise `actions.errors.Refused` with every reason when the connection can never work.
+    `tokens` keeps what logins must not lose; absent: nothing is kept. Raise `actions.errors.Refused` with
+    every reason when the connection can never work.
     """
     kind = SCHEMES[planned.server.partition("://")[0]]
     make: Callable[..., Connector] = resolve_name(CONNECTORS[kind])
-    options = _http(planned, spec, pem) if kind == "http" else _bus(kind, planned, pem)
-    return make(
-        planned.name,
-        spec,
-        server=planned.server,
-        egress=read_egress(planned.config.egress),
-        resolver=resolver,
-        **options,
-    )
+    egress = read_egress(planned.config.egress)
+    if kind == "http":
+        options = _http(planned, spec, pem, egress, resolver, tokens or MemoryKeeper())
+    else:
+        options = {"server": planned.server, "egress": egress, "resolver": resolver}
+        options |= _bus(kind, planned, pem)
+    return make(planned.name, spec, **options)
 
 
-def _http(planned: PlannedConnection, spec: Spec, pem: PEM) -> dict[str, Any]:
+def _http(
+    planned: PlannedConnection,
+    spec: Spec,
+    pem: PEM,
+    egress: Egress,
+    resolver: Resolver | None,
+    tokens: TokenKeeper,
+) -> dict[str, Any]:
     config = planned.config
     if config.events != EventsConfig():
         raise Refused("`events` is for Kafka and RabbitMQ: an HTTP call carries what its operation says")
-    login = revealed(config.auth.model_dump(by_alias=True)) if config.auth is not None else None
-    if login is not None and (login.get("basic") or {}).get("mechanism") is not None:
-        raise Refused("auth: `mechanism` is for Kafka only")
-    return {
-        "auth": read_auth(login, spec.security_schemes),
-        "limits": HTTPLimits(
+    origins = make_origins(
+        planned.name,
+        egress=egress,
+        limits=HTTPLimits(
             in_flight=config.limits.in_flight,
             # Clearly before the call's deadline: then it is sure that nothing was sent.
             connect_timeout=min(5.0, 0.8 * config.limits.timeout.total_seconds()),
             max_answer_bytes=config.limits.max_answer,
         ),
-        "certificates": Certificates(ca=pem.ca, identity=_identity(pem)),
-        "engine": config.engine,
-    }
+        certificates=Certificates(ca=pem.ca, identity=_identity(pem)),
+        engine=config.engine,
+        resolver=resolver,
+    )
+    context = LoginContext(
+        name=planned.name, fetch=guarded(origins.fetch, egress), tokens=tokens, clock=time.time
+    )
+    values = chosen_values(config, spec)
+    known = described(spec, values, planned.server, partial(clear_problem, egress=egress))
+    place = Place(
+        url=planned.server, own=config.server is None, variables=config.variables, parameters=values
+    )
+    return {"server": place, "auth": _login(planned, known, context), "origins": origins}
+
+
+def _login(planned: PlannedConnection, known: Described, context: LoginContext) -> Auth:
+    """Return the login of a connection. Raise Refused; the pointers begin at the connection."""
+    config = planned.config.auth
+    login = revealed(config.model_dump(by_alias=True)) if config is not None else None
+    if login is not None and (login.get("basic") or {}).get("mechanism") is not None:
+        raise Refused("auth: `mechanism` is for Kafka only")
+    if login is not None and _without_key(login):
+        return Bearer(PLACEHOLDER)
+    try:
+        return read_auth(login, known, context)
+    except Refused as error:
+        problems = tuple((f"/auth{pointer}", text) for pointer, text in error.problems)
+        raise Refused(str(error), problems) from None
+
+
+def _without_key(login: Mapping[str, Any]) -> bool:
+    """Tell whether a key that signs is missing here: a check runs where the secrets are not."""
+    parts = [login, *(login.get("schemes") or {}).values()]
+    keys = (part.get("jwt") or (part.get("oauth2") or {}).get("assertion") or {} for part in parts)
+    return any(key.get("key") == PLACEHOLDER for key in keys)
 
 
 def _bus(kind: str, planned: PlannedConnection, pem: PEM) -> dict[str, Any]:
@@ -105,6 +161,8 @@ def revealed(value: Any) -> Any:
     """Return a dumped model with its secrets in plain text: for connectors and hashes, never to be shown."""
     if isinstance(value, SecretStr):
         return value.get_secret_value()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
     if isinstance(value, dict):
         return {key: revealed(item) for key, item in value.items()}
     return value

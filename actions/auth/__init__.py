@@ -19,6 +19,7 @@ from actions.auth.browser import login_of
 from actions.auth.described import Described, described
 from actions.auth.digest import Digest
 from actions.auth.fixed import APIKey, Basic, Bearer
+from actions.auth.guard import clear_problem, guarded
 from actions.auth.keeper import MemoryKeeper
 from actions.auth.reading import read_auth
 from actions.auth.together import All, Schemes
@@ -42,7 +43,9 @@ __all__ = [
     "NoAuth",
     "Schemes",
     "TokenKeeper",
+    "clear_problem",
     "described",
+    "guarded",
     "login_of",
     "read_auth",
 ]

@@ -1,7 +1,7 @@
 """What a description and a connection's own values tell a login: schemes, flows, parameters. Pure."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from actions.specs.model import ConnectionParameter, SecurityScheme, Spec
@@ -17,18 +17,24 @@ POWER_PLATFORM: Final = "power-platform"
 _POSTMAN: Final = "x-postman-variables"
 
 
+def _anywhere(url: str) -> str:
+    del url
+    return ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Described:
     """The security schemes of a description, and what a connection says beside its `auth`.
 
     `values` are those of the connection parameters in plain text, by name; `base` is the URL that relative
-    ones are relative to.
+    ones are relative to; `unsafe` says why no secret may be sent to a URL, "" when it may.
     """
 
     schemes: Mapping[str, SecurityScheme] = field(default_factory=dict)
     parameters: Mapping[str, ConnectionParameter] = field(default_factory=dict)
     values: Mapping[str, str] = field(default_factory=dict, repr=False)
     base: str = ""
+    unsafe: Callable[[str], str] = _anywhere
 
     def value(self, name: str) -> str:
         """Return the value of a connection parameter: the connection's, or the default; "" for neither."""
@@ -44,12 +50,7 @@ class Described:
 
     def only(self, name: str) -> "Described":
         """Return the same with one scheme alone."""
-        return Described(
-            schemes={name: self.schemes[name]},
-            parameters=self.parameters,
-            values=self.values,
-            base=self.base,
-        )
+        return replace(self, schemes={name: self.schemes[name]})
 
     def implied(self) -> dict[str, dict[str, Any]]:
         """Return the logins, by scheme, that the connection parameters alone are enough for."""
@@ -76,9 +77,13 @@ class Described:
         return None
 
 
-def described(spec: Spec, values: Mapping[str, str], base: str) -> Described:
+def described(
+    spec: Spec, values: Mapping[str, str], base: str, unsafe: Callable[[str], str] = _anywhere
+) -> Described:
     """Return what a description tells the logins of one connection."""
-    return Described(schemes=spec.security_schemes, parameters=spec.parameters, values=values, base=base)
+    return Described(
+        schemes=spec.security_schemes, parameters=spec.parameters, values=values, base=base, unsafe=unsafe
+    )
 
 
 def takes(scheme: SecurityScheme) -> dict[str, str]:

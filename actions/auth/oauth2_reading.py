@@ -45,7 +45,7 @@ class _Reader:
         given, grant = self._given, self._grant
         flow = self._flow()
         templates: Templates | None = given.get("templates")
-        discovery = given.get("discovery") or self._discovered_by_scheme()
+        discovery = self._url("discovery", self._discovered_by_scheme(), None)
         token_url = self._url("token_url", flow.get("tokenUrl"), templates)
         assertion = self._assertion()
         settings = OAuth2Settings(
@@ -138,6 +138,8 @@ class _Reader:
         place, wrong = read_server(f"{scheme}{mark}{authority}")
         if place is None or scheme not in ("http", "https"):
             self.problems.append((f"/{field}", f"`{field}` is no URL to call: {'; '.join(wrong) or scheme}"))
+        elif unsafe := self._described.unsafe(url):
+            self.problems.append((f"/{field}", unsafe))
         return url
 
     def _assertion(self) -> Any:

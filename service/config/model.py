@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -22,11 +21,13 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
-from typing_extensions import override
 
+from service.config.closed import Closed
+from service.config.logins import LoginConfig
 from service.config.values import (
     CALL_PATTERN,
     NAME_PATTERN,
+    SHA256_PATTERN,
     STATUS_PATTERN,
     STEP_PATTERN,
     Duration,
@@ -45,10 +46,18 @@ _HOST: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_.-]*[a-z0-9])?", re.I
 _SERVER: Final = re.compile(r"(https?|kafka|kafka-secure|amqps?)://[^/@\s?#]+(/[^@\s?#]*)?")
 
 
-class Closed(BaseModel):
-    """A mapping whose fields are all known; anything else in it is an error."""
+COPIES: Final = ".pointsman/descriptions"
+"""Where copies of descriptions from URLs lie, beside the file that names them; each is named by its hash."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+def is_url(spec: str) -> bool:
+    """Say whether a description is named by a URL rather than by a path."""
+    return spec.startswith(("http://", "https://"))
+
+
+def copy_of(sha256: str) -> str:
+    """Return where the copy of a description from a URL lies."""
+    return f"{COPIES}/{sha256}"
 
 
 class ConnectorConfig(Closed):
@@ -58,14 +67,23 @@ class ConnectorConfig(Closed):
         extra="forbid",
         frozen=True,
         hide_input_in_errors=True,
-        json_schema_extra={"oneOf": [{"required": ["spec"]}, {"required": ["kind"]}]},
+        json_schema_extra={
+            "oneOf": [{"required": ["spec"]}, {"required": ["kind"]}],
+            "dependentSchemas": {"sha256": {"properties": {"spec": {"pattern": "^https?://"}}}},
+        },
     )
 
     spec: PathText | None = Field(
         default=None,
-        description="The description: an OpenAPI or AsyncAPI file (JSON or YAML), relative to the file that "
-        "names it.",
-        examples=["specs/shop.openapi.yaml"],
+        description="The description: a file (OpenAPI, Swagger, AsyncAPI, Postman; JSON or YAML), a folder, "
+        "a zip archive or a git directory that holds one, relative to the file that names it; or a URL.",
+        examples=["specs/shop.openapi.yaml", "specs/shop", "https://api.example.com/openapi.json"],
+    )
+    sha256: str | None = Field(
+        default=None,
+        pattern=SHA256_PATTERN,
+        description="For a description from a URL: the SHA-256 of its bytes in hexadecimal digits. It is "
+        "read from the copy that `pointsman connectors fetch` made; nothing is ever fetched by itself.",
     )
     kind: Literal["kafka", "rabbitmq"] | None = Field(
         default=None,
@@ -79,77 +97,17 @@ class ConnectorConfig(Closed):
                 "a connector has either a description or a kind",
                 "give `spec: file`, or `kind: kafka` or `kind: rabbitmq`",
             )
+        if self.sha256 is not None and not is_url(self.spec or ""):
+            raise Refused(
+                "`sha256` pins a description from a URL, and this is none",
+                "remove it; files are pinned by what is read of them",
+            )
         return self
 
     @property
     def title(self) -> str:
         """What names it to people: the file, or the kind."""
         return self.spec or str(self.kind)
-
-
-class BasicLogin(Closed):
-    """User name and password (RFC 7617)."""
-
-    username: str = Field(min_length=1, description="The user name; not a secret.")
-    password: SecretStr = Field(description="The password.")
-    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
-        default=None, description="For Kafka only: how the password is proven (SASL); absent: PLAIN."
-    )
-
-
-class SchemeLogin(Closed):
-    """The credentials of one security scheme: exactly one of bearer, basic and api_key."""
-
-    bearer: SecretStr | None = Field(default=None, description="A token for `Authorization: Bearer`.")
-    basic: BasicLogin | None = Field(default=None, description="User name and password.")
-    api_key: SecretStr | None = Field(default=None, description="An API key.")
-    in_: Literal["header", "query", "cookie"] | None = Field(
-        default=None, alias="in", description="Where the API key goes, if the description does not say."
-    )
-    name: str | None = Field(
-        default=None,
-        min_length=1,
-        description="Name of the API key's header, parameter or cookie, if the description does not say.",
-    )
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> "SchemeLogin":
-        kinds = self._kinds()
-        if len(kinds) != 1:
-            raise Refused(
-                f"one way to log in is wanted, {len(kinds)} are given: {', '.join(kinds) or 'none'}",
-                self._choice(),
-            )
-        if self.api_key is None and (self.in_ is not None or self.name is not None):
-            raise Refused("`in` and `name` belong to `api_key`", "remove them")
-        if (self.in_ is None) != (self.name is None):
-            raise Refused("`in` and `name` go together", "give both, or neither: the description says it")
-        return self
-
-    def _kinds(self) -> list[str]:
-        given = {"bearer": self.bearer, "basic": self.basic, "api_key": self.api_key}
-        return [kind for kind, value in given.items() if value is not None]
-
-    def _choice(self) -> str:
-        return "give one of bearer, basic, api_key"
-
-
-class LoginConfig(SchemeLogin):
-    """How a connection logs in: one of bearer, basic, api_key; or several security schemes together."""
-
-    schemes: dict[str, SchemeLogin] | None = Field(
-        default=None,
-        min_length=1,
-        description="Credentials by the name of the description's security scheme, where several are wanted.",
-    )
-
-    @override
-    def _kinds(self) -> list[str]:
-        return super()._kinds() + ["schemes"] * (self.schemes is not None)
-
-    @override
-    def _choice(self) -> str:
-        return "give one of bearer, basic, api_key; for several at once use schemes: {name: {…}, …}"
 
 
 class LimitsConfig(Closed):
@@ -258,6 +216,10 @@ Egress = Annotated[
 ]
 
 
+ParameterValue = StrictBool | StrictInt | str | SecretStr
+"""The value of a connection parameter: plain, or a reference where it is secret."""
+
+
 class EventsConfig(Closed):
     """How messages to a bus are written as CloudEvents."""
 
@@ -281,7 +243,18 @@ class ConnectionConfig(Closed):
         default=None, description="Base URL, or the brokers; absent: the description's first server."
     )
     variables: dict[str, str] = Field(default={}, description="Values for the variables of the server's URL.")
-    auth: LoginConfig | None = Field(default=None, description="How to log in; absent: not at all.")
+    auth: LoginConfig | None = Field(
+        default=None,
+        description="How to log in; absent: as the connection parameters tell, or not at all.",
+    )
+    parameters: dict[str, ParameterValue] = Field(
+        default={}, description="Values of the description's connection parameters or variables, by name."
+    )
+    parameter_set: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Which of the description's sets of connection parameters is meant.",
+    )
     limits: LimitsConfig = Field(default=LimitsConfig(), description="How hard the backend may be used.")
     egress: Egress = Field(
         default=("public",),

@@ -104,8 +104,8 @@ def _member(members: list[Any], value: Any) -> Any:
     """Return the member of a union that a value is most likely meant for."""
     if is_reference(value) or not isinstance(value, (dict, list)):
         secrets = [kind for kind in members if kind in SECRETS]
-        # Where plain text is welcome too, text is not taken for a secret.
-        if secrets and not (isinstance(value, str) and str in members):
+        # Where plain values are welcome too, one is not taken for a secret.
+        if secrets and type(value) not in members:
             return secrets[0]
     if isinstance(value, dict):
         models = [kind for kind in members if is_model(kind)]
