@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 from cyclopts import App, CycloptsError, Parameter
 
 from service import __version__
-from service.cli import calling, files, looking, sealing, serving, signing, sources, tokens
+from service.cli import calling, describing, files, looking, sealing, serving, signing, sources, tokens
 from service.cli.client import Unreachable
 from service.cli.doctor import doctor
 from service.cli.output import Format, emit_problems, paper, say
@@ -38,6 +38,7 @@ VERBS: Final[tuple[Callable[..., Any], ...]] = (
     serving.serve,
     looking.explain,
     calling.call,
+    describing.mock,
     files.match,
     files.schema,
 )
@@ -48,7 +49,7 @@ NOUNS: Final[tuple[Group, ...]] = (
     ("rejects", "What came in and could not become a message.", looking.REJECTS),
     ("sources", "Sources: how they are, and what to do with them.", sources.SOURCES),
     ("connections", "Connections of the running instance.", calling.CONNECTIONS),
-    ("connectors", "API descriptions and their operations.", calling.CONNECTORS),
+    ("connectors", "API descriptions and their operations.", {**calling.CONNECTORS, **describing.CONNECTORS}),
     ("signature", "Sign and verify webhooks as providers do, offline.", signing.SIGNATURE),
     ("secrets", "Sealed secrets for the configuration.", sealing.SECRETS),
     ("tokens", "Tokens of the admin API.", tokens.TOKENS),

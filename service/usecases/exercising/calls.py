@@ -1,0 +1,132 @@
+"""Exercises one description: builds, sends and looks what the mock says of every operation."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from actions.base import Connector
+from actions.errors import ActionError
+from actions.http import HTTPConnector
+from actions.mock import MockBackend, MockServer
+from actions.samples import Calls
+from actions.specs.model import Operation, Spec
+from service.usecases.exercising.diverting import Nowhere, anywhere, diverted_to
+from service.usecases.exercising.places import changed_queries, host_arguments, make_place, rewritten_routes
+
+DEADLINE: Final = 10.0
+"""Seconds that one call may take; on the loopback it takes a millisecond."""
+
+MAX_REASONS: Final = 10
+
+_PLACEHOLDER: Final = re.compile(r"\{\{[^{}]*\}\}")
+"""What stands in a collection of Postman for a value that is filled in when it is sent."""
+
+
+class Exercise:
+    """One description, a connector for it, and a server that plays its backend."""
+
+    def __init__(self, spec: Spec, server: MockServer) -> None:
+        """Take the server over until the next description."""
+        self._spec = spec
+        self._server = server
+        place = make_place(spec)
+        server.use(
+            MockBackend(spec, extra=rewritten_routes(spec, place.parameters), unchecked=changed_queries(spec))
+        )
+        self._connector: Connector = HTTPConnector(
+            "exercise",
+            spec,
+            server=place,
+            egress=anywhere(),
+            engine=diverted_to(server.url),
+            resolver=Nowhere(),
+        )
+        self._allowed = {name.lower(): place.parameters[name] for name in host_arguments(spec)}
+        self._least = Calls(spec)
+        self._most = Calls(spec, whole=True)
+
+    async def run(self) -> list[dict[str, Any]]:
+        """Call every operation; return what became of each, in the order of the description."""
+        await self._connector.open()
+        try:
+            return [await self._operation(one) for one in self._spec.operations.values()]
+        finally:
+            await self._connector.close()
+
+    async def _operation(self, one: Operation) -> dict[str, Any]:
+        made: dict[str, Any] = {"id": one.id, "method": one.method, "path": one.path}
+        if one.problem:
+            return {**made, "accepted": False, "refused": True, "status": None, "reasons": [one.problem]}
+        if any(input_.location == "message" for input_ in one.parameters) or not one.method:
+            reason = "it publishes a message to a bus: there is no HTTP to exercise"
+            return {**made, "accepted": None, "status": None, "reasons": [reason]}
+        reasons: dict[str, None] = {}
+        status: int | None = None
+        calls = accepted = 0
+        for name, arguments in self._arguments(one):
+            seen, problems = await self._call(one, arguments)
+            calls += 1
+            accepted += not problems
+            if problems or status is None:
+                status = seen
+            reasons.update(dict.fromkeys(f"{name}: {text}" for text in problems))
+        return {
+            **made,
+            "accepted": not reasons,
+            "status": status,
+            "calls": calls,
+            "accepted_calls": accepted,
+            **({"needs_code": True} if one.needs_code else {}),
+            "reasons": list(reasons)[:MAX_REASONS],
+        }
+
+    def _arguments(self, one: Operation) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Yield the calls to make: those that the description shows, the least, and everything."""
+        least = self._placed(one, self._least.arguments(one))
+        for preset in one.presets:
+            yield f"as {preset.name!r}", _completed(preset.arguments, least)
+        yield "with what is required", least
+        most = self._placed(one, self._most.arguments(one))
+        if most != least:
+            yield "with everything", most
+
+    def _placed(self, one: Operation, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Give the arguments that choose the host what the connection allows."""
+        if not self._allowed:
+            return arguments
+        for input_ in one.parameters:
+            allowed = self._allowed.get(input_.name.lower())
+            if allowed is not None:
+                group = arguments.setdefault(input_.location, {}) if one.grouped else arguments
+                group[input_.name] = allowed
+        return arguments
+
+    async def _call(self, one: Operation, arguments: Mapping[str, Any]) -> tuple[int | None, list[str]]:
+        """Make one call; return the status of the answer, and why it was not accepted."""
+        self._server.judgements.clear()
+        try:
+            prepared = self._connector.prepare(one.id, arguments, key="exercise")
+            answer = await self._connector.call(prepared, deadline=DEADLINE, headers={})
+        except ActionError as error:
+            told = [text for _, text in getattr(error, "problems", ())]
+            seen = self._server.judgements[-1] if self._server.judgements else None
+            return seen.answer.status if seen else None, told or [str(error)]
+        judgements = self._server.judgements
+        if not judgements:
+            return answer.status, ["the mock saw no request"]
+        faults = judgements[-1].faults
+        return answer.status, [
+            f"{fault.place}: {fault.text}" if fault.place else fault.text for fault in faults
+        ]
+
+
+def _completed(shown: Mapping[str, Any], made: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the description shows, with made values where it shows none or only a placeholder."""
+    whole = dict(made)
+    for name, value in shown.items():
+        other = made.get(name)
+        if isinstance(value, dict) and isinstance(other, dict) and name != "body":
+            whole[name] = _completed(value, other)
+        elif other is None or not (isinstance(value, str) and _PLACEHOLDER.search(value)):
+            whole[name] = value
+    return whole
