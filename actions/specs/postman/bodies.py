@@ -30,7 +30,9 @@ _LANGUAGES: Final = {
     "graphql": "application/json",
 }
 _MEDIA_TYPE: Final = re.compile(r"[A-Za-z0-9!#$&^_.+*-]+/[A-Za-z0-9!#$&^_.+*-]+")
-_STRING_OR_HOLE: Final = re.compile(r'"(?:[^"\\]|\\.)*+"|\{\{[^{}]*\}\}')
+_STRING: Final = r'"(?:[^"\\]|\\.)*+"'
+_STRING_OR_HOLE: Final = re.compile(rf"{_STRING}|{{{{[^{{}}]*}}}}")
+_STRING_OR_WORDS: Final = re.compile(rf"{_STRING}|<<?[^<>{{}}\"\n]{{1,80}}>>?")
 _ESCAPED_QUOTES: Final = re.compile(r'[\\"]')
 _HINT: Final = re.compile(r"<(string|long|integer|int|number|float|double|boolean|dateTime|date|uuid|any)>")
 _MAX_LENIENT: Final = 200_000
@@ -114,6 +116,8 @@ class Bodies:
         if kind not in ("json", ""):
             return Sent(type=type_, value=filled, text=payload.text)
         value, problem = self._value(filled)
+        if problem and filled != payload.text:  # a value that is no JSON may stand outside of quotes
+            value, problem = self._value(variables.fill(_quoted(payload.text, _STRING_OR_HOLE)))
         if problem and not declared and not payload.language:
             return Sent(type="text/plain", value=filled, text=payload.text)
         return Sent(type=type_, value=value, text=payload.text, problem=problem)
@@ -159,13 +163,15 @@ def _sniffed(text: str) -> str:
 
 def _parsed(text: str) -> tuple[Any, str]:
     """Return the JSON value of a text, or ABSENT and why it is none."""
-    whole = _quoted(text) if "{{" in text else text
+    whole = _quoted(text, _STRING_OR_HOLE) if "{{" in text else text
     try:
         value = json.loads(whole)
     except (ValueError, RecursionError) as reason:
-        value, problem = _leniently(whole), f"the body is no JSON: {reason}"
+        if "<" in whole:
+            whole = _quoted(whole, _STRING_OR_WORDS)  # `<your id>` stands where somebody has to write a value
+        value = _leniently(whole)
         if value is ABSENT:
-            return ABSENT, problem
+            return ABSENT, f"the body is no JSON: {reason}"
     return (_exemplary(value) if _HINT.search(whole) else value), ""
 
 
@@ -177,14 +183,14 @@ def _leniently(text: str) -> Any:
     return ABSENT if broken or document.syntax != "json" else document.value
 
 
-def _quoted(text: str) -> str:
-    """Return JSON in which every variable outside of quotes stands in quotes."""
+def _quoted(text: str, holes: re.Pattern[str]) -> str:
+    """Return JSON in which every hole outside of quotes stands in quotes."""
 
     def quote(match: re.Match[str]) -> str:
         found = match.group()
         return found if found[0] == '"' else f'"{_ESCAPED_QUOTES.sub(_escape, found)}"'
 
-    return _STRING_OR_HOLE.sub(quote, text)
+    return holes.sub(quote, text)
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -83,6 +83,7 @@ class _Postman:
         self._version = _version(self._value)
         self._environments: list[Environment] = []
         self._chosen: Environment | None = None
+        self._makers: dict[str, list[str]] = {}
 
     def spec(self) -> Spec:
         """Read everything."""
@@ -101,7 +102,8 @@ class _Postman:
         servers, operations = self._operations(drafts, Grouping(schemes, known))
         if not operations:
             reading.add("no-operation", "there is no request in it", f"{self._at}/item")
-        self._report_missing(drafts, variables)
+        self._makers = _makers(drafts)
+        self._report_missing(drafts, variables, operations, servers)
         aliases = aliases_of((one.id, one.aliases) for one in operations)
         return Spec(
             title=written(info.get("name")),
@@ -112,7 +114,7 @@ class _Postman:
             operations={one.id: _unique(one, aliases) for one in operations},
             security_schemes=known,
             aliases=aliases,
-            parameters=self._parameters(drafts, operations, variables),
+            parameters=self._parameters(operations, variables),
             registry=reading.registry,
             findings=reading.finish(),
             extras=self._extras(),
@@ -183,18 +185,31 @@ class _Postman:
 
     # Variables
 
-    def _report_missing(self, drafts: Iterable[Draft], variables: Variables) -> None:
+    def _report_missing(
+        self,
+        drafts: Iterable[Draft],
+        variables: Variables,
+        operations: Iterable[Operation],
+        servers: Sequence[Server],
+    ) -> None:
         """Name the variables of URLs and headers that have no value, with who would set them."""
-        makers = _makers(drafts)
         told: dict[str, str] = {}
+        places = [
+            *((one, self._at) for one in servers),
+            *((s, one.pointer) for one in operations for s in one.servers),
+        ]
+        for place, pointer in places:
+            for name, variable in place.variables.items():
+                if variable.default is None:
+                    told.setdefault(name, pointer)
         for one in drafts:
             sent = [one.call.url, *(pair.value or "" for pair in (*one.query, *one.headers))]
             for name in (name for text in sent for name in names(one.variables.fill(text))):
                 if not name.startswith("$") and name not in told and name not in variables.values:
                     told[name] = one.call.pointer
         for name, pointer in told.items():
-            if name in makers:
-                setters = ", ".join(repr(one[:80]) for one in makers[name][:_MAX_TOLD])
+            if name in self._makers:
+                setters = ", ".join(repr(one[:80]) for one in self._makers[name][:_MAX_TOLD])
                 message = f"the variable {name} is only set by a script of {setters}; give it as a parameter"
                 self._reading.add("variable-of-script", message, pointer, severity="info")
             else:
@@ -202,10 +217,9 @@ class _Postman:
                 self._reading.add("variable-missing", message, pointer, severity="info")
 
     def _parameters(
-        self, drafts: Iterable[Draft], operations: Iterable[Operation], variables: Variables
+        self, operations: Iterable[Operation], variables: Variables
     ) -> dict[str, ConnectionParameter]:
         """Return the variables that stand anywhere but in servers and logins."""
-        makers = _makers(drafts)
         used = dict.fromkeys(
             name for one in operations for text in templates(one.parameters) for name in names(text)
         )
@@ -220,7 +234,7 @@ class _Postman:
                 name=name,
                 kind="secret" if name in variables.secrets else "string",
                 default=variables.value(name),
-                extras={"x-set-by": makers[name][:_MAX_TOLD]} if name in makers else {},
+                extras={"x-set-by": self._makers[name][:_MAX_TOLD]} if name in self._makers else {},
             )
             for name in used
             if name and not name.startswith("$")

@@ -20,8 +20,10 @@ def server(base: str, variables: Variables, environments: Sequence[Environment] 
     first, closed, _ = url.partition("}")
     if closed and first.startswith("{"):
         known = found[first[1:]]
-        if known.default and not SCHEME.match(known.default):
-            found[first[1:]] = Variable(default=f"http://{known.default}", description=known.description)
+        if known.default is not None and not SCHEME.match(known.default):
+            host = known.default[:1] not in ("", "/", "<")
+            default = f"http://{known.default}" if host else None
+            found[first[1:]] = Variable(default=default, description=known.description)
     return Server(url=url, variables=found)
 
 

@@ -4,10 +4,14 @@ A property is called required only where it stood in every one of several sample
 bounded; what lies beyond is anything.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from actions.specs.postman.variables import LONE
+
+WORDS: Final = re.compile(r"<<?[^<>]{1,80}>>?")
+"""What people write where a value has to be put: `<your id>`."""
 
 MIN_SAMPLES: Final = 3
 """How many samples it takes before what is in all of them counts as required."""
@@ -33,11 +37,11 @@ class Shape:
         self._items: Shape | None = None
 
     def add(self, value: Any, depth: int = 0) -> None:
-        """See one more value. A value that is a `{{variable}}` alone may be of any type."""
+        """See one more value. A value that is a `{{variable}}` or `<some words>` alone may be of any type."""
         if value is None:
             self._null = True
             return
-        if isinstance(value, str) and LONE.fullmatch(value):
+        if isinstance(value, str) and (LONE.fullmatch(value) or WORDS.fullmatch(value)):
             self._any = True
             return
         self._types[_TYPES.get(type(value), "string")] = None

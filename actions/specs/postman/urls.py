@@ -17,6 +17,7 @@ _MARK: Final = re.compile(f"{_OPEN}(\\d+){_CLOSE}")
 _PROTOCOL: Final = re.compile(f"(?:[A-Za-z][A-Za-z0-9+.-]*|{_OPEN}\\d+{_CLOSE}):(?://|\\\\\\\\)")
 _BRACED: Final = re.compile(r"\{([^{}]+)\}")
 _UNFIT: Final = re.compile(r"[/?#\\{}\s\x00-\x1f\x7f]+")
+_EXTENSION: Final = re.compile(r"\.(?:json|xml|csv|txt|html|pdf|rss|atom)$")
 SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
@@ -113,7 +114,10 @@ def _path(path: str, marked: _Marked, call: Call, variables: Variables) -> tuple
     for segment in path.split("/"):
         name = segment[1:] if len(segment) > 1 and segment[0] == ":" and not _MARK.search(segment) else ""
         if name:
-            segments.append(_told(unquote(name), told, holes))
+            name, dot, end = unquote(name), "", ""
+            if name not in told and _EXTENSION.search(name):
+                name, dot, end = name.rpartition(".")  # `/:id.json`
+            segments.append(f"{_told(name, told, holes)}{dot}{end}")
             continue
         made = _MARK.sub(lambda match: _variable(marked.variable(match), variables, holes), segment)
         made = _BRACED.sub(
