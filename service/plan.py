@@ -8,19 +8,19 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final
 
 from actions import SCHEMES
 from actions.base import Follow, Paging
 from actions.errors import Refused
 from actions.serialize import expand_server
-from actions.specs import read_spec
 from actions.specs.model import Operation, Server, Spec, Variable
 from service.calls import check_follow, check_inputs, check_login, check_references, check_repeats
 from service.config.model import Configuration, ConnectionConfig, RuleConfig, StepConfig
+from service.descriptions import read_pinned
 from service.errors import Invalid, Problem, nearest
 from service.examples import failed_examples
+from service.parameters import check_parameters
 from service.retry import Policy
 from service.rules.cel import VARIABLES, CELError, Program, compile_expression
 from service.rules.mapping import Template, TemplateErrors, compile_template, escape, problems_of
@@ -72,18 +72,13 @@ def build(
     rule_number: Callable[[str], int] | None = None,
     strict: bool = True,
 ) -> Plan:
-    """Build a plan. `files` are the descriptions' bytes by connector.
+    """Build a plan. `files` are the descriptions' bytes by connector, as `pin` made them.
 
     `rule_number` gives a rule's number in the store; without a store rules count from 1. `strict` False
     skips what only a person who writes the file wants to know (the rules' tests): a stored ruleset was
     checked when it was made.
     """
     return _Builder(configuration, files, number, rule_number, strict=strict).build()
-
-
-@lru_cache(maxsize=64)
-def _read(digest: str, name: str, content: bytes) -> Spec:  # noqa: ARG001 - the digest is the cache's key
-    return read_spec({name: content})
 
 
 class _Builder:
@@ -162,7 +157,7 @@ class _Builder:
                 self._problem(pointer, "the description cannot be read", "no-spec", found=config.title)
                 continue
             digest = hashlib.blake2b(content, digest_size=16).hexdigest()
-            spec = _read(digest, config.title, content)
+            spec = read_pinned(config.title, content)
             for finding in spec.findings:
                 if finding.severity == "info":
                     continue
@@ -192,6 +187,7 @@ class _Builder:
             server = self._server(pointer, config, spec)
             if server is None:
                 continue
+            self.problems += check_parameters(pointer, config, spec)
             connections[name] = PlannedConnection(
                 name=name, config=config, spec=spec, spec_digest=digest, server=server
             )

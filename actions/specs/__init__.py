@@ -4,95 +4,76 @@ Pure: bytes by file name in, a Spec out. A reader is one file, one line in READE
 """
 
 import pkgutil
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
 
 from actions.base import Finding
-from actions.specs.load import Bundle, Document, load
+from actions.specs.load import Bundle, load
 from actions.specs.model import Spec
+from actions.specs.naming import unread
 from actions.specs.reading import Reader
+
+MAX_OPERATIONS: Final = 10_000
+"""How many operations of one description can be called; the others are listed with that reason."""
 
 READERS: Final[dict[str, str]] = {
     "openapi": "actions.specs.openapi:OpenAPIReader",
+    "powerplatform": "actions.specs.powerplatform.reader:PowerPlatformReader",
     "swagger2": "actions.specs.swagger2:Swagger2Reader",
+    "postman": "actions.specs.postman.reader:PostmanReader",
     "asyncapi": "actions.specs.asyncapi:AsyncAPIReader",
 }
 """Registry: kind → "module:Class", resolved on first use by `pkgutil.resolve_name`; the first that fits."""
 
 
-def _version(key: str) -> Callable[[dict[str, Any]], str]:
-    return lambda value: str(value[key])[:20] if isinstance(value.get(key), str | int | float) else ""
-
-
-def _postman(value: dict[str, Any]) -> str:
-    info = value.get("info")
-    schema = info.get("schema") if isinstance(info, dict) else None
-    if isinstance(schema, str) and "postman.com/" in schema:
-        return "v2"
-    old = isinstance(value.get("requests"), list) and "order" in value
-    return "v1" if old or "_postman_variable_scope" in value else ""
-
-
-def _connector(value: dict[str, Any]) -> str:
-    properties = value.get("properties")
-    return "connector" if isinstance(properties, dict) and "connectionParameters" in properties else ""
-
-
-_NOT_YET: Final[tuple[tuple[str, Callable[[dict[str, Any]], str]], ...]] = (
-    ("OpenAPI", _version("openapi")),
-    ("Swagger", _version("swagger")),
-    ("Swagger", _version("swaggerVersion")),
-    ("AsyncAPI", _version("asyncapi")),
-    ("Postman", _postman),
-    ("Power Platform", _connector),
-)
-
-
-def read_spec(files: Mapping[str, bytes], root: str | None = None) -> Spec:
+def read_spec(
+    files: Mapping[str, bytes], root: str | None = None, *, max_operations: int = MAX_OPERATIONS
+) -> Spec:
     """Read a description out of its files; `root` names the one to begin with where there are several.
 
     Never raises for anything in the files. What cannot be read at all is a Spec that is not `readable` and
-    says why in its findings.
+    says why in its findings. Of the other files only those are asked for that the root leads to.
     """
     names = sorted(files, key=lambda name: (name.count("/"), name)) if root is None else [root]
-    unread: list[Finding] = []
+    findings: list[Finding] = []
     for name in names:
-        if name not in files:
-            unread.append(_error("no-such-file", f"there is no file {name}", name))
+        try:
+            document = load(name, files[name])
+        except KeyError as reason:
+            why = str(reason.args[0]) if type(reason) is not KeyError and reason.args else "is not there"
+            findings.append(_error("no-such-file", f"the file {name} {why}", name))
             continue
-        document = load(name, files[name])
         if document.value is None and any(one.severity == "error" for one in document.findings):
-            unread.extend(document.findings)
+            findings.extend(document.findings)
             continue
         bundle = Bundle(root=document, files=files)
         for target in READERS.values():
             reader: Reader = pkgutil.resolve_name(target)()
             if reader.sniff(bundle):
-                return reader.read(bundle)
-        unread.extend((*document.findings, _unknown(document)))
-    if not files:
-        unread.append(_error("empty", "there is no file to read", ""))
-    return Spec(findings=tuple(unread))
+                return _bounded(reader.read(bundle), name, max_operations)
+        findings.extend((*document.findings, unread(document)))
+    if not names:
+        findings.append(_error("empty", "there is no file to read", ""))
+    return Spec(findings=tuple(findings))
 
 
-def _unknown(document: Document) -> Finding:
-    value = document.value
-    if isinstance(value, dict):
-        for name, version in _NOT_YET:
-            found = version(value)
-            if found:
-                return _error("format-not-yet", f"{name} {found} is not read yet", document.name)
-        seen = ", ".join(repr(key)[:40] for key in list(value)[:5]) or "nothing"
-        return _error("no-description", f"not an API description: it holds {seen}", document.name)
-    kind = _KINDS.get(type(value), "a number")
-    if isinstance(value, str) and value.startswith("<"):
-        kind = "HTML or XML"
-    return _error("no-description", f"not an API description: it is {kind}, not an object", document.name)
-
-
-_KINDS: Final[dict[type, str]] = {type(None): "null", str: "text", list: "a list", bool: "a boolean"}
+def _bounded(spec: Spec, name: str, most: int) -> Spec:
+    """Refuse the operations beyond the most that a description may have; they stay in the list."""
+    if len(spec.operations) <= most:
+        return spec
+    reason = f"the description has more than {most} operations"
+    operations = {
+        id_: one if place < most or one.problem else replace(one, problem=reason)
+        for place, (id_, one) in enumerate(spec.operations.items())
+    }
+    count = len(operations) - most
+    message = f"{reason}; {count} of its {len(operations)} cannot be called"
+    found = Finding(
+        severity="warning", code="too-many-operations", message=message, file=name, line=1, column=1
+    )
+    return replace(spec, operations=operations, findings=(*spec.findings, found))
 
 
 def _error(code: str, message: str, file: str) -> Finding:
-    fix = "" if code != "no-description" else "an OpenAPI document begins with `openapi: 3.1.0`"
-    return Finding(severity="error", code=code, message=message, fix=fix, file=file, line=1, column=1)
+    return Finding(severity="error", code=code, message=message, file=file, line=1, column=1)

@@ -17,7 +17,14 @@ from pydantic import BaseModel, ValidationError
 from service.config import words
 from service.config.include import SECTIONS, load_files
 from service.config.marks import Marks, join_pointer, show_key, split_pointer
-from service.config.model import OWN_SOURCE, Configuration, ConnectionConfig, ConnectorConfig, RuleConfig
+from service.config.model import (
+    OWN_SOURCE,
+    Configuration,
+    ConnectionConfig,
+    ConnectorConfig,
+    RuleConfig,
+    copy_of,
+)
 from service.config.references import check_references
 from service.config.secrets import MASK, Vault, put_secrets
 from service.config.values import NAME_PATTERN, PATTERN_WORDS, is_name
@@ -55,6 +62,14 @@ class CheckedConfiguration:
     def path(self, pointer: str) -> Path:
         """Return the file that the text at `pointer` names, relative to the file that says it."""
         return (folder_of(self.marks, pointer) / str(self.marks.value(pointer))).absolute()
+
+    def description(self, connector: str) -> Path:
+        """Return where the description of a connector lies: the path that is named, or the copy of a URL."""
+        pointer = join_pointer("connectors", connector, "spec")
+        pinned = self.sketch.connectors[connector].sha256
+        if pinned is None:
+            return self.path(pointer)
+        return (folder_of(self.marks, pointer) / copy_of(pinned)).absolute()
 
     def sound(self, pointer: str) -> bool:
         """Say whether no error was found at a pointer or below it."""

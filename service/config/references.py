@@ -3,14 +3,15 @@
 Works on the document, not on models, so that a rule with a broken field is still checked for the rest.
 """
 
+import re
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from service.config.marks import join_pointer
-from service.config.model import OWN_SOURCE
-from service.config.values import is_name
+from service.config.model import OWN_SOURCE, copy_of, is_url
+from service.config.values import SHA256_PATTERN, is_name
 from service.errors import Problem, nearest
 
 Folder = Callable[[str], Path]
@@ -156,16 +157,10 @@ def _files(document: dict[str, Any], folder: Folder) -> Iterator[Problem]:
     for pointer, connector in _resources(document, "connectors"):
         spec = connector.get("spec")
         place = f"{pointer}/spec"
-        if isinstance(spec, str) and spec.startswith(("http://", "https://")):
-            yield Problem(
-                message="descriptions from a URL are not yet in this version",
-                code="spec-url",
-                pointer=place,
-                found=spec.partition("?")[0].rpartition("@")[2][:80],
-                fix="download it and give the path of the file",
-            )
+        if isinstance(spec, str) and is_url(spec):
+            yield from _copy(connector, pointer, folder)
         elif isinstance(spec, str) and spec:
-            yield from _file(spec, place, folder)
+            yield from _file(spec, place, folder, description=True)
     for pointer, connection in _resources(document, "connections"):
         tls = connection.get("tls")
         for name in ("ca", "cert", "key"):
@@ -174,24 +169,49 @@ def _files(document: dict[str, Any], folder: Folder) -> Iterator[Problem]:
                 yield from _file(file, f"{pointer}/tls/{name}", folder)
 
 
-def _file(name: str, pointer: str, folder: Folder) -> Iterator[Problem]:
+def _copy(connector: dict[str, Any], pointer: str, folder: Folder) -> Iterator[Problem]:
+    """Yield what is missing of the copy that a description from a URL is read from."""
+    place, pinned = f"{pointer}/spec", connector.get("sha256")
+    fetch = f"`pointsman connectors fetch {pointer.rpartition('/')[2]}`"
+    if pinned is None:
+        message = "a description from a URL is read from a copy, which is pinned by the hash of its bytes"
+        fix = f"{fetch} fetches it and says what to write as `sha256`"
+    elif re.fullmatch(SHA256_PATTERN, str(pinned)) and not (folder(place) / copy_of(pinned)).is_file():
+        message, fix = "the copy of this description is not here", f"{fetch} fetches it again"
+    else:
+        return
+    scheme, _, rest = str(connector["spec"]).partition("?")[0].partition("://")
+    found = f"{scheme}://{rest.rpartition('@')[2]}"  # whatever stands before the @ is a secret
+    yield Problem(message=message, code="spec-url", pointer=place, found=found[:80], fix=fix)
+
+
+def _file(name: str, pointer: str, folder: Folder, *, description: bool = False) -> Iterator[Problem]:
+    """Yield what is wrong with a file; a description may be a folder, too, or lie inside of an archive."""
     path = folder(pointer) / name
     message = fix = ""
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
-            message, fix = "this is a folder", "give the path of a file"
+            if not description:
+                message, fix = "this is a folder", "give the path of a file"
         elif not stat.S_ISREG(status.st_mode):
             message, fix = "this is not a regular file", "give the path of a file"
         else:
             path.open("rb").close()
-    except FileNotFoundError:
-        message, fix = "there is no such file", _meant(path, name)
+    except (FileNotFoundError, NotADirectoryError):
+        if not (description and _in_archive(path)):
+            message, fix = "there is no such file", _meant(path, name)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         message, fix = f"the file cannot be read: {reason}", "check the path and its permissions"
     if message:
         yield Problem(message=message, code="bad-file", pointer=pointer, found=name[:80], fix=fix)
+
+
+def _in_archive(path: Path) -> bool:
+    """Say whether a path goes on inside of a file or of a git directory."""
+    above = next((one for one in path.parents if one.exists()), path)
+    return above.is_file() or ((above / "HEAD").is_file() and (above / "objects").is_dir())
 
 
 def _meant(path: Path, name: str) -> str:

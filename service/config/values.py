@@ -38,6 +38,7 @@ NAME_PATTERN: Final = r"^[a-z][a-z0-9_-]{0,62}$"
 """Resource names: they stand in URLs, file names, metrics and `connection.operation`."""
 STEP_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_-]{0,62}$"
 CALL_PATTERN: Final = r"^[a-z][a-z0-9_-]{0,62}\.\S(.{0,198}\S)?$"
+SHA256_PATTERN: Final = r"^[0-9a-f]{64}$"
 STATUS_PATTERN: Final = r"^[1-5]([0-9][0-9]|xx)$"
 
 PATTERN_WORDS: Final = {
@@ -50,6 +51,7 @@ PATTERN_WORDS: Final = {
         "write a letter or _, then letters, digits, - and _, up to 63 in all",
     ),
     CALL_PATTERN: ("not a call", "write connection.operation, for example shop.reserveStock"),
+    SHA256_PATTERN: ("not a SHA-256", "write its 64 hexadecimal digits in lower case"),
     STATUS_PATTERN: ("not a status", "write a status (409) or a class (4xx)"),
 }
 """What is wrong with a text that does not match one of these patterns, and what would be right."""

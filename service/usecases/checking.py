@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,9 @@ from actions.errors import Refused, RetryLater
 from actions.plain import description
 from service.config.check import CheckedConfiguration, load_configuration, problems_at
 from service.config.marks import join_pointer
+from service.config.model import ConnectorConfig
 from service.connectors import PEM, make_connector
+from service.descriptions import Unfit, kept, kept_copy
 from service.errors import Invalid, Problem
 from service.plan import SOURCE_VARIABLES, Plan, build
 from service.rules.cel import ABSENT, Budget, CELError, EvaluationError, compile_expression, to_json
@@ -62,10 +65,12 @@ async def check_configuration(path: Path, *, resolve: bool, env: Mapping[str, st
     With `resolve` a missing secret is an error, without it a warning.
     """
     checked = await asyncio.to_thread(load_configuration, path, resolve=resolve, env=env)
-    files = {name: content async for name, content in _descriptions(checked)}
+    files, unread = await asyncio.to_thread(_descriptions, checked)
     plan = await asyncio.to_thread(build, checked.sketch, files)
     pems, found = _certificates(checked)
-    found += [*plan.problems, *await _check_sources(checked, plan)]
+    said = {problem.pointer for problem in unread}
+    found += [*unread, *(one for one in plan.problems if one.code != "no-spec" or one.pointer not in said)]
+    found += await _check_sources(checked, plan)
     found += await _check_connections(checked, plan, pems)
     # What is broken as text or in its shape is not judged a second time by what that makes of it.
     errors = [problem for problem in checked.problems if problem.severity == "error"]
@@ -84,15 +89,34 @@ def _place(problem: Problem) -> tuple[str, int, int, str]:
     return problem.file, problem.line, problem.column, problem.message
 
 
-async def _descriptions(checked: CheckedConfiguration) -> Any:
-    """Yield the bytes of every connector's description that can be read; the others were reported."""
+def _descriptions(checked: CheckedConfiguration) -> tuple[dict[str, bytes], list[Problem]]:
+    """Return the bytes to keep of every connector's description, and why some cannot be read."""
+    files: dict[str, bytes] = {}
+    problems = []
     for name, config in checked.sketch.connectors.items():
+        pointer = join_pointer("connectors", name, "spec")
         if config.kind is not None:
-            yield name, description(config.kind)
-            continue
-        path = checked.path(join_pointer("connectors", name, "spec"))
-        if path.is_file():
-            yield name, await asyncio.to_thread(path.read_bytes)
+            files[name] = description(config.kind)
+        elif checked.sound(pointer):
+            try:
+                files[name] = _description(checked.description(name), config)
+            except Unfit as unfit:
+                problem = Problem(message=str(unfit), code=unfit.code, pointer=pointer, fix=unfit.fix)
+                problems.append(problem)
+    return files, problems
+
+
+def _description(path: Path, config: ConnectorConfig) -> bytes:
+    if config.sha256 is None:
+        return kept(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise Unfit(f"the copy of it cannot be read: {error.strerror}") from error
+    if hashlib.sha256(data).hexdigest() != config.sha256:
+        fix = "`pointsman connectors fetch` fetches it again"
+        raise Unfit("the copy of it is not what `sha256` says", code="bad-copy", fix=fix)
+    return kept_copy(config.title, data)
 
 
 def _certificates(checked: CheckedConfiguration) -> tuple[dict[str, PEM], list[Problem]]:
@@ -143,7 +167,10 @@ async def _check_connections(
         try:
             connector = make_connector(planned, planned.spec, pems.get(name, PEM()), resolver=_Offline())
         except Refused as error:
-            problems.append(Problem(message=str(error), code="connection-refused", pointer=pointer))
+            problems += [
+                Problem(message=text, code="connection-refused", pointer=pointer + where)
+                for where, text in error.problems or (("", str(error)),)
+            ]
             continue
         problems.extend(
             Problem(

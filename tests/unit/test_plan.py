@@ -137,8 +137,8 @@ def test_server_variables_are_checked(connection, pointer) -> None:
 
 def test_a_description_that_is_none_is_refused_with_its_reason() -> None:
     assert "/connectors/shop/spec" in problems({"do": [GOOD]}, spec=b"just: yaml")
-    assert "not read yet" in str(
-        problems({"do": [GOOD]}, spec=b'swagger: "2.0"\npaths: {}')["/connectors/shop/spec"]
+    assert "Swagger 1.2 is not read" in str(
+        problems({"do": [GOOD]}, spec=b'swagger: "1.2"\npaths: {}')["/connectors/shop/spec"]
     )
     missing = build(
         Configuration.model_validate({"connectors": {"shop": {"spec": "gone.yaml"}}, "rules": {}}), {}

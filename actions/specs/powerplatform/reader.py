@@ -188,8 +188,18 @@ def _folder(bundle: Bundle) -> _Folder:
     is_definition = is_swagger(bundle.root.value)
     definition = bundle.root if is_definition else _read(bundle, _definition(bundle, named))
     properties = _read(bundle, _sibling(bundle, _PROPERTIES)) if is_definition else bundle.root
-    script = next((name for name in _beside(bundle) if name.lower().endswith(".csx")), "")
+    script = next((name for name in _beside(bundle) if _is_script(bundle, name)), "")
     return _Folder(definition=definition, properties=properties, settings=named or None, script=script)
+
+
+def _is_script(bundle: Bundle, name: str) -> bool:
+    """Say whether a file is a script with something in it. Opened, so that it is kept with the rest."""
+    if not name.lower().endswith(".csx"):
+        return False
+    try:
+        return bool(bundle.files[name].strip())
+    except NoFile:  # too large to be opened is not empty
+        return True
 
 
 def _definition(bundle: Bundle, settings: Mapping[str, Any]) -> str | None:
