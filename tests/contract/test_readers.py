@@ -311,5 +311,66 @@ class TestAsyncAPI3(ReaderContract):
     }  # fmt: skip
 
 
+class TestPostman2(ReaderContract):
+    kind = "postman"
+    document: ClassVar[dict[str, Any]] = {
+        "info": {"name": "t", "version": {"major": 1, "minor": 2, "patch": 3}, "description": {"content": "d"}, "schema": "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"},
+        "variable": [{"key": "base", "value": "https://{{host}}/v1"}, {"key": "host", "value": "api.x"}, {"key": "org", "value": "o1"}],
+        "auth": {"type": "bearer", "bearer": [{"key": "token", "value": "{{token}}", "type": "string"}]},
+        "event": [{"listen": "prerequest", "script": {"exec": ["pm.environment.set('org', 'o2');"]}}],
+        "item": [
+            {
+                "name": "folder",
+                "item": [
+                    {
+                        "name": "Change it",
+                        "request": {
+                            "method": "PUT",
+                            "url": {
+                                "raw": "{{base}}/{{org}}/o/:id?a=1&a=2&b={{org}}",
+                                "host": ["{{base}}"],
+                                "path": ["{{org}}", "o", ":id"],
+                                "query": [{"key": "a", "value": "1"}, {"key": "a", "value": "2"}, {"key": "b", "value": "{{org}}", "disabled": True}],
+                                "variable": [{"key": "id", "value": "7", "description": "(Required) the id"}],
+                            },
+                            "header": [{"key": "Content-Type", "value": "application/json"}, {"key": "X-Id", "value": "{{$guid}}"}, {"key": "Accept", "value": "application/json"}],
+                            "body": {"mode": "raw", "raw": '{"n": {{$randomInt}}, "s": ["{{org}}"]}', "options": {"raw": {"language": "json"}}},
+                        },
+                        "event": [{"listen": "test", "script": {"exec": "pm.environment.set('x', pm.response.json().a[0].b)"}}],
+                        "response": [{"name": "good", "code": 200, "header": [{"key": "Content-Type", "value": "application/json"}], "body": '{"a": [{"b": 1}]}'}],
+                    },
+                    {
+                        "name": "Upload",
+                        "request": {
+                            "method": "POST",
+                            "url": "{{base}}/files",
+                            "header": "X-A: b\n//X-C: d",
+                            "auth": {"type": "noauth"},
+                            "body": {"mode": "formdata", "formdata": [{"key": "f", "type": "file", "src": "/a/b.txt"}, {"key": "g", "value": "{{org}}", "type": "text", "contentType": "text/plain"}]},
+                        },
+                    },
+                ],
+            },
+            {"name": "Ask", "request": {"method": "POST", "url": "https://other.x/graphql", "body": {"mode": "graphql", "graphql": {"query": "{a}", "variables": '{"b": 1}'}}}},
+            {"name": "Plain", "request": "https://other.x/ping"},
+        ],
+    }  # fmt: skip
+
+
+class TestPostman1(ReaderContract):
+    kind = "postman"
+    document: ClassVar[dict[str, Any]] = {
+        "id": "c",
+        "name": "t",
+        "order": ["2"],
+        "folders": [{"id": "f", "name": "folder", "order": ["1"], "folders_order": ["f"]}],
+        "requests": [
+            {"id": "1", "name": "A", "method": "GET", "url": "https://api.x/a/:b?c=d", "pathVariables": {"b": "1"}, "headers": "X-A: b\n//X-B: c\n", "currentHelper": "basicAuth", "helperAttributes": {"username": "{{u}}", "password": "{{p}}"}},
+            {"id": "2", "name": "B", "method": "POST", "url": "https://api.x/a", "dataMode": "raw", "rawModeData": "<a/>", "tests": "postman.setEnvironmentVariable('q', JSON.parse(responseBody).z);", "responses": [{"name": "r", "text": "<b/>", "responseCode": {"code": 201}, "headers": [{"key": "Content-Type", "value": "text/xml"}]}]},
+            {"id": "3", "name": "C", "method": "PUT", "url": "https://api.x/a", "dataMode": "urlencoded", "data": [{"key": "k", "value": "v", "enabled": True, "type": "text"}]},
+        ],
+    }  # fmt: skip
+
+
 def test_every_registered_reader_keeps_the_contract() -> None:
     assert {one.kind for one in ReaderContract.__subclasses__()} == set(READERS)
