@@ -67,7 +67,8 @@ def exercise_descriptions(
     """Call every operation of API descriptions at a mock that is made from the same description.
 
     Arguments are made up. Requests go over real sockets of this machine and nowhere else. For each operation
-    it is printed whether the mock accepted it, and why not. Exit code 0: every operation that can be called was accepted; 1: not.
+    it is printed whether the mock accepted it, and why not. Exit code 0: every operation
+    that can be called was accepted; 1: not.
 
     Example: pointsman connectors exercise specs/shop.openapi.yaml
     """

@@ -12,17 +12,30 @@ from actions.addresses import read_server
 from actions.errors import Refused
 from actions.http import Place
 from actions.serialize import expand_server
-from actions.specs.model import Policy, Server, Spec
+from actions.specs.model import Operation, Policy, Server, Spec
 
 HOST: Final = "backend.example.com"
 """Where no server is named, or no usable one. Nobody asks for this name: requests are diverted."""
 
 _WORD: Final = "sample"
 _URL: Final = f"https://{HOST}"
+_QUOTED: Final = r"\(\s*['\u2018\u2019]([^'\u2018\u2019]*)['\u2018\u2019]"
+"""The quoted name that an expression gives its function, in the quotes that vendors write."""
 _REFERENCE: Final = re.compile(
-    r"@\{?(?:connectionParameters|queryParameters|headers)\(\s*['‘’]([^'‘’]*)['‘’]", re.IGNORECASE
-)  # noqa: RUF001 - written by vendors
-_ARGUMENT: Final = re.compile(r"@\{?(?:queryParameters|headers)\(\s*['‘’]([^'‘’]*)['‘’]", re.IGNORECASE)  # noqa: RUF001 - written by vendors
+    r"@\{?(?:connectionParameters|queryParameters|headers)" + _QUOTED, re.IGNORECASE
+)
+_ARGUMENT: Final = re.compile(r"@\{?(?:queryParameters|headers)" + _QUOTED, re.IGNORECASE)
+_OURS: Final = re.compile(r"@\{?connectionParameters" + _QUOTED + r"[^)]*\)\}?", re.IGNORECASE)
+_OTHER: Final = re.compile(r"@\{?[A-Za-z]+\([^)]*\)(?:[.\[][^/&?}]*)?\}?")
+_QUERIES: Final = frozenset(
+    {"setqueryparameter", "pollingtrigger", "routerequesttoendpoint", "setvaluefromurl", "updatenextlink"}
+)
+_BODIES: Final = frozenset(
+    {
+        "setproperty", "stringreplace", "convertobjecttoarray", "convertarraytoobject", "stringtoarray",
+        "encodepropertyvalue", "moveproperties",
+    }
+)  # fmt: skip
 
 
 def make_place(spec: Spec) -> Place:
@@ -78,9 +91,15 @@ def made_parameters(spec: Spec) -> dict[str, str]:
 
 
 def host_arguments(spec: Spec) -> dict[str, None]:
-    """Return the arguments of calls that policies put into the host: the connection has to allow their values."""
+    """Return the arguments that policies put into the host and whose values the connection has to allow."""
     found = (_ARGUMENT.findall(template) for template in _hosts(spec.policies))
-    return dict.fromkeys(name for names in found for name in names)
+    listed = {
+        one.name.lower()
+        for operation in spec.operations.values()
+        for one in operation.parameters
+        if {"enum", "default"} & set(spec.registry.schema(one.schema))
+    }
+    return dict.fromkeys(name for names in found for name in names if name.lower() not in listed)
 
 
 def _whole_hosts(policies: tuple[Policy, ...]) -> Iterator[str]:
@@ -113,36 +132,44 @@ def _servers(spec: Spec) -> Iterator[Server]:
 
 def rewritten_routes(spec: Spec, parameters: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
     """Yield where policies lead operations: id, method, path template."""
-    for policy in spec.policies:
-        if policy.template != "routerequesttoendpoint" or policy.problem:
-            continue
-        path = _filled(_parameter(policy, "newPath"), parameters)
-        method = _parameter(policy, "httpMethod")
-        for operation in spec.operations.values():
-            if policy.operations is None or operation.id in policy.operations:
-                yield operation.id, operation.method if "@" in method or not method else method, path
+    for operation in spec.operations.values():
+        method, path, base = operation.method, operation.path, ""
+        changed = False
+        for policy in spec.policies:
+            if policy.problem or not _is_for(policy, operation):
+                continue
+            if policy.template == "routerequesttoendpoint":
+                path, changed = _filled(_parameter(policy, "newPath"), parameters), True
+                verb = _parameter(policy, "httpMethod")
+                method = method if "@" in verb or not verb else verb
+            elif policy.template == "dynamichosturl":
+                url = _filled(_parameter(policy, "urlTemplate"), parameters)
+                base, changed = url.partition("://")[2].partition("/")[2].rstrip("/"), True
+        if changed:
+            yield operation.id, method, f"/{base}/{path.lstrip('/')}" if base else path
+
+
+def _is_for(policy: Policy, operation: Operation) -> bool:
+    return policy.operations is None or operation.id in policy.operations
 
 
 def _filled(template: str, parameters: Mapping[str, str]) -> str:
     """Return a template of a path with only `{names}` in it."""
-    known = re.sub(
-        r"@\{?connectionParameters\(\s*['‘’]([^'‘’]*)['‘’][^)]*\)\}?",  # noqa: RUF001 - written by vendors
-        lambda found: parameters.get(found[1], _WORD),
-        template,
-        flags=re.IGNORECASE,
-    )
-    return re.sub(r"@\{?[A-Za-z]+\([^)]*\)(?:[.\[][^/&?}]*)?\}?", "{made}", known)
+    known = _OURS.sub(lambda found: parameters.get(found[1], _WORD), template)
+    return _OTHER.sub("{made}", known)
 
 
 def changed_queries(spec: Spec) -> Iterator[str]:
     """Yield the operations whose query policies change: the mock cannot know what they add."""
-    changing = (
-        "setqueryparameter",
-        "pollingtrigger",
-        "routerequesttoendpoint",
-        "setvaluefromurl",
-        "updatenextlink",
-    )
+    return _changed(spec, _QUERIES)
+
+
+def changed_bodies(spec: Spec) -> Iterator[str]:
+    """Yield the operations whose body policies change: the mock would judge what it was before."""
+    return _changed(spec, _BODIES)
+
+
+def _changed(spec: Spec, templates: frozenset[str]) -> Iterator[str]:
     for policy in spec.policies:
-        if policy.template in changing:
+        if policy.template in templates and policy.section == "request":
             yield from spec.operations if policy.operations is None else policy.operations
