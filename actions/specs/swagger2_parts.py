@@ -87,10 +87,15 @@ class Draft(Sketch):
 
     def _is_own(self, name: str, header: Mapping[str, Any], operation: Mapping[str, Any]) -> bool:
         """Say whether a header is none of the arguments. Content-Type tells what the body is sent as."""
-        word = name.partition(":")[0].strip()  # `Content-Type:` and `Content-Type: text/xml` do happen
-        if word.lower() == "content-type" and "consumes" not in operation:
-            self.consumes = _declared(header) or self.consumes
-        return word.lower() != "accept" and is_own_header(word)
+        word = (
+            name.partition(":")[0].strip().lower()
+        )  # `Content-Type:` and `Content-Type: text/xml` do happen
+        if word != "content-type":
+            return word != "accept" and is_own_header(word)
+        declared = _declared(header)
+        if "consumes" not in operation:
+            self.consumes = declared or self.consumes
+        return word != name.lower() or not declared
 
     def _listed(self, value: Any, pointer: str, path: str) -> dict[tuple[str, str], _Entry]:
         """Return the parameters of one list by name and place; a body needs no name."""
@@ -178,6 +183,8 @@ class Draft(Sketch):
         schema = {key: value[key] for key in _KEYWORDS if key in value}
         if schema.get("type") == "file":
             return {**schema, **_BINARY}
+        if isinstance(schema.get("default"), str) and value.get("in") == "header":
+            schema["default"] = schema["default"].strip()  # what stands around a header is no part of it
         items, enum = schema.get("items"), schema.get("enum")
         if (
             "array" in _types(schema)
@@ -227,9 +234,13 @@ class Draft(Sketch):
         schema = value.get("schema")
         if not isinstance(schema, dict | bool):
             schema = self._schema(value, pointer)
-        if isinstance(schema, dict) and schema.get("type") == "file":
+        if _is_stream(self.reading.registry.schema(schema)):
             types = [one for one in self.consumes if media_kind(one) not in {"json", "form", "multipart"}]
-            schema, types = {**schema, **_BINARY}, types or ["application/octet-stream"]
+            types = types or ["application/octet-stream"]
+            schema = (
+                {key: one for key, one in schema.items() if key != "$ref"} if isinstance(schema, dict) else {}
+            )
+            schema |= _BINARY
         else:
             types = self._fitting(schema, pointer)
         examples = _examples(value)
@@ -342,6 +353,16 @@ class Draft(Sketch):
             return {}
         described = {"description": found["description"]} if "description" in found else {}
         return {**self._schema(found, pointer), **described}
+
+
+def _is_stream(schema: Mapping[str, Any]) -> bool:
+    """Say whether a body is bytes: a file, a binary text, or Azure's object in the format `file`."""
+    kinds = _types(schema)
+    return (
+        "file" in kinds
+        or (kinds <= {"string"} and schema.get("format") == "binary")
+        or (kinds <= {"object"} and schema.get("format") == "file" and not schema.get("properties"))
+    )
 
 
 def media_types(values: Iterable[Any]) -> tuple[str, ...]:
