@@ -6,13 +6,9 @@ and does not judge a status: that is the service's.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import msgspec
-
-if TYPE_CHECKING:
-    from actions.auth import Auth
-    from actions.drift import Difference
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,6 +105,18 @@ class OperationInfo(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""  # why it cannot be called, "" when it can
 
 
+class Difference(msgspec.Struct, kw_only=True):
+    """What differed from the description on one side of an operation; `at` in wall-clock seconds."""
+
+    operation: str
+    side: Literal["arguments", "answer"]
+    looked: int = 0
+    differed: int = 0
+    at: float = 0.0
+    status: int = 0
+    samples: list[str] = []
+
+
 class Connector(ABC):
     """Performs operations of one backend.
 
@@ -151,11 +159,11 @@ class Connector(ABC):
     async def login_again(self) -> bool:
         """Drop cached credentials so that the next call logs in anew; False when there are none."""
 
-    def login(self) -> "Auth | None":
-        """Return how this connector logs in, to ask for its state or to log in by hand; None for none."""
+    def login(self) -> object | None:
+        """Return how this connector logs in (an `actions.auth.Auth`), for its state and logins by hand."""
         return None
 
-    def differences(self) -> "list[Difference]":
+    def differences(self) -> list[Difference]:
         """Return where calls and answers differed from the description, as far as that is looked at."""
         return []
 

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from actions.base import Answer
+from actions.base import Answer, Difference
 from actions.errors import Refused
 from actions.specs.model import Operation, Spec
 from actions.validation import Problem, Strictness, Validator, Validators
@@ -27,18 +27,6 @@ MAX_KEPT: Final = 1_000
 """Operations of which something is kept."""
 
 Side = Literal["arguments", "answer"]
-
-
-class Difference(msgspec.Struct, kw_only=True):
-    """What differed on one side of one operation. `at` is the last time, in wall-clock seconds."""
-
-    operation: str
-    side: Side
-    looked: int = 0
-    differed: int = 0
-    at: float = 0.0
-    status: int = 0
-    samples: list[str] = []
 
 
 class Drift:

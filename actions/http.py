@@ -17,8 +17,8 @@ from typing_extensions import override
 
 from actions.addresses import read_server
 from actions.auth import Auth, NoAuth
-from actions.base import Answer, Connector, Finding, OperationInfo, Prepared
-from actions.drift import Difference, Drift
+from actions.base import Answer, Connector, Difference, Finding, OperationInfo, Prepared
+from actions.drift import Drift
 from actions.egress import Egress, Resolver, SystemResolver, Transport
 from actions.engines import DEFAULT, make_engine
 from actions.errors import Refused

@@ -37,6 +37,7 @@ from service.polling import make_call
 from service.rules.model import Pin
 from service.rulesets import Rulesets
 from service.running import Hooks, Running
+from service.sealed_tokens import SealedTokens, token_keys
 from service.settings import Settings
 from service.store import LOOKS, STORES
 from service.store.base import Entry, Store
@@ -108,7 +109,12 @@ class Service:
         self.duties = Duties(
             self.store, self.clock, settings, write=self._write, refuse=self.hooks.refuse_over
         )
-        self.backends = Backends(self.store, self.dispatch.connections, stirred=self.duties.stir)
+        self.backends = Backends(
+            self.store,
+            self.dispatch.connections,
+            stirred=self.duties.stir,
+            tokens=SealedTokens(self.store, token_keys(settings.data, environment)),
+        )
         self._tasks: asyncio.TaskGroup | None = None
         self._reloading = asyncio.Lock()
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 
+from actions.auth import TokenKeeper
 from actions.base import Connector
 from service.connections import BreakerPolicy, Connection, Limits
 from service.connectors import PEM, config_digest, make_connector
@@ -31,12 +32,21 @@ log = structlog.get_logger(__name__)
 
 
 class Backends:
-    """Makes connections and remembers what holds them. `stirred` is told that there is something to write."""
+    """Makes connections and remembers what holds them.
+
+    `stirred` is told that there is something to write; `tokens` keeps what logins must not lose.
+    """
 
     def __init__(
-        self, store: Store, present: Callable[[], Sequence[Connection]], *, stirred: Callable[[], None]
+        self,
+        store: Store,
+        present: Callable[[], Sequence[Connection]],
+        *,
+        stirred: Callable[[], None],
+        tokens: TokenKeeper,
     ) -> None:
         self._store = store
+        self._tokens = tokens
         self._present = present
         self._stirred = stirred
         self._connectors: dict[tuple[str, str, str], Connector] = {}
@@ -96,7 +106,9 @@ class Backends:
             key = (planned.name, digest, wanted.digest)
             connector = self._connectors.get(key)
             if connector is None:
-                connector = self._connectors[key] = make_connector(planned, wanted.spec, pem)
+                connector = self._connectors[key] = make_connector(
+                    planned, wanted.spec, pem, tokens=self._tokens
+                )
             return connector
 
         await connector_for(pin).open()

@@ -26,6 +26,7 @@ from actions.auth import (
 )
 from actions.base import Connector
 from actions.cloudevents import EventStyle
+from actions.drift import Drift
 from actions.egress import Egress, Resolver, read_egress
 from actions.engines.tls import trust
 from actions.errors import Refused
@@ -103,7 +104,12 @@ def _http(
     place = Place(
         url=planned.server, own=config.server is None, variables=config.variables, parameters=values
     )
-    return {"server": place, "auth": _login(planned, known, context), "origins": origins}
+    return {
+        "server": place,
+        "auth": _login(planned, known, context),
+        "origins": origins,
+        "drift": Drift(spec, arguments=config.validate_.arguments, answers=config.validate_.answers),
+    }
 
 
 def _login(planned: PlannedConnection, known: Described, context: LoginContext) -> Auth:

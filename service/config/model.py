@@ -235,6 +235,29 @@ class EventsConfig(Closed):
     )
 
 
+class ValidateConfig(Closed):
+    """What follows when a call or an answer does not fit the description."""
+
+    arguments: Literal["off", "warn", "reject"] = Field(
+        default="warn", description="Before the call: nobody looks, it is told, or the call is refused."
+    )
+    answers: Literal["off", "warn"] = Field(
+        default="warn", description="After the call: nobody looks, or it is told."
+    )
+
+
+def _validate(value: Any) -> Any:
+    if isinstance(value, str):
+        return {"arguments": value, "answers": "warn" if value == "reject" else value}
+    return value
+
+
+def _short_validate(schema: dict[str, Any]) -> None:
+    reference = schema.pop("$ref", None)
+    inner = [{"$ref": reference}] if reference else schema.pop("allOf", [])
+    schema["anyOf"] = [{"enum": ["off", "warn", "reject"]}, *inner]
+
+
 class ConnectionConfig(Closed):
     """A connector plus where it lives, how to log in, and what it bears."""
 
@@ -271,6 +294,13 @@ class ConnectionConfig(Closed):
     )
     events: EventsConfig = Field(
         default=EventsConfig(), description="For Kafka and RabbitMQ: how CloudEvents are written."
+    )
+    validate_: Annotated[ValidateConfig, BeforeValidator(_validate)] = Field(
+        default=ValidateConfig(),
+        alias="validate",
+        description="Whether calls and answers are compared with the description: off, warn or reject.",
+        examples=["reject", {"arguments": "reject", "answers": "off"}],
+        json_schema_extra=_short_validate,
     )
     engine: Literal["pyreqwest", "httpx", "direct"] = Field(
         default="pyreqwest",

@@ -8,6 +8,7 @@ from typing import Any
 from actions.base import Connector
 from actions.errors import ActionError, Refused
 from actions.specs.model import Operation, Spec
+from service.connections import Connection
 from service.errors import Conflict, Invalid, NotFound, Problem, nearest
 from service.outcome import judge, judge_error
 from service.plan import Plan
@@ -175,18 +176,24 @@ async def list_rules(desk: Desk) -> dict[str, Any]:
     return {"items": items, "next": ""}
 
 
+def connection_of(desk: Desk, name: str) -> tuple[Connection, Connector]:
+    """Return a running connection with the connector of its present description. Raise NotFound."""
+    plan = desk.plan()
+    found = next((one for one in desk.running().connections() if one.name == name), None)
+    if found is None or name not in plan.connections:
+        near = nearest(name, list(plan.connections))
+        raise NotFound(f"there is no connection {name}" + (f"; did you mean {near}?" if near else ""))
+    return found, found.connector_for(plan.ruleset.pins[name])
+
+
 async def call_connection(
     desk: Desk, connection: str, operation: str, arguments: Mapping[str, Any], *, dry_run: bool, now: float
 ) -> dict[str, Any]:
     """Call an operation of a running instance's connection by hand, as `call`. Raise NotFound."""
-    plan = desk.plan()
-    found = next((one for one in desk.running().connections() if one.name == connection), None)
-    if found is None or connection not in plan.connections:
-        near = nearest(connection, list(plan.connections))
-        raise NotFound(f"there is no connection {connection}" + (f"; did you mean {near}?" if near else ""))
+    found, connector = connection_of(desk, connection)
     return await call(
-        found.connector_for(plan.ruleset.pins[connection]),
-        find_operation(plan.connections[connection].spec, operation).id,
+        connector,
+        find_operation(desk.plan().connections[connection].spec, operation).id,
         arguments,
         dry_run=dry_run,
         deadline=found.limits.timeout,

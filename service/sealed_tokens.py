@@ -1,0 +1,59 @@
+"""The tokens of logins, kept in the store, sealed with a key that lies beside it. Knows no protocol."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from typing_extensions import override
+
+from actions.auth import TokenKeeper
+from service.config.sealing import RING_VARIABLE, Ring, Unsealable, add_key, read_ring
+from service.errors import Unavailable
+from service.store.base import Store
+
+KEY_FILE: Final = "seal.key"
+"""The key ring of what the service seals, in the data directory unless POINTSMAN_SEAL_KEY names another."""
+
+_PREFIX: Final = "login/"
+
+
+class SealedTokens(TokenKeeper):
+    """Keeps values durably and unreadable without the key. Belongs to the store's event loop."""
+
+    def __init__(self, store: Store, path: Path) -> None:
+        self._store = store
+        self._path = path
+        self._ring: Ring | None = None
+
+    @override
+    async def load(self, key: str) -> bytes | None:
+        found = (await self._store.get(_PREFIX + key)).get(_PREFIX + key)
+        if found is None:
+            return None
+        try:
+            return self._keys().open(found.decode()).encode()
+        except (Unsealable, UnicodeDecodeError):
+            return None  # another key sealed it: somebody has to log in again, which the login will say
+
+    @override
+    async def save(self, key: str, value: bytes) -> None:
+        await self._store.put(_PREFIX + key, self._keys().seal(value.decode()).encode())
+
+    @override
+    async def delete(self, key: str) -> None:
+        await self._store.put(_PREFIX + key, None)
+
+    def _keys(self) -> Ring:
+        """Return the key ring; the first value to be sealed makes it."""
+        if self._ring is None:
+            try:
+                self._ring = read_ring(self._path) if self._path.exists() else add_key(self._path)
+            except Unsealable as error:
+                raise Unavailable(f"tokens cannot be kept: {error}; {error.fix}") from error
+        return self._ring
+
+
+def token_keys(data: Path, environment: Mapping[str, str] = os.environ) -> Path:
+    """Return where the key ring for tokens is."""
+    return Path(environment.get(RING_VARIABLE) or data / KEY_FILE)
