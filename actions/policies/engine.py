@@ -14,6 +14,7 @@ import msgspec
 from typing_extensions import override
 
 from actions.base import Answer
+from actions.errors import Refused
 from actions.policies import answers, fields, properties, routes, shapes
 from actions.policies.documents import Unfit
 from actions.policies.hosts import Host
@@ -164,7 +165,8 @@ class OperationPolicies:
         try:
             return draft.finish()
         except Unfit as reason:
-            raise refused(self._operation.id, f"what they make cannot be sent: {reason}") from reason
+            made = f"{self._operation.id}: its policies make what cannot be sent: {reason}"
+            raise Refused(made) from reason
 
 
 class _Broken(Step):

@@ -1,0 +1,177 @@
+"""routerequesttoendpoint and setvaluefromurl."""
+
+import json
+from typing import Any
+
+import pytest
+
+from actions.base import Answer
+from actions.errors import Refused
+from actions.policies import OperationPolicies
+from actions.specs.model import Operation
+from actions.transport import Request
+from tests.unit.actions.policies.trying import BASE, operation, policies, request, wire
+
+
+def routed(
+    path: str, of: Operation | None = None, method: str | None = None, **values: str
+) -> OperationPolicies:
+    given = {"newPath": path} | ({"httpMethod": method} if method is not None else {})
+    return policies(("routerequesttoendpoint", given), of=of, values=values)
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("/real/{id}/items", b"POST /v1/real/7%2F8/items?a=1"),
+        ("real/{ID}", b"POST /v1/real/7%2F8?a=1"),
+        ("/", b"POST /v1/?a=1"),
+        ("/$schema/x({id})", b"POST /v1/$schema/x(7%2F8)?a=1"),
+        ("/x?b={id}&c=2", b"POST /v1/x?b=7%2F8&c=2&a=1"),
+        ("/x/{a}", b"POST /v1/x/1?a=1"),
+        ("/t/@connectionParameters('t')/x", b"POST /v1/t/%40%2F%3F/x?a=1"),
+        ("/x?@queryParameters('a')=@queryParameters('a')", b"POST /v1/x?1=1&a=1"),
+        ("/x#y", b"POST /v1/x?a=1"),
+        ("/a b", b"POST /v1/a%20b?a=1"),
+    ],
+)
+def test_the_request_goes_to_the_new_path_below_the_same_base(path: str, line: bytes) -> None:
+    made = routed(path, t="@/?")
+    assert wire(made.request(request(f"{BASE}/orders/7%2F8?a=1"))).startswith(line + b" HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize(
+    ("method", "sent"),
+    [
+        ("PATCH", "PATCH"),
+        ("put", "PUT"),
+        ("@Request.OriginalHTTPMethod", "POST"),
+        (None, "POST"),
+        ("", "POST"),
+    ],
+)
+def test_the_method_is_the_new_one_or_the_described_one(method: str | None, sent: str) -> None:
+    assert routed("/x", method=method).request(request()).method == sent
+
+
+def test_parameters_of_one_segment_are_told_apart() -> None:
+    one = operation(path="/q/{name}({id})")
+    made = routed("/{name}({id})/{id}", of=one)
+    assert made.request(request(f"{BASE}/q/a-b(c.d)")).url == f"{BASE}/a-b(c.d)/c.d"
+    two = routed("/{a}/{b}", of=operation(path="/q/{a}-{b}"))
+    assert two.request(request(f"{BASE}/q/x-y")).url == f"{BASE}/x/y"
+    with pytest.raises(Refused, match="cannot be told apart"):
+        two.request(request(f"{BASE}/q/x-y-z"))
+
+
+@pytest.mark.parametrize(("path", "said"), [("/x/{none}", "none"), ("/x/@headers('none')", "needs none")])
+def test_a_path_that_lacks_a_value_is_refused(path: str, said: str) -> None:
+    with pytest.raises(Refused, match=f"my routerequesttoendpoint.*{said}"):
+        routed(path).request(request())
+
+
+@pytest.mark.parametrize("value", ["..", ".", "%2e%2e"])
+def test_no_value_leads_to_another_path(value: str) -> None:
+    with pytest.raises(Refused, match=r"segment is `\.`"):
+        routed("/a/@connectionParameters('v')/b", v=value).request(request())
+
+
+@pytest.mark.parametrize("path", ["https://evil.example/x", "//evil.example/x"])
+def test_a_path_is_no_url(path: str) -> None:
+    with pytest.raises(Refused, match="a path must follow the server"):
+        routed(path).request(request())
+
+
+FETCH = {
+    "parameterTemplate": "@headers('If-Match')",
+    "httpMethod": "GET",
+    "parameterValueUrl": "/orders/{id}/details?x=@queryParameters('a')",
+    "parameterValuePathTemplate": "@body()['@odata.etag']",
+}
+
+
+async def fetched(
+    made: OperationPolicies, *answers: Answer, of: Request | None = None
+) -> tuple[Any, list[bytes]]:
+    lines: list[bytes] = []
+    waiting = list(answers)
+
+    async def send(asked: Request) -> Answer:
+        lines.append(wire(asked))
+        return waiting.pop(0)
+
+    return await made.complete(of or request(f"{BASE}/orders/7?a=1", ("X-A", "b"), body=b"{}"), send), lines
+
+
+def body(value: Any, **more: Any) -> Answer:
+    return Answer(status=200, body=json.dumps(value).encode(), **more)
+
+
+async def test_a_value_is_fetched_from_the_same_origin_before_the_call() -> None:
+    made = policies(("setvaluefromurl", FETCH))
+    assert made.fetches
+    sent, lines = await fetched(made, body({"@odata.etag": 'W/"5"'}))
+    assert lines == [b"GET /v1/orders/7/details?x=1 HTTP/1.1\r\nhost: api.example\r\nX-A: b\r\n\r\n"]
+    assert wire(sent) == (
+        b'POST /v1/orders/7?a=1 HTTP/1.1\r\nhost: api.example\r\nX-A: b\r\nIf-Match: W/"5"\r\n\r\n{}'
+    )
+
+
+async def test_what_was_fetched_is_there_for_the_policies_after_it() -> None:
+    team = FETCH | {
+        "parameterTemplate": "@queryParameters('team')",
+        "parameterValuePathTemplate": "@body().team.id",
+    }
+    made = policies(
+        ("setvaluefromurl", team),
+        ("routerequesttoendpoint", {"newPath": "/teams/@queryParameters('team')/{id}"}),
+    )
+    sent, _ = await fetched(made, body({"team": {"id": 31}}))
+    assert sent.url == f"{BASE}/teams/31/7?a=1&team=31"
+
+
+async def test_one_url_is_fetched_once_a_call() -> None:
+    second = FETCH | {
+        "parameterTemplate": "@headers('X-B')",
+        "parameterValuePathTemplate": "@headers('etag')",
+    }
+    made = policies(("setvaluefromurl", FETCH), ("setvaluefromurl", second))
+    sent, lines = await fetched(made, body({"@odata.etag": "e"}, headers=(("etag", "h"),)))
+    assert len(lines) == 1
+    assert (sent.header("if-match"), sent.header("x-b")) == ("e", "h")
+
+
+async def test_a_fetch_that_goes_wrong_is_the_answer_of_the_call() -> None:
+    answer, _ = await fetched(
+        policies(("setvaluefromurl", FETCH)), Answer(status=503, headers=(("retry-after", "9"),))
+    )
+    assert isinstance(answer, Answer)
+    assert (answer.status, answer.header("retry-after")) == (503, "9")
+    assert "GET https://api.example/v1/orders/7/details brought this answer" in (
+        answer.header("pointsman-policies") or ""
+    )
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        body({}),
+        body([]),
+        Answer(status=200, body=b"no json"),
+        body({"@odata.etag": ""}),
+        body({}, truncated=True),
+    ],
+)
+async def test_a_value_that_is_not_there_refuses_the_call(answer: Answer) -> None:
+    with pytest.raises(Refused, match="my setvaluefromurl"):
+        await fetched(policies(("setvaluefromurl", FETCH)), answer)
+
+
+@pytest.mark.parametrize("url", ["https://evil.example/x", "//evil.example/x", "/a/../b"])
+async def test_a_value_is_fetched_from_nowhere_else(url: str) -> None:
+    with pytest.raises(Refused, match="my setvaluefromurl"):
+        await fetched(policies(("setvaluefromurl", FETCH | {"parameterValueUrl": url})))
+
+
+def test_what_is_not_fetched_yet_is_shown_as_stars() -> None:
+    assert policies(("setvaluefromurl", FETCH)).request(request()).header("if-match") == "***"
