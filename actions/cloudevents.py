@@ -13,8 +13,8 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from actions.arguments import Unfit, leaf
 from actions.specs.model import media_kind
-from actions.styles import Unfit, leaf
 
 Mode = Literal["binary", "structured", "none"]
 

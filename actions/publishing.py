@@ -12,13 +12,12 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from actions.arguments import ABSENT, Problems, Token, Unfit, as_json, leaf, opened
 from actions.bodies import BodyWriter, body_writer
 from actions.cloudevents import KAFKA_PREFIX, PREFIXES, read_attributes
 from actions.errors import Refused
-from actions.parameters import ABSENT, Problems
 from actions.serialize import listed, report_unknown
-from actions.specs.model import Body, Media, Operation, Parameter, Spec
-from actions.styles import Token, Unfit, as_json, leaf, opened
+from actions.specs.model import Body, Media, Operation, Parameter, Spec, media_kind
 
 Bus = Literal["kafka", "amqp"]
 
@@ -185,12 +184,12 @@ class _Composer:
         writer = self._writers.get(given) or self._writer(described, given)
         if writer is None or opened(value) is None:
             return None, ""  # null is no body: what Kafka calls a tombstone
-        data = writer.write(value, problems)
-        return data, writer.content_type if data is not None else ""
+        return writer.write(value, problems) or (None, "")
 
     def _writer(self, described: Body, content_type: str) -> BodyWriter | None:
         if content_type:
-            schema = described.media[0].schema if described.media else {}
+            known = described.media and media_kind(content_type) not in {"text", "binary"}
+            schema = described.media[0].schema if known else {}
             media = (Media(type=content_type, schema=schema),)
             described = Body(media=media, required=described.required)
         return body_writer(described, self._registry)

@@ -2,23 +2,28 @@
 
 Pure. Everything wrong with the arguments is said at once, in one Refused. Arguments never reach the host,
 never add or remove a segment of the path, and never end a header. Credentials are added by somebody else.
+`Content-Type` and `Accept` may be given beside the inputs: they choose among what the description offers.
 """
 
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
-from urllib.parse import quote
 
 import msgspec
 
+from actions.arguments import ABSENT, Problems, Unfit, escaped, leaf, opened
 from actions.bodies import BodyWriter, body_writer
+from actions.bodies.media import mended
 from actions.errors import Refused
-from actions.parameters import ABSENT, SAFE, Problems, compile_parameter, has_dots
-from actions.specs.model import LOCATIONS, NEVER_SET, Operation, Server, Spec
+from actions.parameters import SAFE, compile_parameter, has_dots
+from actions.paths import TEMPLATE, Piece, compile_path
+from actions.specs.model import LOCATIONS, NEVER_SET, Operation, Parameter, Server, Spec
 from actions.specs.references import Registry
 
-_TEMPLATE: Final = re.compile(r"\{([^{}]*)\}")
 _SERVER: Final = re.compile(r"https?://[^/?#\s\\{}]+(?:/[^?#\s\\{}]*)?", re.IGNORECASE)
+_CHOICES: Final = frozenset({"content-type", "accept"})
+"""Headers that choose among media types: inputs of every operation, never needed."""
+_MEDIA_RANGES: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 
 
 class RequestParts(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,10 +36,7 @@ class RequestParts(msgspec.Struct, frozen=True, kw_only=True):
     content_type: str = ""
 
 
-Piece = tuple[str, bool]
-"""Literal text, encoded, and False; or the name of a path parameter and True."""
-
-_LITERAL: Final = "%/:@!$&'()*+,;=?[]"
+Headers = tuple[tuple[str, str], ...]
 
 Build = Callable[[Mapping[str, Any]], RequestParts]
 
@@ -57,7 +59,7 @@ def expand_server(server: Server, variables: Mapping[str, str]) -> str:
             problems.append((f"/{name}", f"{name} is {value[:60]!r}, but must be one of {allowed}"))
     if problems:
         raise Refused(listed(f"the server {server.url} cannot be used", problems), tuple(problems))
-    return _TEMPLATE.sub(lambda match: values.get(match.group(1), match.group()), server.url)
+    return TEMPLATE.sub(lambda match: values.get(match.group(1), match.group()), server.url)
 
 
 def build(operation: Operation, spec: Spec, server_url: str, arguments: Mapping[str, Any]) -> RequestParts:
@@ -88,129 +90,195 @@ class _Builder:
         self._operation = operation
         self._method = operation.method
         self._grouped = operation.grouped
+        inputs = [one for one in operation.parameters if not _is_own(one)]
+        queries = {one.name for one in inputs if one.location == "query"}
+        path = compile_path(operation.path, {one.name for one in inputs if one.location == "path"}, queries)
+        self._constants = path.query
+        self._overlap = queries.intersection(pair.name for pair in path.query)
         self._inputs = [
             compile_parameter(
                 one,
                 registry,
                 group=f"/{one.location}" if self._grouped else "",
-                filled=one.location == "header" and one.name == operation.key_header,  # the caller sends it
+                filled=(one.location == "header" and one.name == operation.key_header)  # the caller sends it
+                or (one.location == "query" and one.name in self._overlap),
+                spans=one.name in path.spans,
             )
-            for one in operation.parameters
-            if one.location != "header" or one.name.lower() not in NEVER_SET
+            for one in inputs
         ]
-        templated = {one.name for one in self._inputs if one.location == "path"}
-        path, self._query = _parsed(operation.path, templated)
-        self._segments = _segmented(path)
-        self._base = base if not path or path[0][0].startswith("/") else base + "/"
+        self._chunks = _chunks(base if path.rooted else base + "/", path.segments)
         self._body: BodyWriter | None = None
         if operation.body:
             self._body = body_writer(operation.body, registry)
-        self._accept = _accept(operation)
+        self._choices = _Choices(operation, registry, self._body)
+        self._accept = self._choices.accept
 
     def build(self, arguments: Mapping[str, Any]) -> RequestParts:
         """Build one request."""
         problems: Problems = []
         written: dict[str, dict[str, str]] = {location: {} for location in LOCATIONS}
-        known = 0
+        known = "body" in arguments if self._body else 0
+        groups = self._groups(arguments) if self._grouped else None
         for one in self._inputs:
-            given = arguments.get(one.location, {}) if self._grouped else arguments
-            value = given.get(one.name, ABSENT) if isinstance(given, Mapping) else ABSENT
+            value = (groups[one.location] if groups else arguments).get(one.name, ABSENT)
             known += value is not ABSENT
             text = one.text(value, problems)
             if text is not None:
                 written[one.location][one.name] = text
-        body: bytes | None = None
+        accept, chosen, extra = self._accept, self._choices.content_type, self._choices.extra
+        if groups or known != len(arguments):
+            accept, chosen, extra = self._more(arguments, problems)
+        payload = None
         if self._body:
-            body = self._body.write(arguments.get("body", ABSENT), problems)
-            known += "body" in arguments
-        if self._grouped or known != len(arguments):
-            self._report_unknown(arguments, problems)
+            payload = self._body.write(arguments.get("body", ABSENT), problems, chosen)
         url = self._url(written["path"], written["query"], problems)
         if problems:
             name = self._operation.id or f"{self._method} {self._operation.path}"
             raise Refused(listed(f"{name} cannot be called", problems), tuple(problems))
-        headers = [*self._accept, *written["header"].items()]
+        headers = [*accept, *written["header"].items(), *extra]
         if written["cookie"]:
-            headers.append(("Cookie", "; ".join(text for text in written["cookie"].values() if text)))
+            _add_cookies(headers, written["cookie"])
+        body, content_type = payload or (None, "")
         return RequestParts(
-            method=self._method,
-            url=url,
-            headers=tuple(headers),
-            body=body,
-            content_type=self._body.content_type if self._body and body is not None else "",
+            method=self._method, url=url, headers=tuple(headers), body=body, content_type=content_type
         )
 
     def _url(self, path: dict[str, str], query: dict[str, str], problems: Problems) -> str:
-        segments = []
-        for pieces in self._segments:
-            if len(pieces) == 1 and not pieces[0][1]:
-                segments.append(pieces[0][0])
+        texts = []
+        for chunk in self._chunks:
+            if isinstance(chunk, str):
+                texts.append(chunk)
                 continue
-            segment = "".join(path.get(text, "x") if is_input else text for text, is_input in pieces)
+            segment = "".join([path.get(text, "x") if is_input else text for text, is_input in chunk])
             if not SAFE.fullmatch(segment) and has_dots(segment):
-                name = next(text for text, is_input in pieces if is_input)
-                reason = f"{name} would change the path: it makes a dot segment"
-                problems.append((self._pointer(name), reason))
-            segments.append(segment)
-        url = self._base + "/".join(segments)
+                name = next(text for text, is_input in chunk if is_input)
+                pointer = next(
+                    one.pointer for one in self._inputs if (one.name, one.location) == (name, "path")
+                )
+                problems.append((pointer, f"{name} would change the path: it makes a dot segment"))
+            texts.append(segment)
         parts = [text for text in query.values() if text]
-        if self._query:
-            constant = (path.get(text, "") if is_input else text for text, is_input in self._query)
-            parts.insert(0, "".join(constant))
+        if self._constants:
+            parts[:0] = [
+                "".join(path.get(text, "") if is_input else text for text, is_input in pieces)
+                for name, pieces in self._constants
+                if name not in self._overlap or not query.get(name)
+            ]
+        url = "".join(texts)
         return f"{url}?{'&'.join(parts)}" if parts else url
 
-    def _pointer(self, name: str) -> str:
-        return next(one.pointer for one in self._inputs if one.name == name and one.location == "path")
+    # What is beside the inputs of an ordinary call
 
-    def _report_unknown(self, arguments: Mapping[str, Any], problems: Problems) -> None:
-        if not self._grouped:
-            names = [one.name for one in self._inputs] + ["body"] * bool(self._body)
-            report_unknown(arguments, names, "", problems)
-            return
-        groups: dict[str, list[str]] = {}
+    def _groups(self, arguments: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+        """Return the arguments by location, of an operation whose names collide."""
+        given = {location: opened(arguments.get(location, {})) for location in LOCATIONS}
+        return {location: group if isinstance(group, Mapping) else {} for location, group in given.items()}
+
+    def _more(self, arguments: Mapping[str, Any], problems: Problems) -> tuple[Headers, str, Headers]:
+        """Read the choices among the arguments, and report what is no input at all."""
+        names: dict[str, list[str]] = {location: [] for location in LOCATIONS}
         for one in self._inputs:
-            groups.setdefault(one.location, []).append(one.name)
-        report_unknown(arguments, [*groups, *["body"] * bool(self._body)], "", problems)
-        for location, names in groups.items():
-            given = arguments.get(location, {})
-            if isinstance(given, Mapping):
-                report_unknown(given, names, f"/{location}", problems)
-            else:
+            names[one.location if self._grouped else "path"].append(one.name)
+        if not self._grouped:
+            others = {name: value for name, value in arguments.items() if name not in names["path"]}
+            chosen = {name: others.pop(name) for name in list(others) if str(name).lower() in _CHOICES}
+            report_unknown(others, [*names["path"], *["body"] * bool(self._body)], "", problems)
+            return self._choices.read(chosen, "", problems)
+        allowed = [location for location in LOCATIONS if names[location] or location == "header"]
+        report_unknown(arguments, [*allowed, *["body"] * bool(self._body)], "", problems)
+        chosen = {}
+        for location in allowed:
+            group = opened(arguments.get(location, {}))
+            if not isinstance(group, Mapping):
                 reason = f"{location} must be an object: names of this operation collide, so they are grouped"
                 problems.append((f"/{location}", reason))
+                continue
+            others = {name: value for name, value in group.items() if name not in names[location]}
+            if location == "header":
+                chosen = {name: others.pop(name) for name in list(others) if str(name).lower() in _CHOICES}
+            report_unknown(others, names[location], f"/{location}", problems)
+        return self._choices.read(chosen, "/header", problems)
 
 
-def _parsed(template: str, names: set[str]) -> tuple[list[Piece], list[Piece]]:
-    """Return the pieces of the path and of its constant query; a fragment is never sent."""
-    path: list[Piece] = []
-    query: list[Piece] = []
-    pieces, end = path, 0
-    for match in (*_TEMPLATE.finditer(template), None):
-        if match and match.group(1) not in names:
-            continue
-        literal, sharp, _ = template[end : match.start() if match else len(template)].partition("#")
-        if pieces is path and "?" in literal:
-            before, _, literal = literal.partition("?")
-            path.append((quote(before, safe=_LITERAL), False))
-            pieces = query
-        pieces.append((quote(literal, safe=_LITERAL), False))
-        if sharp or not match:
-            break
-        pieces.append((match.group(1), True))
-        end = match.end()
-    return [piece for piece in path if piece[0]], [piece for piece in query if piece[0]]
+class _Choices:
+    """Reads the headers that choose among media types. Its attributes are what goes when none is given."""
+
+    def __init__(self, operation: Operation, registry: Registry, body: BodyWriter | None) -> None:
+        self._body = body
+        own = {one.name.lower(): one for one in operation.parameters if one.location == "header"}
+        self._takes_type = "content-type" in own
+        accept = _declared(own.get("accept"), registry)
+        self.accept: Headers = (("Accept", accept),) if accept else _accept(operation)
+        declared = _declared(own.get("content-type"), registry)
+        self.content_type = declared if body and body.offers(declared) else ""
+        required = not body and self._takes_type and own["content-type"].required
+        self.extra: Headers = (("Content-Type", declared),) if required and declared else ()
+
+    def read(self, given: Mapping[str, Any], prefix: str, problems: Problems) -> tuple[Headers, str, Headers]:
+        """Return the Accept header, the media type of the body, and what is sent where there is no body."""
+        accept, content_type, extra = self.accept, self.content_type, self.extra
+        for name, raw in given.items():
+            pointer = f"{prefix}/{escaped(name)}"
+            try:
+                text = leaf(raw)
+            except Unfit as reason:
+                problems.append((pointer, f"{name} {reason}"))
+                continue
+            if text is None:
+                continue
+            if not _MEDIA_RANGES.fullmatch(text):
+                problems.append((pointer, f"{name} is {text[:80]!r}, which is no media type"))
+            elif name.lower() == "accept":
+                accept = (("Accept", text),)
+            elif not self._body:
+                extra = (("Content-Type", text),)
+                if not self._takes_type:
+                    problems.append((pointer, f"{name} is not an input of this operation: it has no body"))
+            elif not self._body.offers(text):
+                offered = ", ".join(self._body.offered[:10])
+                problems.append((pointer, f"{name} is {text[:80]!r}, but must be one of {offered}"))
+            else:
+                content_type = text
+        return accept, content_type, extra
 
 
-def _segmented(pieces: list[Piece]) -> list[tuple[Piece, ...]]:
-    segments: list[list[Piece]] = [[]]
-    for text, is_input in pieces:
-        first, *others = [text] if is_input else text.split("/")
-        segments[-1].append((first, is_input))
-        segments.extend([(other, False)] for other in others)
-    return [tuple(piece for piece in segment if piece[0]) or (("", False),) for segment in segments]
+def _is_own(one: Parameter) -> bool:
+    return one.location == "header" and one.name.lower() in NEVER_SET | _CHOICES
 
 
-def _accept(operation: Operation) -> tuple[tuple[str, str], ...]:
+def _declared(one: Parameter | None, registry: Registry) -> str:
+    """Return the only value or the default that a description has for a header, as a media type."""
+    schema = registry.schema(one.schema) if one else {}
+    enum = schema.get("enum")
+    value = schema.get("default", enum[0] if isinstance(enum, list) and len(enum) == 1 else "")
+    return value if isinstance(value, str) and _MEDIA_RANGES.fullmatch(value) else ""
+
+
+def _chunks(base: str, segments: tuple[tuple[Piece, ...], ...]) -> list[str | tuple[Piece, ...]]:
+    """Return what a URL is joined from: text with its slashes, and segments that have inputs."""
+    chunks: list[str | tuple[Piece, ...]] = []
+    text = base
+    for index, segment in enumerate(segments):
+        text += "/" * bool(index)
+        if any(is_input for _, is_input in segment):
+            chunks.extend((text, segment))
+            text = ""
+        else:
+            text += "".join(literal for literal, _ in segment)
+    return [*chunks, text] if text else chunks
+
+
+def _add_cookies(headers: list[tuple[str, str]], cookies: Mapping[str, str]) -> None:
+    """Add the cookies; to a Cookie header that is an input itself, for there can be only one."""
+    texts = [text for text in cookies.values() if text]
+    for index, (name, value) in enumerate(headers):
+        if name.lower() == "cookie":
+            headers[index] = (name, "; ".join([value, *texts]))
+            return
+    headers.append(("Cookie", "; ".join(texts)))
+
+
+def _accept(operation: Operation) -> "Headers":
     """Return the Accept header: what the good answers are declared to be, JSON first."""
     media = [
         one
@@ -218,7 +286,7 @@ def _accept(operation: Operation) -> tuple[tuple[str, str], ...]:
         if status.startswith("2") or status == "default"
         for one in response.media
     ]
-    names = dict.fromkeys(one.type for one in sorted(media, key=lambda one: one.kind != "json"))
+    names = dict.fromkeys(mended(one.type) for one in sorted(media, key=lambda one: one.kind != "json"))
     return (("Accept", ", ".join(list(names)[:5])),) if names else ()
 
 
@@ -227,7 +295,7 @@ def report_unknown(given: Mapping[str, Any], names: list[str], prefix: str, prob
     for name in given:
         if name not in names:
             text = f"{name} is not an input of this operation{_meant(str(name), names)}"
-            problems.append((f"{prefix}/{name}", text))
+            problems.append((f"{prefix}/{escaped(str(name))}", text))
 
 
 def _meant(word: str, candidates: "Mapping[str, Any] | list[str]") -> str:

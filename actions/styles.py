@@ -1,33 +1,19 @@
 """How a value is written as a parameter: the style table of OpenAPI, as one table and one expansion.
 
-Pure text. Nothing here knows where the text goes; whoever uses it says how characters are encoded. A
-`msgspec.Raw` is a JSON token whose text is sent as it came (`1.10` stays `1.10`).
+Pure text. Nothing here knows where the text goes; whoever uses it says how characters are encoded. Cells that
+the specification marks `n/a` are written in the nearest way that it defines: a single value as with `form`,
+an exploded list or object of a delimited style as with `form` exploded. A list or an object inside a style
+that has no place for it is written as JSON text, which is what Swagger UI sends. Null is nothing to send.
 """
 
-import json
-import math
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-import msgspec
-
+from actions.arguments import Unfit, as_json, leaf, opened
 from actions.specs.model import Style
 
 Encode = Callable[[str], str]
 Write = Callable[[Any], str]
-
-
-_encode_json: Final = msgspec.json.Encoder().encode
-
-
-class Unfit(ValueError):
-    """The value cannot be written in this place; the text goes on after the name of the input."""
-
-
-class Token(str):
-    """The text of a JSON number or boolean, as it came."""
-
-    __slots__ = ()
 
 
 class _Shape(NamedTuple):
@@ -52,103 +38,99 @@ SHAPES: Final[dict[tuple[str, Style], _Shape]] = {
 }
 """RFC 6570, which versions 3.0.4 and 3.1.1 of the specification made the rule for all styles."""
 
+DELIMITERS: Final[dict[str, str]] = {
+    "form": ",",
+    "spaceDelimited": " ",
+    "tabDelimited": "\t",
+    "pipeDelimited": "|",
+}
+"""What stands between the parts of a value where nothing is encoded, as in a multipart body."""
 
-def opened(value: Any) -> Any:
-    """Return a Raw as text, Token, None, or a list or dict whose members may be Raw; others as they are."""
-    if not isinstance(value, msgspec.Raw):
-        return value
-    token = bytes(value).strip()
-    first = token[:1]
-    if first == b"{":
-        return msgspec.json.decode(token, type=dict[str, msgspec.Raw])
-    if first == b"[":
-        return msgspec.json.decode(token, type=list[msgspec.Raw])
-    if first == b'"':
-        return msgspec.json.decode(token, type=str)
-    return None if token == b"null" else Token(token.decode("ascii"))
+_INSIDE: Final = {".": ".", "%20": " ", "%09": "\t", "%7C": "|"}
+"""Delimiters that the encoding of a part does not tell from its own characters."""
 
-
-def leaf(value: Any) -> str | None:
-    """Return the text of a scalar, None for null. Raises Unfit for anything else."""
-    value = opened(value)
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, float):
-        text = json.dumps(value)
-        if text.lstrip("-") in {"NaN", "Infinity"}:
-            raise Unfit("is not a number that JSON has")
-        return text
-    if isinstance(value, list | tuple | dict):
-        raise Unfit("has a list or an object inside, which this style cannot carry")
-    raise Unfit(f"is of a kind that JSON does not have ({type(value).__name__})")
+_PREFERRED: Final[dict[str, Style]] = {
+    "path": "simple",
+    "query": "form",
+    "header": "simple",
+    "cookie": "form",
+}
 
 
-def as_json(value: Any) -> bytes:
-    """Return a value as JSON, tokens as they came. Raises Unfit for what JSON cannot say."""
-    try:
-        text = _encode_json(value)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise Unfit(f"cannot be written as JSON: {error}") from error
-    if b"null" in text:
-        _refuse_nan(value)  # msgspec writes NaN and the infinities as null
-    return text
-
-
-def _refuse_nan(value: Any) -> None:
-    stack = [value]
-    while stack:
-        one = stack.pop()
-        if isinstance(one, float) and not math.isfinite(one):
-            raise Unfit(f"has the number {one}, which JSON does not have")
-        if isinstance(one, dict):
-            stack.extend(one.values())
-        elif isinstance(one, list | tuple):
-            stack.extend(one)
-
-
-def writer(location: str, style: Style, *, explode: bool, name: str, encode: Encode) -> Write:
-    """Return the function that writes values of one parameter; `name` is written encoded.
+def writer(
+    location: str, style: Style, *, explode: bool, name: str, encode: Encode, label: str = ""
+) -> Write:
+    """Return the function that writes values of one parameter; the name is written encoded, or as `label`.
 
     The function returns "" for what leaves no trace (an empty list, exploded) and raises Unfit.
     """
-    named = encode(name)
-    if style == "deepObject":
-        return lambda value: "&".join(_deep(named, opened(value), encode))
-    shape = SHAPES[location, style]
-    label = f"{named}=" if shape.named else ""
+    named = label or encode(name)
+    if style == "deepObject" and location == "query":
+        return lambda value: "&".join(
+            f"{key}={encode(text)}" for key, text in deep(named, value, lambda part: f"%5B{encode(part)}%5D")
+        )
+    shape = SHAPES.get((location, style)) or SHAPES[location, _PREFERRED[location]]
+    start = f"{named}=" if shape.named else ""
+    alone = encode
+    delimiter = shape.between if explode else shape.flat
+    if delimiter in _INSIDE:
+        encode = _parting(encode, delimiter)
 
     def write(value: Any) -> str:
         value = opened(value)
         if isinstance(value, list | tuple):
-            texts = [encode(text) for text in map(leaf, value) if text is not None]
+            texts = [encode(text) for text in map(inner, value) if text is not None]
             if not explode:
-                return shape.start + label + shape.flat.join(texts)
-            return shape.start + shape.between.join(label + text for text in texts) if texts else ""
+                return shape.start + start + shape.flat.join(texts)
+            return shape.start + shape.between.join(start + text for text in texts) if texts else ""
         if isinstance(value, dict):
-            members = [(encode(key), leaf(member)) for key, member in value.items()]
+            members = [(encode(str(key)), inner(member)) for key, member in value.items()]
             pairs = [(key, encode(text)) for key, text in members if text is not None]
             if not explode:
-                return shape.start + label + shape.flat.join(text for pair in pairs for text in pair)
+                return shape.start + start + shape.flat.join(text for pair in pairs for text in pair)
             return shape.start + shape.between.join(f"{key}={text}" for key, text in pairs) if pairs else ""
-        text = encode(leaf(value) or "")
+        text = alone(leaf(value) or "")
         # RFC 6570: a matrix parameter with an empty value is written without the equals sign.
-        return shape.start + (label + text if text or style != "matrix" else named)
+        return shape.start + (start + text if text or style != "matrix" else named)
 
     return write
 
 
-def _deep(prefix: str, value: Any, encode: Encode) -> list[str]:
-    """Return `name[key]=text` for all of an object; lists inside are numbered."""
-    if isinstance(value, dict | list | tuple):
-        members = value.items() if isinstance(value, dict) else enumerate(value)
-        return [
-            pair
-            for key, member in members
-            for pair in _deep(f"{prefix}%5B{encode(str(key))}%5D", opened(member), encode)
-        ]
-    text = leaf(value)
-    return [] if text is None else [f"{prefix}={encode(text)}"]
+def _parting(encode: Encode, delimiter: str) -> Encode:
+    """Return the encoding of parts that must not hold what stands between them.
+
+    A dot is encoded more than it has to be; an encoded space, tab or pipe is the delimiter itself.
+    """
+    meant = _INSIDE[delimiter]
+
+    def part(text: str) -> str:
+        if meant not in text:
+            return encode(text)
+        if delimiter == ".":
+            return encode(text).replace(".", "%2E")
+        raise Unfit(f"has {meant!r} inside, which is what stands between the parts of its style")
+
+    return part
+
+
+def inner(value: Any) -> str | None:
+    """Return what stands inside a list or an object as text: JSON where it is one of these itself."""
+    value = opened(value)
+    return as_json(value).decode() if isinstance(value, list | tuple | dict) else leaf(value)
+
+
+def deep(name: str, value: Any, step: Callable[[str], str]) -> list[tuple[str, str]]:
+    """Return name and text of every scalar inside: `name[key][0]`. OpenAPI tells of one level only."""
+    found: list[tuple[str, str]] = []
+    stack: list[tuple[str, Any]] = [(name, value)]
+    while stack:
+        prefix, one = stack.pop()
+        one = opened(one)
+        if isinstance(one, dict | list | tuple):
+            members = one.items() if isinstance(one, dict) else enumerate(one)
+            stack.extend(reversed([(prefix + step(str(key)), member) for key, member in members]))
+            continue
+        text = leaf(one)
+        if text is not None:
+            found.append((prefix, text))
+    return found

@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import msgspec
 
+from actions.arguments import leaf
 from actions.cloudevents import KAFKA_PREFIX, STRUCTURED_TYPE, EventStyle, completed, document, headers
 from actions.errors import Refused
 from actions.publishing import Outgoing
-from actions.styles import leaf
 
 MAX_RECORD_BYTES: Final = 16 << 20
 """No record is larger, whatever its topic allows: it is held in memory, more than once."""

@@ -227,20 +227,25 @@ def test_any_text_in_a_path_keeps_host_prefix_and_segments_or_is_refused(value: 
         assert posixpath.normpath(text).startswith("/v1/o")
 
 
-@pytest.mark.parametrize("value", ["a\r\nX: y", "a\nb", "a\x00b", "日本", "\x7f", "\ud800"])
+@pytest.mark.parametrize("value", ["a\r\nX: y", "a\nb", "a\x00b", "日本", "é", "\x7f", "\ud800"])
 def test_header_values_that_could_end_a_header_are_refused(value: str) -> None:
     words = "p has characters that a header cannot carry"
     assert refusals(parameter("header"), {"p": value}) == {"/p": words}
     assert refusals(parameter("header", schema={"type": "array"}), {"p": ["x", value]}) == {"/p": words}
+    assert (
+        refusals(parameter("header"), {"p": " x"})
+        == refusals(parameter("header"), {"p": "x\t"})
+        == {"/p": words}
+    )
 
 
 def test_header_values_go_as_they_are() -> None:
-    assert sent(parameter("header"), {"p": 'W/"é", b'}).headers == (("p", 'W/"é", b'),)
+    assert sent(parameter("header"), {"p": 'W/"e", b'}).headers == (("p", 'W/"e", b'),)
 
 
 @pytest.mark.parametrize(
     "name",
-    ["Host", "content-length", "Transfer-Encoding", "Connection", "Authorization", "Content-Type", "Accept"],
+    ["Host", "content-length", "Transfer-Encoding", "Connection", "Authorization", "Content-Type"],
 )
 def test_headers_of_the_transport_and_the_login_are_no_inputs(name: str) -> None:
     operation = parameter("header", name, required=True, schema={"type": "string"})
@@ -253,11 +258,12 @@ def test_the_key_header_may_be_absent_since_the_caller_sends_it() -> None:
 
 
 def test_reserved_characters_stay_where_it_is_allowed_and_never_smuggle() -> None:
-    value = "a/b?c:d@e,f;g=h&i#j+k[l]%20"
+    value = "a/b?c:d@e,f;g=h&i#j+k[l]%20%zz%"
     kept = sent(parameter("query", allowReserved=True), {"p": value}).url
-    assert kept == BASE + "/a?p=a/b?c:d@e,f;g=h%26i%23j%2Bk%5Bl%5D%2520"
-    assert unquote(kept.partition("p=")[2]) == value
-    assert "%2F" in sent(parameter("query"), {"p": value}).url
+    assert kept == BASE + "/a?p=a/b?c:d@e,f;g=h%26i%23j%2Bk%5Bl%5D%20%25zz%25"
+    plain = sent(parameter("query"), {"p": value}).url
+    assert "%2F" in plain
+    assert unquote(plain.partition("p=")[2]) == value
 
 
 def test_parameters_may_travel_as_json() -> None:
@@ -288,6 +294,7 @@ def test_power_platform_may_encode_twice() -> None:
         ("/", "/"),
         ("/a//b/", "/a//b/"),
         ("/x{#}y", "/x{"),
+        ("/100%/a%20b", "/100%25/a%20b"),
     ],
 )
 def test_odd_paths(path: str, url: str) -> None:

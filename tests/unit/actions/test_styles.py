@@ -1,12 +1,13 @@
 """The style table of OpenAPI (3.1.1 §4.8.12.2, RFC 6570), line by line."""
 
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import msgspec
 import pytest
 
-from actions.styles import Unfit, leaf, writer
+from actions.arguments import Unfit, leaf
+from actions.styles import writer
 
 ARRAY = ["blue", "black", "brown"]
 OBJECT = {"R": 100, "G": 200, "B": 150}
@@ -82,13 +83,31 @@ def test_deep_objects_may_be_deep() -> None:
     assert write(value) == "f%5Ba%5D%5Bb%5D%5B0%5D=1&f%5Ba%5D%5Bb%5D%5B1%5D%5Bc%5D=true&f%5Br%5D%5Bx%5D=1.10"
 
 
+def test_what_stands_too_deep_for_a_style_is_json_text() -> None:
+    exploded = writer("query", "form", explode=True, name="a", encode=encode)
+    assert unquote(exploded([{"b": msgspec.Raw(b"1.10")}, [1]])) == 'a={"b":1.10}&a=[1]'
+    assert unquote(exploded({"b": {"c": 1}, "d": msgspec.Raw(b"[1, 2]")})) == 'b={"c":1}&d=[1,2]'
+
+
+@pytest.mark.parametrize("style", ["spaceDelimited", "pipeDelimited", "tabDelimited"])
+def test_cells_without_a_meaning_are_written_as_form(style: Any) -> None:
+    for explode in (True, False):
+        write = writer("query", style, explode=explode, name="color", encode=encode)
+        form = writer("query", "form", explode=True, name="color", encode=encode)
+        assert [write(""), write("blue")] == [form(""), form("blue")]
+        if explode:
+            assert (write(ARRAY), write(OBJECT)) == (form(ARRAY), form(OBJECT))
+
+
 def test_empty_lists_and_nulls_leave_no_trace_when_exploded() -> None:
     exploded = writer("query", "form", explode=True, name="a", encode=encode)
     assert (exploded([]), exploded({}), exploded([None, "x", None])) == ("", "", "a=x")
     assert writer("query", "form", explode=False, name="a", encode=encode)([]) == "a="
 
 
-@pytest.mark.parametrize("value", [[["x"]], {"a": {"b": 1}}, float("nan"), float("inf"), object(), [b"x"]])
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), object(), [b"x"], [[float("nan")]], {"a": [object()]}]
+)
 def test_what_a_style_cannot_carry_is_unfit(value: object) -> None:
     with pytest.raises(Unfit):
         writer("query", "form", explode=True, name="a", encode=encode)(value)
