@@ -26,8 +26,8 @@ _HEADERS: Final = (
 """What every answer says to a browser that gets hold of it: keep nothing, guess nothing, show nothing."""
 
 
-_OPEN: Final = frozenset({"/health/live", "/health/ready"})
-"""What may be asked without a token: it says up or not, and nothing else."""
+_OPEN: Final = frozenset({"/health/live", "/health/ready", "/oauth/callback"})
+"""What may be asked without a token: up or not; and a browser's login, which brings a state made for it."""
 
 _CHALLENGE: Final = {"www-authenticate": 'Bearer realm="pointsman"'}
 

@@ -1,6 +1,5 @@
-"""Rules, connectors, connections, tokens, and the configuration that is in force."""
+"""Rules, connectors, tokens, and the configuration that is in force."""
 
-import time
 from typing import Any
 
 from fastapi import Request
@@ -8,18 +7,11 @@ from pydantic import Field
 
 from service.api.problems import shown
 from service.api.resources import AtDesk, Given, resource
-from service.api.security import Admin, Operator, Reader
+from service.api.security import Admin, Reader
 from service.usecases import connecting
 from service.usecases.tokens import Tokens
 
 router = resource()
-
-
-class Call(Given):
-    """What an operation is called with."""
-
-    arguments: dict[str, Any] = Field(alias="with", default_factory=dict, description="The inputs.")
-    dry_run: bool = Field(default=False, description="Show the exact request, secrets masked; send nothing.")
 
 
 class NewToken(Given):
@@ -56,32 +48,6 @@ async def list_operations(_caller: Reader, desk: AtDesk, connector: str) -> dict
 async def show_operation(_caller: Reader, desk: AtDesk, connector: str, operation: str) -> dict[str, Any]:
     """Show an operation with its schemas."""
     return connecting.show_operation(connecting.connector_spec(desk.plan(), connector), operation)
-
-
-@router.get("/connections", tags=["connections"])
-async def list_connections(_caller: Reader, desk: AtDesk) -> dict[str, Any]:
-    """List connections with their state."""
-    return await connecting.list_connections(desk)
-
-
-@router.post("/connections/{connection}/release", tags=["connections"])
-async def release_connection(_caller: Operator, desk: AtDesk, connection: str) -> dict[str, Any]:
-    """Let a held connection through again."""
-    return connecting.release_connection(desk, connection)
-
-
-@router.post("/connections/{connection}/operations/{operation}/call", tags=["connections"])
-async def call(
-    _caller: Operator,
-    desk: AtDesk,
-    connection: str,
-    operation: str,
-    given: Call,
-) -> dict[str, Any]:
-    """Perform an operation by hand, or show the exact request."""
-    return await connecting.call_connection(
-        desk, connection, operation, given.arguments, dry_run=given.dry_run, now=time.time()
-    )
 
 
 @router.get("/configuration", tags=["configuration"])

@@ -12,7 +12,19 @@ from typing import Any, Final, cast
 from cyclopts import App, CycloptsError, Parameter
 
 from service import __version__
-from service.cli import calling, describing, files, looking, sealing, serving, signing, sources, tokens
+from service.cli import (
+    calling,
+    comparing,
+    connections,
+    describing,
+    files,
+    looking,
+    sealing,
+    serving,
+    signing,
+    sources,
+    tokens,
+)
 from service.cli.client import Unreachable
 from service.cli.doctor import doctor
 from service.cli.output import Format, emit_problems, paper, say
@@ -43,13 +55,19 @@ VERBS: Final[tuple[Callable[..., Any], ...]] = (
     files.schema,
 )
 
+_CONNECTORS: Final[dict[str, Callable[..., Any]]] = {
+    **calling.CONNECTORS,
+    **describing.CONNECTORS,
+    "diff": comparing.diff_connectors,
+}
+
 NOUNS: Final[tuple[Group, ...]] = (
     ("messages", "Messages that were accepted.", looking.MESSAGES),
     ("deliveries", "Deliveries, one for each rule that matched a message.", looking.DELIVERIES),
     ("rejects", "What came in and could not become a message.", looking.REJECTS),
     ("sources", "Sources: how they are, and what to do with them.", sources.SOURCES),
-    ("connections", "Connections of the running instance.", calling.CONNECTIONS),
-    ("connectors", "API descriptions and their operations.", {**calling.CONNECTORS, **describing.CONNECTORS}),
+    ("connections", "Connections of the running instance.", connections.CONNECTIONS),
+    ("connectors", "API descriptions and their operations.", _CONNECTORS),
     ("signature", "Sign and verify webhooks as providers do, offline.", signing.SIGNATURE),
     ("secrets", "Sealed secrets for the configuration.", sealing.SECRETS),
     ("tokens", "Tokens of the admin API.", tokens.TOKENS),

@@ -2,6 +2,9 @@
 
 import sys
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from service.cli.output import say
 from service.errors import Invalid, Problem
@@ -29,3 +32,16 @@ def given_text(argument: str) -> str:
     except UnicodeDecodeError as error:
         what = argument[1:] if argument.startswith("@") else "the text"
         raise Invalid([Problem(message=f"{what} is not UTF-8", code="bad-text")]) from error
+
+
+def given_arguments(text: str) -> dict[str, Any]:
+    """Read the inputs. Raise Invalid with the place of the fault."""
+    try:
+        arguments = msgspec.json.decode(given_bytes(text))
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Invalid([Problem(message=f"--with is no JSON: {error}", code="bad-arguments")]) from error
+    if not isinstance(arguments, dict):
+        raise Invalid(
+            [Problem(message="--with must be an object of inputs", code="bad-arguments", found=text[:80])]
+        )
+    return arguments

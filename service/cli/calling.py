@@ -1,4 +1,4 @@
-"""Verbs around backends: call, connectors, connections."""
+"""Verbs around operations: call, connectors."""
 
 import asyncio
 import os
@@ -7,13 +7,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-import msgspec
 from cyclopts import Parameter
 
-from service.cli.arguments import given_bytes
-from service.cli.client import path_of
+from service.cli.arguments import given_arguments
 from service.cli.output import Output, emit, line, say
-from service.cli.place import Common, ask, settings
+from service.cli.place import settings
 from service.errors import Invalid, NotFound, Problem, nearest
 
 if TYPE_CHECKING:
@@ -24,9 +22,6 @@ Config = Annotated[
 ]
 
 OPERATION_COLUMNS: Final = ("id", "method", "path", "summary")
-CONNECTION_COLUMNS: Final = (
-    "name", "state", "in_flight", "waiting", "held", "calls", "server", "reason",
-)  # fmt: skip
 
 
 def call(
@@ -46,7 +41,7 @@ def call(
     Example: pointsman call shop.getHealth --dry-run
     """
     connection, name = _two(operation, "connection.operation")
-    answer = asyncio.run(_call(_path(config), connection, name, _arguments(with_), dry_run=dry_run))
+    answer = asyncio.run(_call(_path(config), connection, name, given_arguments(with_), dry_run=dry_run))
     if output == "table":
         _show_call(answer)
     else:
@@ -64,19 +59,6 @@ def _two(text: str, form: str) -> tuple[str, str]:
     if not (dot and first and second):
         raise Invalid([Problem(message=f"an operation is named {form}", code="usage", found=text[:80])])
     return first, second
-
-
-def _arguments(text: str) -> dict[str, Any]:
-    """Read the inputs. Raise Invalid with the place of the fault."""
-    try:
-        arguments = msgspec.json.decode(given_bytes(text))
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise Invalid([Problem(message=f"--with is no JSON: {error}", code="bad-arguments")]) from error
-    if not isinstance(arguments, dict):
-        raise Invalid(
-            [Problem(message="--with must be an object of inputs", code="bad-arguments", found=text[:80])]
-        )
-    return arguments
 
 
 async def _call(
@@ -177,28 +159,8 @@ def _plan(config: Path | None) -> "Plan":
     return asyncio.run(check_configuration(_path(config), resolve=False, env=os.environ)).wanted()
 
 
-def list_connections(*, common: Common = Common()) -> None:
-    """List connections with their state, what is in flight, and what waits.
-
-    Example: pointsman connections
-    """
-    emit(ask(common, lambda client: client.get("/connections")), common.output, CONNECTION_COLUMNS)
-
-
-def release_connection(
-    connection: Annotated[str, Parameter(help="The connection's name.")], *, common: Common = Common()
-) -> None:
-    """Let a connection through again that was held because its credentials were not taken.
-
-    Example: pointsman connections release shop
-    """
-    path = path_of("connections", connection, "release")
-    emit(ask(common, lambda client: client.post(path)), common.output)
-
-
 CONNECTORS: Final[dict[str, Callable[..., Any]]] = {
     "list": list_connectors,
     "operations": list_operations,
     "show": show_operation,
 }
-CONNECTIONS: Final[dict[str, Callable[..., Any]]] = {"list": list_connections, "release": release_connection}

@@ -10,7 +10,7 @@ from actions.errors import ActionError, Refused
 from actions.specs.model import Operation, Spec
 from service.errors import Conflict, Invalid, NotFound, Problem, Unavailable, nearest
 from service.outcome import judge
-from service.usecases.connecting import connection_of, find_operation
+from service.usecases.connecting import connection_of, find_operation, list_connections
 from service.usecases.desk import Desk
 from service.usecases.messages import instant
 
@@ -215,7 +215,7 @@ def _failure(error: ActionError, connector: Connector) -> tuple[str, str, str]:
     return "unreachable", str(error), "check `server`, the network, and whether the backend is up"
 
 
-async def test_connection(
+async def try_running(
     desk: Desk, connection: str, *, operation: str, arguments: Mapping[str, Any], now: float
 ) -> dict[str, Any]:
     """Try a connection of a running instance, as `try_connection`. Raise NotFound."""
@@ -231,3 +231,29 @@ async def test_connection(
             deadline=found.limits.timeout,
             now=now,
         )
+
+
+async def show_connection(desk: Desk, name: str) -> dict[str, Any]:
+    """Return everything there is to know of a connection. Raise NotFound."""
+    _, connector = connection_of(desk, name)
+    listed = await list_connections(desk)
+    shown = next(one for one in listed["items"] if one["name"] == name)
+    planned = desk.plan().connections[name]
+    return {
+        **shown,
+        "connector": planned.config.connector,
+        "servers": [one.url for one in planned.spec.servers],
+        "logins": logins(connector),
+        "differences": [
+            {
+                "operation": one.operation,
+                "side": one.side,
+                "looked": one.looked,
+                "differed": one.differed,
+                "last": instant(int(one.at * 1000)),
+                "status": one.status or None,
+                "samples": one.samples,
+            }
+            for one in connector.differences()
+        ],
+    }
