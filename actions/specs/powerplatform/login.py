@@ -75,7 +75,8 @@ class Connection:
         if oauth and not any(one.kind == "oauth2" for one in schemes.values()):
             schemes[oauth.name] = oauth
         spec = replace(spec, parameters=self.parameters, parameter_sets=self.sets, security_schemes=schemes)
-        if not schemes or not self.parameters or any(one.security for one in spec.operations.values()):
+        named = any(needs for one in spec.operations.values() for needs in one.security)
+        if named or not schemes or not self.parameters:
             return spec
         security = self._implied(schemes)
         operations = {id_: replace(one, security=security) for id_, one in spec.operations.items()}

@@ -1,0 +1,120 @@
+"""Policies and scripts of apiProperties.json."""
+
+from typing import Any
+
+import pytest
+
+from tests.unit.actions.specs.powerplatform.test_login import folder
+
+TWO = {"/a": {"get": {"operationId": "A"}}, "/b": {"get": {"operationId": "B"}}}
+URL = {"x-ms-apimTemplateParameter.urlTemplate": "https://b.x"}
+
+
+def policy(template: str = "dynamicHostUrl", **parameters: Any) -> dict[str, Any]:
+    return {"templateId": template, "title": "t", "parameters": {**URL, **parameters}}
+
+
+def scoped(*names: Any) -> dict[str, Any]:
+    return {"x-ms-apimTemplate-operationName": list(names)}
+
+
+def test_a_policy_has_its_own_parameters_alone() -> None:
+    spec = folder(
+        {
+            "policyTemplateInstances": [
+                policy(**scoped("B"), **{"x-ms-apimTemplate-policySection": "Request"})
+            ]
+        },
+        paths=TWO,
+    )
+    (found,) = spec.policies
+    assert (found.template, found.title, found.section, found.operations) == (
+        "dynamichosturl",
+        "t",
+        "request",
+        ("B",),
+    )
+    assert found.parameters == {"urlTemplate": "https://b.x"}
+    assert found.pointer == "/properties/policyTemplateInstances/0"
+
+
+def test_a_policy_without_a_scope_or_with_an_empty_one_is_for_all_operations() -> None:
+    spec = folder({"policyTemplateInstances": [policy(), policy(**scoped())]}, paths=TWO)
+    assert [one.operations for one in spec.policies] == [None, None]
+
+
+def test_operations_that_do_not_exist_are_named_and_left_out() -> None:
+    spec = folder(
+        {"policyTemplateInstances": [policy(**scoped("A", "Bb"))]},
+        paths={"/a": TWO["/a"], "/b": {"get": {"operationId": "BbB"}}},
+    )
+    assert spec.policies[0].operations == ("A",)
+    (found,) = spec.findings
+    assert (found.code, found.file) == ("no-such-operation", "apiProperties.json")
+    assert "did you mean BbB?" in found.message
+
+
+def test_an_unknown_template_degrades_the_operations_of_its_scope() -> None:
+    spec = folder({"policyTemplateInstances": [policy("setheaders", **scoped("A"))]}, paths=TWO)
+    assert (
+        spec.policies[0].problem == "the policy template 'setheaders' is not known; did you mean setheader?"
+    )
+    assert (spec.operations["A"].status, spec.operations["B"].status) == ("degraded", "ok")
+    assert [one.code for one in spec.findings] == ["policy-template"]
+
+
+@pytest.mark.parametrize(
+    ("written", "section"),
+    [("Response", "response"), ("failure", "failure"), (None, "request"), ("Moon", "request")],
+)
+def test_sections_are_read_in_any_case(written: str | None, section: str) -> None:
+    spec = folder(
+        {
+            "policyTemplateInstances": [
+                policy(
+                    "setheader",
+                    **{
+                        "x-ms-apimTemplate-policySection": written,
+                        "x-ms-apimTemplateParameter.name": "n",
+                        "x-ms-apimTemplateParameter.value": "v",
+                    },
+                )
+            ]
+        },
+        paths=TWO,
+    )
+    assert spec.policies[0].section == section
+    assert bool(spec.policies[0].problem) == (written == "Moon")
+
+
+@pytest.mark.parametrize(
+    ("properties", "script", "coded"),
+    [
+        ({"scriptOperations": ["A"]}, False, {"A"}),
+        ({"scriptOperations": []}, False, {"A", "B"}),
+        ({"script": {"operationIds": ["B"]}}, False, {"B"}),
+        ({}, True, {"A", "B"}),
+        ({"scriptOperations": ["A"]}, True, {"A"}),
+        ({}, False, set()),
+    ],
+)
+def test_operations_of_a_script_need_code(properties: dict[str, Any], script: bool, coded: set[str]) -> None:
+    import json
+
+    from actions.specs import read_spec
+
+    root = {"swagger": "2.0", "info": {}, "host": "a.x", "schemes": ["https"], "paths": TWO}
+    files = {
+        "apiDefinition.swagger.json": json.dumps(root).encode(),
+        "apiProperties.json": json.dumps({"properties": properties}).encode(),
+        **({"script.csx": b"public class Script : ScriptBase {}"} if script else {}),
+    }
+    spec = read_spec(files)
+    assert {one.id for one in spec.operations.values() if one.needs_code} == coded
+    assert all(one.degraded for one in spec.operations.values() if one.needs_code)
+
+
+def test_scripted_operations_that_do_not_exist_are_named() -> None:
+    spec = folder({"scriptOperations": ["A", "Z"]}, paths=TWO)
+    assert [one.code for one in spec.findings] == ["no-such-operation"]
+    assert spec.operations["A"].needs_code
