@@ -1,13 +1,15 @@
 """The tokens of logins, kept in the store, sealed with a key that lies beside it. Knows no protocol."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from typing_extensions import override
 
 from actions.auth import TokenKeeper
+from actions.errors import RetryLater
 from service.config.sealing import RING_VARIABLE, Ring, Unsealable, add_key, read_ring
 from service.errors import Unavailable
 from service.store.base import Store
@@ -28,21 +30,25 @@ class SealedTokens(TokenKeeper):
 
     @override
     async def load(self, key: str) -> bytes | None:
-        found = (await self._store.get(_PREFIX + key)).get(_PREFIX + key)
+        with _later():
+            found = (await self._store.get(_PREFIX + key)).get(_PREFIX + key)
         if found is None:
             return None
         try:
-            return self._keys().open(found.decode()).encode()
+            with _later():
+                return self._keys().open(found.decode()).encode()
         except (Unsealable, UnicodeDecodeError):
             return None  # another key sealed it: somebody has to log in again, which the login will say
 
     @override
     async def save(self, key: str, value: bytes) -> None:
-        await self._store.put(_PREFIX + key, self._keys().seal(value.decode()).encode())
+        with _later():
+            await self._store.put(_PREFIX + key, self._keys().seal(value.decode()).encode())
 
     @override
     async def delete(self, key: str) -> None:
-        await self._store.put(_PREFIX + key, None)
+        with _later():
+            await self._store.put(_PREFIX + key, None)
 
     def _keys(self) -> Ring:
         """Return the key ring; the first value to be sealed makes it."""
@@ -52,6 +58,15 @@ class SealedTokens(TokenKeeper):
             except Unsealable as error:
                 raise Unavailable(f"tokens cannot be kept: {error}; {error.fix}") from error
         return self._ring
+
+
+@contextmanager
+def _later() -> Iterator[None]:
+    """Say to a login what it understands: that its tokens cannot be kept just now."""
+    try:
+        yield
+    except Unavailable as error:
+        raise RetryLater(str(error), after=error.after) from error
 
 
 def token_keys(data: Path, environment: Mapping[str, str] = os.environ) -> Path:

@@ -23,7 +23,10 @@ Fetch = Callable[[Request, float], Awaitable[Answer]]
 
 
 class TokenKeeper(Protocol):
-    """Keeps what a login must not lose over a restart. What it gets is secret: it seals it, or forgets it."""
+    """Keeps what a login must not lose over a restart. What it gets is secret: it seals it, or forgets it.
+
+    Raises RetryLater while it cannot do what it is asked.
+    """
 
     async def load(self, key: str) -> bytes | None:
         """Return what was saved last under a key, None when there is nothing."""

@@ -124,7 +124,7 @@ class CodeLogin(BrowserLogin):
 
 def keeper_key(connection: str, scheme: str) -> str:
     """Return under which key the tokens of a login are kept."""
-    return f"login/{connection}/{scheme}" if scheme else f"login/{connection}"
+    return f"{connection}/{scheme}" if scheme else connection
 
 
 def login_of(state: str) -> tuple[str, str]:
