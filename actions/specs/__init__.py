@@ -52,7 +52,7 @@ def read_spec(
             reader: Reader = pkgutil.resolve_name(target)()
             if reader.sniff(bundle):
                 return _bounded(reader.read(bundle), name, max_operations)
-        findings.extend((*document.findings, unread(document)))
+        findings.extend((*document.findings, *unread(document)))
     if not names:
         findings.append(_error("empty", "there is no file to read", ""))
     return Spec(findings=tuple(findings))

@@ -3,27 +3,49 @@
 Looks at marks alone. Every answer names what was found and, where there is one, the file to give instead.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from actions.base import Finding
+from actions.specs.events import escape
 from actions.specs.load import Document
 
+_METHODS: Final = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
 _DESCRIPTIONS: Final = "an OpenAPI document begins with `openapi: 3.1.0`"
 
 
-def unread(document: Document) -> Finding:
-    """Return the error about a document that is no description that we read."""
+def unread(document: Document) -> tuple[Finding, ...]:
+    """Return the error about a document that is no description that we read.
+
+    Where it is one of a version that we do not read, every operation of it is named as refused.
+    """
     value = document.value
     if not isinstance(value, dict):
         kind = _KINDS.get(type(value), "a number")
         if isinstance(value, str) and value.startswith("<"):
             kind = "HTML or XML"
-        return _error(document, "no-description", f"not an API description: it is {kind}, not an object")
+        return (_error(document, "no-description", f"not an API description: it is {kind}, not an object"),)
     for mark, what, fix in _VERSIONED:
         version = value.get(mark)
         if isinstance(version, str | int | float) and not isinstance(version, bool):
-            return _error(document, "unknown-version", f"{what} {str(version)[:20]} is not read", fix)
+            message = f"{what} {str(version)[:20]} is not read"
+            lost = document.place(_operations(document, message))
+            return (*lost, _error(document, "unknown-version", message, fix))
+    return (_other(document, value),)
+
+
+def _operations(document: Document, reason: str) -> Iterator[Finding]:
+    """Yield a finding for every operation that is lost with the document."""
+    paths = document.value.get("paths")
+    for path, item in paths.items() if isinstance(paths, dict) else ():
+        for method in item if isinstance(item, dict) else ():
+            if method.lower() in _METHODS:
+                message = f"{method.upper()} {path}: {reason}"
+                at = f"/paths/{escape(path)}/{method}"
+                yield Finding(severity="warning", code="operation-refused", message=message, pointer=at)
+
+
+def _other(document: Document, value: Mapping[str, Any]) -> Finding:
     for what, fix, fits in _OTHERS:
         if fits(value):
             return _error(document, "no-description", f"not an API description: it is {what}", fix)

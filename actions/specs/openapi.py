@@ -1,11 +1,11 @@
-"""Reads OpenAPI 3.0 and 3.1.
+"""Reads OpenAPI 3.0, 3.1 and what 3.2 shares with them; further versions 3.x are read as the newest known.
 
 One bad operation is refused alone, with its reason; everything else is read around it. What only the schema
 language of a version means (`nullable`, `exclusiveMinimum`, type lists) is kept as it is.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -22,9 +22,10 @@ from actions.specs.model import (
     Trigger,
     Variable,
 )
-from actions.specs.openapi_parts import Draft
+from actions.specs.openapi_parts import Draft, new_words
 from actions.specs.paths import (
     TEMPLATE,
+    check_method,
     check_path,
     key_header,
     methods,
@@ -38,18 +39,20 @@ from actions.specs.paths import (
 from actions.specs.reading import CONTROL, Reader, Reading, aliases_of, extras, text
 from actions.specs.references import Unresolved
 
-_VERSION: Final = re.compile(r"3\.([01])\b")
+_VERSION: Final = re.compile(r"\s*[vV]?3(?:\.([0-9]+)\b.*)?\s*", re.DOTALL)
+_NEWEST: Final = 2
+_USUAL: Final = re.compile(r"3\.[0-9]+(?:\.[0-9]+)?")
 
 
 class OpenAPIReader(Reader):
-    """OpenAPI 3.0 and 3.1 in one file."""
+    """OpenAPI 3.x in one file or several."""
 
     kind = "openapi"
 
     @override
     def sniff(self, bundle: Bundle) -> bool:
         value = bundle.root.value
-        return isinstance(value, dict) and _VERSION.match(text(value.get("openapi"))) is not None
+        return isinstance(value, dict) and _VERSION.fullmatch(text(value.get("openapi"))) is not None
 
     @override
     def read(self, bundle: Bundle) -> Spec:
@@ -65,10 +68,12 @@ class _OpenAPI:
         self._triggers: list[tuple[str, Trigger]] = []  # with the id that the description asks for
         self._schemes: dict[str, SecurityScheme] = {}
         self._security: Security = ()
+        self._minor = 0
 
     def spec(self) -> Spec:
         """Read everything."""
         reading, root = self._reading, self._root
+        self._read_version()
         info = reading.mapping(root.get("info"), "/info")
         self._schemes = self._read_schemes()
         self._security = self._read_security(root.get("security"), "/security")
@@ -81,11 +86,10 @@ class _OpenAPI:
         if not operations and not self._triggers:
             reading.add("no-operation", "there is no operation and no webhook in it", "/paths")
         reading.check_references()
-        found = _VERSION.match(text(root.get("openapi")))
         return Spec(
             title=text(info.get("title")),
             version=text(info.get("version")),
-            dialect=f"openapi3.{found.group(1) if found else 0}",
+            dialect=f"openapi3.{self._minor}",
             description=text(info.get("description")),
             servers=servers,
             operations={one.id: one for one in operations},
@@ -96,6 +100,37 @@ class _OpenAPI:
             findings=reading.finish(),
             extras=extras(root),
         )
+
+    def _read_version(self) -> None:
+        """Find out which version this is, and say where it is an odd one."""
+        written = self._root.get("openapi")
+        found = _VERSION.fullmatch(text(written))
+        minor = int(found.group(1)[:4]) if found and found.group(1) else 0
+        self._minor = min(minor, _NEWEST)
+        if minor > _NEWEST:
+            message = f"OpenAPI {text(written)[:20]} is not known; read as 3.{_NEWEST}"
+            self._reading.add("unknown-version", message, "/openapi")
+        elif not isinstance(written, str) or not _USUAL.fullmatch(written):
+            message = f"the version {written!r:.40} is read as 3.{minor}"
+            self._reading.add("odd-version", message, "/openapi", severity="info")
+        if self._minor == _NEWEST:
+            for word, (pointer, count) in new_words(self._root).items():
+                message = f"`{word}` of OpenAPI 3.2 is not read; it stands in {count} places"
+                self._reading.add("new-word", message, pointer, severity="info")
+        if "swagger" in self._root:
+            message = f"it says `swagger` too; read as OpenAPI 3.{self._minor}"
+            self._reading.add("two-versions", message, "/swagger")
+
+    def _methods(self, item: Mapping[str, Any], pointer: str) -> Iterator[tuple[str, Any, str]]:
+        """Yield every operation of a path item; 3.2 has any method under `additionalOperations`."""
+        if self._minor < _NEWEST:
+            yield from methods(item, pointer)
+            return
+        yield from methods(item, pointer, ("query",))
+        at = f"{pointer}/additionalOperations"
+        for method, entry in self._reading.mapping(item.get("additionalOperations"), at).items():
+            if not method.startswith("x-"):
+                yield method, entry, f"{at}/{escape(method)}"
 
     # Servers and security
 
@@ -114,6 +149,12 @@ class _OpenAPI:
                     message = f"the server variable {name} is not declared; the connection has to give it"
                     self._reading.add("server-variable", message, at)
                     variables[name] = Variable()
+                elif variables[name].default is None:
+                    some = f": one of {', '.join(variables[name].enum[:5])}" if variables[name].enum else ""
+                    message = (
+                        f"the server variable {name} has no default; the connection has to give it{some}"
+                    )
+                    self._reading.add("server-variable", message, at, severity="info")
             servers.append(
                 Server(url=url.strip(), variables=variables, description=text(server.get("description")))
             )
@@ -161,8 +202,9 @@ class _OpenAPI:
         drafts = []
         for path, item, pointer in path_items(self._reading, self._root):
             servers = self._servers(item.get("servers"), f"{pointer}/servers")
-            for method, entry, at in methods(item, pointer):
+            for method, entry, at in self._methods(item, pointer):
                 draft = Draft(self._reading, f"{method} {path}", at)
+                check_method(draft, method)
                 found = draft.follow(entry, "the operation")
                 name, operation = self._operation(draft, path, item, {} if found is None else found)
                 drafts.append((name, replace(operation, method=method, servers=operation.servers or servers)))
@@ -227,7 +269,7 @@ class _OpenAPI:
 
     def _read_triggers(self, trigger: Trigger, entry: Any, pointer: str) -> None:
         item = path_item(self._reading, entry, trigger.name, pointer)
-        for method, member, at in methods(item, pointer):
+        for method, member, at in self._methods(item, pointer):
             draft = Draft(self._reading, f"{trigger.kind} {trigger.name}", at)
             value = draft.follow(member, "the operation") or {}
             security: Security = ()

@@ -20,7 +20,7 @@ from actions.specs.model import (
 )
 from actions.specs.paths import MEDIA_TYPE, Merged, fit_path, is_own_header, sendable
 from actions.specs.reading import Sketch, extras, preferred, text
-from actions.specs.references import Unresolved
+from actions.specs.references import Unresolved, inside
 
 _STYLES: Final[dict[Location, tuple[Style, ...]]] = {
     "path": ("simple", "label", "matrix"),
@@ -28,6 +28,14 @@ _STYLES: Final[dict[Location, tuple[Style, ...]]] = {
     "header": ("simple",),
     "cookie": ("form",),
 }
+
+_NEW: Final = frozenset(
+    [
+        *("itemSchema", "itemEncoding", "prefixEncoding", "mediaTypes"),
+        *("defaultMapping", "nodeType", "deviceAuthorization", "oauth2MetadataUrl"),
+    ]
+)
+"""Words of OpenAPI 3.2 that change nothing of what is read."""
 
 
 class Draft(Sketch):
@@ -38,16 +46,26 @@ class Draft(Sketch):
     ) -> tuple[Parameter, ...]:
         """Read the parameters of a path item and of what stands on it; the latter win."""
         merged: Merged = {}
-        item_pointer = self.pointer.rpartition("/")[0]
+        item_pointer = self.pointer.rpartition("/")[0].removesuffix("/additionalOperations")
         for holder, pointer in ((item, item_pointer), (value, self.pointer)):
             listed = holder.get("parameters")
             if listed is not None and not isinstance(listed, list):
                 self.refuse("`parameters` is not an array")
                 continue
+            here: set[tuple[str, str]] = set()
             for index, entry in enumerate(listed or ()):
-                one = self._parameter(entry, f"{pointer}/parameters/{index}")
-                if one:
-                    merged[one.name, one.location] = one
+                at = f"{pointer}/parameters/{index}"
+                one = self._parameter(entry, at)
+                if one is None:
+                    continue
+                key = one.name, one.location
+                if key in here:
+                    reason = (
+                        f"the parameter {one.name} in {one.location} stands here twice; the last one counts"
+                    )
+                    self.degrade("duplicate-parameter", reason, at)
+                here.add(key)
+                merged[key] = one
         fit_path(self, path, merged)
         return tuple(merged.values())
 
@@ -59,6 +77,10 @@ class Draft(Sketch):
         location = next((one for one in LOCATIONS if one == place), None)
         if not name or location is None:
             message = f"the parameter {name[:80]!r} in {place[:40]!r} is no parameter of OpenAPI 3; left out"
+            if place == "querystring":
+                message = (
+                    f"the parameter {name[:80]!r} stands for the whole query string (OpenAPI 3.2); left out"
+                )
             self.degrade("parameter", message, pointer)
             if value.get("required") is True:
                 self.refuse(f"the required parameter {name[:80]!r} in {place[:40]!r} cannot be sent")
@@ -90,7 +112,7 @@ class Draft(Sketch):
             content_type=content_type,
             twice_encoded=value.get("x-ms-url-encoding") == "double",
             deprecated=value.get("deprecated") is True,
-            description=text(value.get("description")),
+            description=_description(entry, value),
             extras=extras(value),
         )
 
@@ -108,7 +130,7 @@ class Draft(Sketch):
         return Body(
             media=preferred(media),
             required=found.get("required") is True,
-            description=text(found.get("description")),
+            description=_description(value, found),
             extras=extras(found),
         )
 
@@ -163,6 +185,26 @@ class Draft(Sketch):
 
     def _header(self, value: Any) -> Schema:
         return _schema(self.reading.registry.schema(value).get("schema"))
+
+
+def _description(referring: Any, found: Mapping[str, Any]) -> str:
+    """Return what describes a part: what stands beside its reference comes before its own (3.1)."""
+    return text(referring.get("description") or found.get("description"))
+
+
+def new_words(value: Any) -> dict[str, tuple[str, int]]:
+    """Return what of OpenAPI 3.2 a document uses that is not read: the first place of each, and the count."""
+    found: dict[str, tuple[str, int]] = {}
+    stack: list[tuple[str, Any, bool]] = [("", value, False)]
+    while stack:
+        pointer, node, names = stack.pop()
+        for word in _NEW & node.keys() if isinstance(node, dict) and not names else ():
+            first, count = found.get(word, (f"{pointer}/{word}", 0))
+            found[word] = first, count + 1
+        stack.extend(
+            (f"{pointer}/{escape(key)}", child, flag) for key, child, flag in inside(node, names=names)
+        )
+    return found
 
 
 def _schema(value: Any) -> Schema:

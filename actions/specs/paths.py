@@ -36,6 +36,9 @@ TEMPLATE: Final = re.compile(r"\{([^{}]*)\}")
 MEDIA_TYPE: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 """What can be sent as a Content-Type; descriptions invent many."""
 
+METHOD: Final = re.compile(r"[A-Z][A-Z0-9-]{0,31}")
+"""What can be sent as a method."""
+
 _DOTS: Final = re.compile(r"(?:^|/)\.{1,2}(?=/|$)")
 _OWN_HEADERS: Final = frozenset({"authorization", "content-type", "accept"})
 """Header parameters of these names shall be ignored (OpenAPI 3, Parameter Object)."""
@@ -69,11 +72,19 @@ def path_item(reading: Reading, value: Any, path: str, pointer: str) -> dict[str
     return item
 
 
-def methods(item: Mapping[str, Any], pointer: str) -> Iterator[tuple[str, Any, str]]:
-    """Yield method, value and pointer of every operation of a path item."""
+def methods(
+    item: Mapping[str, Any], pointer: str, further: tuple[str, ...] = ()
+) -> Iterator[tuple[str, Any, str]]:
+    """Yield method, value and pointer of every operation of a path item; `further` methods count too."""
     for key, entry in item.items():
-        if key.lower() in METHODS:
+        if key.lower() in METHODS or key.lower() in further:
             yield key.upper(), entry, f"{pointer}/{key}"
+
+
+def check_method(sketch: Sketch, method: str) -> None:
+    """Refuse a method that can never be sent; those of path items are written in lower case there."""
+    if not METHOD.fullmatch(method):
+        sketch.refuse(f"the method {method[:40]!r} cannot be sent")
 
 
 def check_path(sketch: Sketch, path: str) -> None:

@@ -22,7 +22,8 @@ from actions.specs.model import PREFERENCE, Media, Spec, Variable
 from actions.specs.references import Registry, Unresolved, dangling
 
 MAX_SAME: Final = 50
-"""How many findings of one code a description lists; refused operations are listed all."""
+"""How many findings of one code a description lists; what is refused is listed all."""
+_ALWAYS: Final = frozenset({"operation-refused", "path-refused"})
 MAX_ID: Final = 64
 
 METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
@@ -72,9 +73,9 @@ class Reading:
     ) -> None:
         """Add a finding about the value at a pointer, unless there are enough of its code."""
         self._counts[code] += 1
-        if self._counts[code] > MAX_SAME and code != "operation-refused":
+        if self._counts[code] > MAX_SAME and code not in _ALWAYS:
             return
-        if self._counts[code] == MAX_SAME and code != "operation-refused":
+        if self._counts[code] == MAX_SAME and code not in _ALWAYS:
             message += " (more of these are not listed)"
         found = Finding(severity=severity, code=code, message=message, fix=fix, pointer=pointer)
         self.findings.append(found)

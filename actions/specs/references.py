@@ -201,7 +201,7 @@ def _step(value: Any, token: str, ref: str) -> Any:
     raise Unresolved("missing", f"refers to {_cut(ref)}, which is not there")
 
 
-def _inside(node: Any, *, names: bool) -> Iterator[tuple[str, Any, bool]]:
+def inside(node: Any, *, names: bool) -> Iterator[tuple[str, Any, bool]]:
     """Yield the containers inside of one: key, container, and whether that is a map of names."""
     if isinstance(node, list):
         for index, child in enumerate(node):
@@ -254,7 +254,7 @@ def _dangling(
             reason = bad[ref]
             if reason:
                 yield pointer, ref, reason
-        for key, child, child_names in _inside(node, names=names):
+        for key, child, child_names in inside(node, names=names):
             inner = key if key.startswith("examples/") else escape(key)
             stack.append((f"{pointer}/{inner}", child, child_names))
 
@@ -279,7 +279,7 @@ def reachable(registry: Registry, value: Any) -> dict[str, Unresolved | None]:
             target = None if found[ref] else registry.resolve(ref)
             if isinstance(target, dict | list):
                 stack.append((target, False))
-        stack.extend((child, child_names) for _, child, child_names in _inside(node, names=names))
+        stack.extend((child, child_names) for _, child, child_names in inside(node, names=names))
     return found
 
 
@@ -313,9 +313,9 @@ def _renamed(node: Any, names: Mapping[str, str], *, is_names: bool = False) -> 
         return [_renamed(child, names) for child in node]
     if not isinstance(node, dict):
         return node
-    inside = {key: flag for key, _, flag in _inside(node, names=is_names)}
+    flags = {key: flag for key, _, flag in inside(node, names=is_names)}
     made = {
-        key: _renamed(child, names, is_names=inside[key]) if key in inside else child
+        key: _renamed(child, names, is_names=flags[key]) if key in flags else child
         for key, child in node.items()
     }
     ref = node.get("$ref")
