@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from actions.specs.model import Need, SecurityScheme
 from actions.specs.postman.calls import Login
-from actions.specs.postman.variables import LONE, PLACEHOLDER, Variables, names
+from actions.specs.postman.variables import PLACEHOLDER, Variables, names
 from actions.specs.reading import TOKEN, Reading
 
 _UNABLE: Final[Mapping[str, str]] = {
@@ -179,7 +179,7 @@ def _oauth2(name: str, login: Login, variables: Variables, extras: dict[str, Any
 
 def of_query(name: str, value: str) -> Login | None:
     """Return the login that a parameter of the query is, None when it is none."""
-    if KEY_NAME.fullmatch(name) and LONE.fullmatch(value):
+    if KEY_NAME.fullmatch(name) and value.strip():
         return Login(kind="apikey", values={"key": name, "in": "query", "value": value})
     return None
 
@@ -193,6 +193,6 @@ def of_header(name: str, value: str) -> Login | None:
         if scheme.lower() == "basic":
             return Login(kind="basic", values={"password": rest})
         return Login(kind="apikey", values={"key": name, "in": "header", "value": value})
-    if KEY_NAME.fullmatch(name) and LONE.fullmatch(value):
+    if KEY_NAME.fullmatch(name) and value.strip():
         return Login(kind="apikey", values={"key": name, "in": "header", "value": value})
     return None

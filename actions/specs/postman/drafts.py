@@ -118,8 +118,6 @@ def _problem(found: Address, place: str) -> str:
     scheme = SCHEME.match(place)
     if scheme and scheme.group().lower() not in ("http://", "https://"):
         return f"the URL begins with {scheme.group()}, which is not HTTP"
-    if scheme and len(place) == scheme.end():
-        return "the URL names no host"
     return "the host has blanks in it" if any(char.isspace() for char in place) else ""
 
 

@@ -3,8 +3,7 @@
 A preset's arguments stand in the form that the operation takes. `{{variables}}` that have no value stay in
 them as they are; the preset's extras name them (`variables`), and what else the arguments lack: samples of
 path parameters (`missing`), `files` by their names, and a body that is no value (`text` and why, `problem`).
-`media_type` stands there when a request sends another than the operation does, `name` when a preset had to be
-called differently.
+`name` stands there when a preset had to be called differently.
 """
 
 from collections import Counter
@@ -34,18 +33,18 @@ class Grouping:
 
     def operation(self, sketch: Sketch, drafts: Sequence[Draft], servers: tuple[Server, ...]) -> Operation:
         """Return the operation of these calls, without id and aliases."""
-        first = drafts[0]
+        first, lead = drafts[0], _lead(drafts)
         titles = preset_names(drafts)
         if first.problem:
             sketch.refuse(first.problem)
-        parameters, given, unfit = inputs(drafts)
+        parameters, given, unfit = inputs(drafts, lead.address.holes)
         body = merged([(title, one.sent) for title, one in zip(titles, drafts, strict=True)])
         sketch.degraded.extend(unfit)
         called = {one.call.name for one in drafts}
         made = Operation(
             id="",
             method=first.method,
-            path=first.address.path,
+            path=lead.address.path,
             name=(first.call.name or "") if len(called) == 1 else "",
             summary=first.call.name or "",
             description=next((one.call.description for one in drafts if one.call.description), ""),
@@ -61,7 +60,7 @@ class Grouping:
         )
         media = body.media[0].type if body else ""
         presets = [
-            _preset(title, one, _arguments(made, one, values), media)
+            _preset(title, one, _arguments(made, one, values, media))
             for title, one, values in zip(titles, drafts, given, strict=True)
         ]
         return settled(sketch, replace(made, presets=tuple(presets)))
@@ -80,6 +79,12 @@ class Grouping:
         if all(problems):
             sketch.degraded.extend(f"the login {name} {why}" for name, why in problems[0].items())
         return tuple(sorted(alternatives, key=lambda needs: not needs))
+
+
+def _lead(drafts: Sequence[Draft]) -> Draft:
+    """Return a call whose names of path parameters are those of most; the order of the calls says nothing."""
+    counts = Counter(one.address.path for one in drafts)
+    return min(drafts, key=lambda one: (-counts[one.address.path], one.address.path))
 
 
 def preset_names(drafts: Sequence[Draft]) -> list[str]:
@@ -103,8 +108,10 @@ def preset_names(drafts: Sequence[Draft]) -> list[str]:
     return named
 
 
-def _arguments(operation: Operation, draft: Draft, given: Given) -> dict[str, Any]:
-    """Return what a call gives, in the form that the operation takes."""
+def _arguments(operation: Operation, draft: Draft, given: Given, media: str) -> dict[str, Any]:
+    """Return what a call gives, in the form that the operation takes; `media` is what it sends ordinarily."""
+    if draft.sent and draft.sent.type not in ("", media):
+        given = {**given, "header": {**given.get("header", {}), "Content-Type": draft.sent.type}}
     arguments: dict[str, Any] = {}
     for location, values in given.items():
         if operation.grouped:
@@ -117,7 +124,7 @@ def _arguments(operation: Operation, draft: Draft, given: Given) -> dict[str, An
     return arguments
 
 
-def _preset(title: str, draft: Draft, arguments: dict[str, Any], media: str) -> Preset:
+def _preset(title: str, draft: Draft, arguments: dict[str, Any]) -> Preset:
     call, sent = draft.call, draft.sent
     extras: dict[str, Any] = {}
     missing = dict.fromkeys(open_names(arguments))
@@ -128,8 +135,6 @@ def _preset(title: str, draft: Draft, arguments: dict[str, Any], media: str) -> 
         extras["variables"] = list(missing)
     if lacking:
         extras["missing"] = lacking
-    if sent is not None and sent.type and sent.type != media:
-        extras["media_type"] = sent.type
     if sent is not None and sent.files:
         extras["files"] = sent.files
     if sent is not None and sent.problem:

@@ -14,7 +14,7 @@ from actions.specs.model import Location, Parameter
 from actions.specs.postman.bodies import hinted
 from actions.specs.postman.calls import Pair
 from actions.specs.postman.drafts import Draft, sendable
-from actions.specs.postman.urls import plain
+from actions.specs.postman.urls import Hole, plain
 from actions.specs.postman.variables import DYNAMIC, LONE, PLACEHOLDER
 from actions.specs.reading import TOKEN
 
@@ -84,10 +84,15 @@ class _Seen:
         return sent[0] if self.several else sent[0][-1]
 
 
-def inputs(drafts: Sequence[Draft]) -> tuple[tuple[Parameter, ...], list[Given], list[str]]:
-    """Return the parameters, what each call gives for them, and what cannot be sent."""
+def inputs(
+    drafts: Sequence[Draft], holes: Sequence[Hole]
+) -> tuple[tuple[Parameter, ...], list[Given], list[str]]:
+    """Return the parameters, what each call gives for them, and what cannot be sent.
+
+    `holes` are those of the path that the operation has; those of a call may have other names.
+    """
     given: list[Given] = [{} for _ in drafts]
-    parameters = list(_path(drafts, given))
+    parameters = list(_path(drafts, holes, given))
     unfit: list[str] = []
     for location, seen in _elsewhere(drafts):
         if location != "query" and not TOKEN.fullmatch(seen.name):
@@ -99,8 +104,8 @@ def inputs(drafts: Sequence[Draft]) -> tuple[tuple[Parameter, ...], list[Given],
     return tuple(parameters), given, unfit
 
 
-def _path(drafts: Sequence[Draft], given: list[Given]) -> Iterator[Parameter]:
-    for position, hole in enumerate(drafts[0].address.holes):
+def _path(drafts: Sequence[Draft], holes: Sequence[Hole], given: list[Given]) -> Iterator[Parameter]:
+    for position, hole in enumerate(holes):
         seen = _Seen(hole.name)
         variables = {draft.address.holes[position].variable for draft in drafts}
         for index, draft in enumerate(drafts):

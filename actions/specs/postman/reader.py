@@ -23,6 +23,7 @@ from actions.specs.postman.variables import (
     Variables,
     environments,
     fitting,
+    is_secret,
     names,
 )
 from actions.specs.reading import Reader, Reading, Sketch, aliases_of, assign_ids
@@ -155,7 +156,7 @@ class _Postman:
             place: server(one.address.base, one.variables, self._environments) for place, one in bases.items()
         }
         counts = Counter(one.place for one in drafts if one.place in made)
-        main = counts.most_common(1)[0][0] if counts else ""
+        main = min(counts, key=lambda place: (-counts[place], place), default="")
         shared = (made[main],) if counts else ()
         operations = []
         for members in groups.values():
@@ -232,7 +233,7 @@ class _Postman:
         return {
             name: ConnectionParameter(
                 name=name,
-                kind="secret" if name in variables.secrets else "string",
+                kind="secret" if name in variables.secrets or is_secret(name) else "string",
                 default=variables.value(name),
                 extras={"x-set-by": self._makers[name][:_MAX_TOLD]} if name in self._makers else {},
             )
