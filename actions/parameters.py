@@ -154,7 +154,7 @@ def _header(one: Parameter, registry: Registry) -> Write:
         json = kind_of(one.content_type) == "json"
         inner: Write = (lambda value: _ascii_json(content(value))) if json else content
     else:
-        inner = writer("header", "simple", explode=one.explode, name=one.name, encode=str)
+        inner = writer("header", one.style, explode=one.explode, name=one.name, encode=str)
 
     def header(value: Any) -> str:
         text = inner(value)

@@ -70,6 +70,8 @@ def writer(
             f"{key}={encode(text)}" for key, text in deep(named, value, lambda part: f"%5B{encode(part)}%5D")
         )
     shape = SHAPES.get((location, style)) or SHAPES[location, _PREFERRED[location]]
+    if style in DELIMITERS and (location, style) not in SHAPES:  # Swagger 2 has these in paths and headers
+        shape = shape._replace(flat=encode(DELIMITERS[style]))
     start = f"{named}=" if shape.named else ""
     alone = encode
     delimiter = shape.between if explode else shape.flat

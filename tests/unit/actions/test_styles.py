@@ -28,6 +28,8 @@ def encode(text: str) -> str:
         ("path", "simple", True, "", "blue", "blue,black,brown", "R=100,G=200,B=150"),
         ("header", "simple", False, "", "blue", "blue,black,brown", "R,100,G,200,B,150"),
         ("header", "simple", True, "", "blue", "blue,black,brown", "R=100,G=200,B=150"),
+        ("path", "pipeDelimited", False, "", "blue", "blue%7Cblack%7Cbrown", "R%7C100%7CG%7C200%7CB%7C150"),
+        ("path", "spaceDelimited", False, "", "blue", "blue%20black%20brown", "R%20100%20G%20200%20B%20150"),
         ("query", "form", False, "color=", "color=blue", "color=blue,black,brown", "color=R,100,G,200,B,150"),
         ("query", "form", True, "color=", "color=blue", "color=blue&color=black&color=brown", "R=100&G=200&B=150"),
         ("query", "spaceDelimited", False, "color=", "color=blue", "color=blue%20black%20brown", "color=R%20100%20G%20200%20B%20150"),
@@ -97,6 +99,13 @@ def test_cells_without_a_meaning_are_written_as_form(style: Any) -> None:
         assert [write(""), write("blue")] == [form(""), form("blue")]
         if explode:
             assert (write(ARRAY), write(OBJECT)) == (form(ARRAY), form(OBJECT))
+
+
+@pytest.mark.parametrize(
+    ("style", "mark"), [("spaceDelimited", " "), ("tabDelimited", "\t"), ("pipeDelimited", "|")]
+)
+def test_headers_of_swagger_2_have_their_delimiters(style: Any, mark: str) -> None:
+    assert writer("header", style, explode=False, name="color", encode=str)(ARRAY) == mark.join(ARRAY)
 
 
 def test_empty_lists_and_nulls_leave_no_trace_when_exploded() -> None:
