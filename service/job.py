@@ -155,11 +155,11 @@ class Job:
             raise Failed(f"the rule has {len(steps)} steps, the run stands at step {self.step + 1}")
         return steps[self.step]
 
-    def pin(self, connection: str) -> Pin:
-        """Return the description that the run's ruleset pins for a connection. Raise Failed."""
-        pin = self.ruleset.pins.get(connection) if self.ruleset is not None else None
+    def pin(self, step: Step) -> Pin:
+        """Return the description that the run's ruleset pins for a step. Raise Failed."""
+        pin = self.ruleset.pins.get(step.pin) if self.ruleset is not None else None
         if pin is None:
-            raise Failed(f"the ruleset that made this delivery has no description for {connection}")
+            raise Failed(f"the ruleset that made this delivery has no description for {step.pin}")
         return pin
 
     def following(self) -> Step | None:

@@ -7,7 +7,7 @@ No network, no store, no secret value: `check` and `serve` build the same way. A
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from actions import SCHEMES
@@ -47,6 +47,7 @@ class PlannedConnection:
     spec: Spec
     spec_digest: str
     server: str
+    versions: Mapping[str, Pin]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,19 @@ class Plan:
     def errors(self) -> tuple[Problem, ...]:
         """The problems that keep the plan from running."""
         return tuple(problem for problem in self.problems if problem.severity == "error")
+
+
+def versioned(name: str, version: str) -> str:
+    """Return what a version of a connector, or of a connection's description, is known by."""
+    return f"{name}@{version}"
+
+
+def _pins(connections: Mapping[str, PlannedConnection]) -> dict[str, Pin]:
+    """Return every description that steps may be performed with."""
+    pins = {name: Pin(one.spec_digest, one.spec) for name, one in connections.items()}
+    for name, one in connections.items():
+        pins.update({versioned(name, version): pin for version, pin in one.versions.items()})
+    return pins
 
 
 def build(
@@ -113,7 +127,7 @@ class _Builder:
             ruleset=Ruleset(
                 self.number,
                 rules,
-                {name: Pin(one.spec_digest, one.spec) for name, one in connections.items()},
+                _pins(connections),
             ),
             connections=connections,
             problems=tuple(self.problems),
@@ -148,34 +162,43 @@ class _Builder:
         if operation is not None:
             self.problems += check_inputs(inputs, called.inputs, operation, connection.spec)
 
-    def _specs(self) -> dict[str, tuple[Spec, str]]:
+    def _specs(self) -> dict[str, Pin]:
+        """Read the description of every connector, and its earlier versions under `name@version`."""
         specs = {}
         for name, config in self.configuration.connectors.items():
-            pointer = f"/connectors/{escape(name)}/spec"
-            content = self.files.get(name)
-            if content is None:
-                self._problem(pointer, "the description cannot be read", "no-spec", found=config.title)
-                continue
-            digest = hashlib.blake2b(content, digest_size=16).hexdigest()
-            spec = read_pinned(config.title, content)
-            for finding in spec.findings:
-                if finding.severity == "info":
-                    continue
-                place = f"{finding.file or config.title}:{finding.line}" if finding.line else config.title
-                self._problem(
-                    pointer,
-                    f"{place}: {finding.message}",
-                    finding.code,
-                    severity=finding.severity if not spec.operations else "warning",
-                    fix=finding.fix,
-                )
-            if spec.operations:
-                specs[name] = (spec, digest)
-            elif not any(finding.severity == "error" for finding in spec.findings):
-                self._problem(pointer, "the description has no operation", "no-operation", found=config.title)
+            pointer = f"/connectors/{escape(name)}"
+            wanted = {name: (f"{pointer}/spec", config.title)}
+            for version, path in config.versions.items():
+                wanted[versioned(name, version)] = (f"{pointer}/versions/{escape(version)}", path)
+            for key, (place, title) in wanted.items():
+                pin = self._spec(place, title, self.files.get(key))
+                if pin is not None:
+                    specs[key] = pin
         return specs
 
-    def _connections(self, specs: Mapping[str, tuple[Spec, str]]) -> dict[str, PlannedConnection]:
+    def _spec(self, pointer: str, title: str, content: bytes | None) -> Pin | None:
+        if content is None:
+            self._problem(pointer, "the description cannot be read", "no-spec", found=title)
+            return None
+        spec = read_pinned(title, content)
+        for finding in spec.findings:
+            if finding.severity == "info":
+                continue
+            place = f"{finding.file or title}:{finding.line}" if finding.line else title
+            self._problem(
+                pointer,
+                f"{place}: {finding.message}",
+                finding.code,
+                severity=finding.severity if not spec.operations else "warning",
+                fix=finding.fix,
+            )
+        if spec.operations:
+            return Pin(hashlib.blake2b(content, digest_size=16).hexdigest(), spec)
+        if not any(finding.severity == "error" for finding in spec.findings):
+            self._problem(pointer, "the description has no operation", "no-operation", found=title)
+        return None
+
+    def _connections(self, specs: Mapping[str, Pin]) -> dict[str, PlannedConnection]:
         connections = {}
         for name, config in self.configuration.connections.items():
             pointer = f"/connections/{escape(name)}"
@@ -183,13 +206,22 @@ class _Builder:
                 continue  # said by the configuration's own check
             if config.connector not in specs:
                 continue  # said above
-            spec, digest = specs[config.connector]
+            spec = specs[config.connector].spec
             server = self._server(pointer, config, spec)
             if server is None:
                 continue
             self.problems += check_parameters(pointer, config, spec)
             connections[name] = PlannedConnection(
-                name=name, config=config, spec=spec, spec_digest=digest, server=server
+                name=name,
+                config=config,
+                spec=spec,
+                spec_digest=specs[config.connector].digest,
+                server=server,
+                versions={
+                    version: specs[key]
+                    for version in self.configuration.connectors[config.connector].versions
+                    if (key := versioned(config.connector, version)) in specs
+                },
             )
         return connections
 
@@ -323,10 +355,14 @@ class _Builder:
         connection = connections.get(config.connection)
         if connection is None:
             return None  # said elsewhere: unknown, or broken itself
+        spec = self._version(pointer, config, connection)
+        if spec is None:
+            return None
+        connection = replace(connection, spec=spec)
         operation = self._operation(f"{pointer}/call", config.connection, config.operation, connection)
         if operation is None:
             return None
-        self.problems += check_inputs(f"{pointer}/with", config.with_, operation, connection.spec)
+        self.problems += check_inputs(f"{pointer}/with", config.with_, operation, spec)
         self.problems += check_follow(pointer, config, operation)
         if arguments is None:
             return None
@@ -345,7 +381,28 @@ class _Builder:
             on_unknown=config.on_unknown,
             timeout_ms=_ms(config.timeout) if config.timeout is not None else None,
             follow=_follow(config),
+            version=config.version or "",
         )
+
+    def _version(self, pointer: str, config: StepConfig, connection: PlannedConnection) -> Spec | None:
+        """Return the description that a step is performed with; None and a problem for an unknown version."""
+        if config.version is None:
+            return connection.spec
+        pin = connection.versions.get(config.version)
+        if pin is None:
+            known = list(connection.versions)
+            near = nearest(config.version, known)
+            there = f"it has {', '.join(known)}" if known else "it has none: add it to `versions`"
+            self._problem(
+                f"{pointer}/version",
+                f"connector {connection.config.connector} has no version {config.version}",
+                "unknown-version",
+                found=config.version,
+                fix=f"did you mean {near}?" if near else there,
+            )
+            return None
+        found: Spec = pin.spec
+        return found
 
     def _template(self, pointer: str, tree: Any, variables: Sequence[str] = VARIABLES) -> Template | None:
         try:

@@ -60,6 +60,10 @@ def copy_of(sha256: str) -> str:
     return f"{COPIES}/{sha256}"
 
 
+VERSION_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+Version = Annotated[str, StringConstraints(pattern=VERSION_PATTERN)]
+
+
 class ConnectorConfig(Closed):
     """Where operations come from: an API description, or what a kind of bus can do anyway."""
 
@@ -85,6 +89,12 @@ class ConnectorConfig(Closed):
         description="For a description from a URL: the SHA-256 of its bytes in hexadecimal digits. It is "
         "read from the copy that `pointsman connectors fetch` made; nothing is ever fetched by itself.",
     )
+    versions: dict[Version, PathText] = Field(
+        default={},
+        description="Earlier versions of the description, by a name of their own, for steps that pin one "
+        "(`version`). A step that pins none floats: it is called as `spec` says.",
+        examples=[{"2024-10": "specs/shop-2024-10.yaml"}],
+    )
     kind: Literal["kafka", "rabbitmq"] | None = Field(
         default=None,
         description="Instead of a description: a bus, to which anything can be published.",
@@ -97,6 +107,8 @@ class ConnectorConfig(Closed):
                 "a connector has either a description or a kind",
                 "give `spec: file`, or `kind: kafka` or `kind: rabbitmq`",
             )
+        if self.versions and self.spec is None:
+            raise Refused("a bus has no versions", "remove `versions`")
         if self.sha256 is not None and not is_url(self.spec or ""):
             raise Refused(
                 "`sha256` pins a description from a URL, and this is none",
@@ -380,6 +392,10 @@ class StepConfig(Closed):
         default={},
         alias="with",
         description="The operation's inputs by name, `body` among them: a JSON tree in which ${…} is CEL.",
+    )
+    version: Version | None = Field(
+        default=None,
+        description="The version of the connector's description that is called; absent: the present one.",
     )
     retry: RetryConfig = Field(default=RetryConfig(), description="How long and how often it is tried again.")
     on: dict[StatusKey, Literal["ok", "retry", "refused"]] = Field(

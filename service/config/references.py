@@ -161,6 +161,10 @@ def _files(document: dict[str, Any], folder: Folder) -> Iterator[Problem]:
             yield from _copy(connector, pointer, folder)
         elif isinstance(spec, str) and spec:
             yield from _file(spec, place, folder, description=True)
+        versions = connector.get("versions")
+        for version, path in versions.items() if isinstance(versions, dict) else ():
+            if isinstance(path, str) and path:
+                yield from _file(path, f"{pointer}/versions/{version}", folder, description=True)
     for pointer, connection in _resources(document, "connections"):
         tls = connection.get("tls")
         for name in ("ca", "cert", "key"):

@@ -141,7 +141,7 @@ class Working:
     def _prepare(self, connection: Connection, job: Job, step: Step) -> tuple[Connector, Prepared] | None:
         """Build the request of a step; None when that ended the job."""
         try:
-            connector = connection.connector_for(job.pin(step.connection))
+            connector = connection.connector_for(job.pin(step))
             prepared = prepare(connector, job, step)
         except Failed as failure:
             self._settling.die(job, str(failure))

@@ -17,7 +17,7 @@ from service.rules.pattern import Pattern
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One call in a rule's `do` list. `timeout_ms` None: the connection's."""
+    """One call in a rule's `do` list. `timeout_ms` None: the connection's; `version` "": the present one."""
 
     name: str
     connection: str
@@ -28,6 +28,12 @@ class Step:
     on_unknown: Literal["retry", "dead"] = "retry"
     timeout_ms: int | None = None
     follow: Follow | None = None
+    version: str = ""
+
+    @property
+    def pin(self) -> str:
+        """What the description that it is performed with is known by, in `Ruleset.pins`."""
+        return f"{self.connection}@{self.version}" if self.version else self.connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ from service.config.model import ConnectorConfig
 from service.connectors import PEM, make_connector
 from service.descriptions import Unfit, kept, kept_copy
 from service.errors import Invalid, Problem
-from service.plan import SOURCE_VARIABLES, Plan, build
+from service.plan import SOURCE_VARIABLES, Plan, build, versioned
 from service.rules.cel import ABSENT, Budget, CELError, EvaluationError, compile_expression, to_json
 from service.rules.mapping import RenderError, TemplateErrors, View, compile_template
 from triggers import SOURCES
@@ -100,6 +100,13 @@ def _descriptions(checked: CheckedConfiguration) -> tuple[dict[str, bytes], list
         elif checked.sound(pointer):
             try:
                 files[name] = _description(checked.description(name), config)
+            except Unfit as unfit:
+                problem = Problem(message=str(unfit), code=unfit.code, pointer=pointer, fix=unfit.fix)
+                problems.append(problem)
+        for version in config.versions:
+            pointer = join_pointer("connectors", name, "versions", version)
+            try:
+                files[versioned(name, version)] = kept(checked.path(pointer))
             except Unfit as unfit:
                 problem = Problem(message=str(unfit), code=unfit.code, pointer=pointer, fix=unfit.fix)
                 problems.append(problem)

@@ -226,7 +226,7 @@ async def _request(desk: Desk, row: dict[str, Any]) -> dict[str, Any]:
         connection = next((one for one in desk.live.connections() if one.name == step.connection), None)
         if connection is None:
             return {"problem": f"connection {step.connection} is not configured"}
-        connector = connection.connector_for(job.pin(step.connection))
+        connector = connection.connector_for(job.pin(step))
         return connector.show(prepare(connector, job, step))
     except (Failed, msgspec.DecodeError) as error:
         return {"problem": str(error)}

@@ -280,3 +280,34 @@ def test_the_expressions_of_a_source_that_calls_see_their_own_variables() -> Non
 
 def test_a_source_that_calls_what_is_not_there_is_told_of_once() -> None:
     assert polled(call="store.reserveStock") == {}  # the references between resources are checked before
+
+
+OLDER = SPEC.replace(b"sku}:", b"item}:").replace(b"name: sku", b"name: item").replace(b"/note:", b"/memo:")
+
+
+def versioned(step: dict[str, Any]) -> Plan:
+    document = {
+        "connectors": {"shop": {"spec": "shop.yaml", "versions": {"2024": "old.yaml"}}},
+        "connections": {"shop": {"connector": "shop"}},
+        "rules": {"r": {"do": [step]}},
+    }
+    return build(Configuration.model_validate(document), {"shop": SPEC, "shop@2024": OLDER})
+
+
+def test_a_step_that_pins_a_version_is_judged_and_performed_by_it() -> None:
+    made = versioned({"call": "shop.reserveStock", "version": "2024", "with": {"item": "1", "body": {}}})
+    assert not made.problems
+    step = made.ruleset.rules[0].steps[0]
+    assert made.ruleset.pins[step.pin].spec.operations["reserveStock"].path == "/stock/{item}"
+    assert made.ruleset.pins["shop"].spec.operations["reserveStock"].path == "/stock/{sku}"
+
+
+def test_a_step_that_pins_nothing_floats() -> None:
+    made = versioned({"call": "shop.reserveStock", "with": {"item": "1", "body": {}}})
+    assert {one.code for one in made.problems} == {"unknown-input", "missing-input"}
+
+
+def test_an_unknown_version_is_said_with_those_that_there_are() -> None:
+    (problem,) = versioned({"call": "shop.note", "version": "2023", "on_unknown": "dead"}).problems
+    assert (problem.code, problem.pointer) == ("unknown-version", "/rules/r/do/0/version")
+    assert problem.fix == "did you mean 2024?"
