@@ -85,6 +85,8 @@ class Calls:
                 return value
         candidates = self._candidates(one)
         first = next(candidates)
+        if first is None:  # null is nothing to send
+            raise Cut
         return first if _survives(first, one) else next((v for v in candidates if _survives(v, one)), first)
 
     def _candidates(self, one: Parameter) -> Iterator[Any]:
@@ -104,7 +106,7 @@ class Calls:
         kind = media.kind
         if kind == "binary":
             return {"text": "sample", "filename": "sample.bin"}
-        sampler = self._shown if kind in ("json", "text") else self._files
+        sampler = self._files if kind in ("multipart", "xml") else self._shown
         for value in _examples(media, self._spec):
             if (
                 kind in ("json", "form")

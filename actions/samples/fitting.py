@@ -146,7 +146,7 @@ class Fitting:
 
     def _right_kind(self, value: Any, schema: Mapping[str, Any]) -> bool:
         types = types_of(schema)
-        if types and not any(_is(value, name) for name in types):
+        if types and not any(is_type(value, name) for name in types):
             return False
         if "const" in schema and not same(value, schema["const"]):
             return False
@@ -222,7 +222,8 @@ class Fitting:
         return self._fits(value, chosen, depth + 1)
 
 
-def _is(value: Any, name: str) -> bool:
+def is_type(value: Any, name: str) -> bool:
+    """Say whether a value is of a type of JSON Schema."""
     if name == "integer":
         whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
         return whole and not isinstance(value, bool)

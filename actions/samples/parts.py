@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from actions.samples.fitting import count, mapping, names, types_of
+from actions.samples.fitting import count, is_type, mapping, names, types_of
 
 Parts = list[Mapping[str, Any]]
 """Schemas without references that all apply at once, `allOf` taken apart."""
@@ -21,13 +21,19 @@ def additional(part: Mapping[str, Any]) -> list[Any]:
 
 
 def known_values(parts: Parts, types: Sequence[str]) -> list[Any]:
-    """Return the values that are allowed by name, spelt as their type has it; none when there is no list."""
+    """Return the values that are allowed by name, spelt as their type has it.
+
+    None when there is no such list, or when nothing in it is of the type: then the type counts.
+    """
     for part in parts:
         if "const" in part:
             return [part["const"]]
     enum = [part["enum"] for part in parts if isinstance(part.get("enum"), list) and part["enum"]]
     found = [one for one in enum[0] if all(one in other for other in enum[1:])] if enum else []
-    return [*found, *(other for one in found for other in _respelt(one, types))]
+    if not any(types_of(part) for part in parts):
+        return found
+    spelt = (other for one in found for other in (one, *_respelt(one, types)))
+    return [one for one in spelt if one is None or any(is_type(one, name) for name in types)]
 
 
 def _respelt(value: Any, types: Sequence[str]) -> list[Any]:

@@ -39,6 +39,9 @@ MAX_ATTEMPTS: Final = 24
 """Combinations of alternatives that are tried for one schema."""
 
 
+_EMPTY: Final[tuple[Any, ...]] = ({}, [], "")
+
+
 class Sampler:
     """Makes values for one description.
 
@@ -166,9 +169,12 @@ class Sampler:
     def _plain(self, parts: Parts, depth: int, variant: int, least: int, *, whole: bool) -> Any:
         """Return a value of parts without alternatives: what is shown, else what is made."""
         types = allowed_types(parts)
-        known = [one for one in known_values(parts, types) if self._fits(one, parts)]
+        known = known_values(parts, types)
+        known = [one for one in known if self._fits(one, parts)] or known
+        if least:
+            known = [one for one in known if one not in _EMPTY] or known
         for value in self._shown(parts, known, variant):
-            if not (least and value in ({}, [], "")):
+            if known or not (least and value in _EMPTY):
                 return value
         if not types:
             raise Cut

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from actions.base import Finding
-from actions.specs.model import Operation, Policy, SecurityScheme, Spec, Trigger
+from actions.specs.model import Operation, Policy, Preset, SecurityScheme, Spec, Trigger
 from actions.specs.references import reachable
 from service.descriptions import Unit
 
@@ -132,7 +132,7 @@ def _rare(name: str, value: Sequence[Any]) -> dict[str, Any]:
 
 def _operation(one: Operation, reasons: _Reasons) -> dict[str, Any]:
     why = reasons.of(one)
-    presets = [{"name": shown.name, "method": shown.method, "url": shown.url} for shown in one.presets]
+    presets = [_preset(shown) for shown in one.presets]
     return {
         "id": one.id,
         "operation_id": one.name or None,
@@ -144,6 +144,13 @@ def _operation(one: Operation, reasons: _Reasons) -> dict[str, Any]:
         **({"needs_code": True} if one.needs_code else {}),
         **_rare("presets", presets),
     }
+
+
+def _preset(one: Preset) -> dict[str, Any]:
+    """Return a request that the description shows, as written; `preset` is our name for it, if another."""
+    written = one.extras.get("name", one.name)
+    made = {"name": written, "method": one.method, "url": one.url}
+    return made if written == one.name else {**made, "preset": one.name}
 
 
 def _trigger(one: Trigger) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from actions.errors import ActionError
 from actions.http import HTTPConnector
 from actions.mock import Fault, MockBackend, MockServer
 from actions.samples import Calls
-from actions.specs.model import Operation, Spec
+from actions.specs.model import Operation, Preset, Spec
 from service.usecases.exercising.diverting import Nowhere, anywhere, diverted_to
 from service.usecases.exercising.places import (
     changed_bodies,
@@ -90,10 +90,11 @@ class Exercise:
     def _arguments(self, one: Operation) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Yield the calls to make: those that the description shows, the least, and everything."""
         least = self._placed(one, self._least.arguments(one))
-        for preset in one.presets:
-            yield f"as {preset.name!r}", _completed(preset.arguments, least)
-        yield "with what is required", least
         most = self._placed(one, self._most.arguments(one))
+        for preset in one.presets:
+            if "problem" not in preset.extras:
+                yield f"as {preset.name!r}", _as_shown(one, preset, least, most)
+        yield "with what is required", least
         if most != least:
             yield "with everything", most
 
@@ -130,13 +131,31 @@ class Exercise:
         return fault.place.startswith("body") and one.id in self._bodies
 
 
-def _completed(shown: Mapping[str, Any], made: Mapping[str, Any]) -> dict[str, Any]:
+def _as_shown(
+    one: Operation, preset: Preset, least: Mapping[str, Any], most: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return what the description shows, with made values where it shows none or only a placeholder."""
-    whole = dict(made)
+    needed = least if one.body and one.body.required else _without_body(least)
+    arguments = _completed(preset.arguments, needed, most)
+    chosen = preset.extras.get("media_type")
+    if isinstance(chosen, str):
+        group = arguments.setdefault("header", {}) if one.grouped else arguments
+        group["Content-Type"] = chosen
+    return arguments
+
+
+def _completed(shown: Mapping[str, Any], least: Mapping[str, Any], most: Mapping[str, Any]) -> dict[str, Any]:
+    whole = dict(least)
     for name, value in shown.items():
-        other = made.get(name)
-        if isinstance(value, dict) and isinstance(other, dict) and name != "body":
-            whole[name] = _completed(value, other)
-        elif other is None or not (isinstance(value, str) and _PLACEHOLDER.search(value)):
+        made = most.get(name)
+        if isinstance(value, dict) and isinstance(made, dict) and name != "body":
+            whole[name] = _completed(value, least.get(name, {}), made)
+        elif made is None or not (isinstance(value, str) and _PLACEHOLDER.search(value)):
             whole[name] = value
+        else:
+            whole[name] = made
     return whole
+
+
+def _without_body(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in arguments.items() if name != "body"}

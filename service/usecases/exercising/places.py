@@ -144,7 +144,7 @@ def rewritten_routes(spec: Spec, parameters: Mapping[str, str]) -> Iterator[tupl
                 method = method if "@" in verb or not verb else verb
             elif policy.template == "dynamichosturl":
                 url = _filled(_parameter(policy, "urlTemplate"), parameters)
-                base, changed = url.partition("://")[2].partition("/")[2].rstrip("/"), True
+                base, changed = url.rpartition("://")[2].partition("/")[2].strip("/"), True
         if changed:
             yield operation.id, method, f"/{base}/{path.lstrip('/')}" if base else path
 
