@@ -112,7 +112,9 @@ class CodeLogin(BrowserLogin):
                 pending = msgspec.json.decode(kept, type=_Pending)
             except msgspec.MsgspecError:
                 pending = None
-        if pending is None or not hmac.compare_digest(pending.state.encode(), state.encode("utf-8", "replace")):
+        if pending is None or not hmac.compare_digest(
+            pending.state.encode(), state.encode("utf-8", "replace")
+        ):
             raise Refused("this login was not begun here, was finished already, or another was begun since")
         await self._context.tokens.delete(self._key)
         if self._context.clock() >= pending.expires_at:

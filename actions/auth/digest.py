@@ -30,7 +30,7 @@ _HASHES: Final[dict[str, Callable[[bytes], str]]] = {
 
 _WORD: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _PAIR: Final = re.compile(rf'[\s,]*({_WORD})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|({_WORD}))\s*(?=,|$)', re.DOTALL)
-_SCHEME: Final = re.compile(rf"[\s,]*({_WORD})(?:\s+|$)(?!=)")
+_SCHEME: Final = re.compile(rf"[\s,]*({_WORD})(?:\s+|$|(?=,))(?!=)")
 _MAX_FIELD: Final = 8192
 
 

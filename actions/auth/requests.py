@@ -8,7 +8,7 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import parse_qsl, quote_plus, urlencode
 
 from actions.auth.settings import ClientAuth, OAuth2Settings
 from actions.auth.templates import fill_form, fill_url, uses
@@ -17,6 +17,20 @@ from actions.transport import Request
 JWT_BEARER: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 CLIENT_ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ACCEPT: Final = "application/json"
+
+_HARMLESS: Final = frozenset(
+    {
+        "audience",
+        "client_assertion_type",
+        "client_id",
+        "grant_type",
+        "redirect_uri",
+        "resource",
+        "scope",
+        "username",
+    }
+)
+"""The fields of a token request that may be repeated."""
 
 _FORM: Final = "application/x-www-form-urlencoded"
 
@@ -86,6 +100,13 @@ def authorization_url(settings: OAuth2Settings, url: str, *, state: str, verifie
     if settings.scopes:
         fields["scope"] = settings.delimiter.join(settings.scopes)
     return with_query(url, urlencode(fields | {"state": state} | proof | dict(settings.authorization_extra)))
+
+
+def secrets_in(request: Request) -> tuple[str, ...]:
+    """Return what in a token request nobody may see: an answer may repeat it."""
+    form = parse_qsl(request.body.decode(), keep_blank_values=True) + parse_qsl(request.url.partition("?")[2])
+    proof = (request.header("authorization") or "").removeprefix("Basic ")
+    return tuple(value for name, value in (*form, ("", proof)) if value and name.lower() not in _HARMLESS)
 
 
 def with_query(url: str, query: str) -> str:

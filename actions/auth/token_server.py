@@ -16,6 +16,7 @@ from actions.auth.requests import (
     filled_url,
     primary_request,
     refresh_request,
+    secrets_in,
 )
 from actions.auth.settings import ClientAuth, OAuth2Settings, without_secrets
 from actions.errors import ActionError, OutcomeUnknown, Refused, RetryLater
@@ -93,14 +94,11 @@ class TokenServer:
         hidden = (*hidden, *self._settings.secrets)
         try:
             url = filled_url(self._settings, template) or await self._discovered()
-            found = await self._send(write(url, self._client_auth), hidden)
-            if self._client_auth == "auto" and self._settings.client_secret:
-                found = await self._settle_client_auth(found, url, write, hidden)
-        except (RetryLater, OutcomeUnknown) as error:
-            after = error.after if isinstance(error, RetryLater) else None
-            return Denied(cause="busy", code="", text=_words(error, hidden), after=after)
-        except Refused as error:
-            return Denied(cause="nonsense", code="", text=_words(error, hidden))
+        except (RetryLater, OutcomeUnknown, Refused) as error:
+            return _unanswered(error, hidden)
+        found = await self._send(write(url, self._client_auth), hidden)
+        if self._client_auth == "auto" and self._settings.client_secret:
+            found = await self._settle_client_auth(found, url, write, hidden)
         return found
 
     async def _discovered(self) -> str:
@@ -117,7 +115,11 @@ class TokenServer:
         return provider.token_url
 
     async def _send(self, request: Request, hidden: tuple[str, ...]) -> Granted | Denied:
-        answer = await self._context.fetch(request, FETCH_WITHIN)
+        hidden = (*hidden, *secrets_in(request))
+        try:
+            answer = await self._context.fetch(request, FETCH_WITHIN)
+        except (RetryLater, OutcomeUnknown, Refused) as error:
+            return _unanswered(error, hidden)
         return read_token(answer, hidden, self._context.clock(), self._settings.delimiter)
 
     async def _settle_client_auth(
@@ -134,5 +136,8 @@ class TokenServer:
         return found
 
 
-def _words(error: ActionError, hidden: tuple[str, ...]) -> str:
-    return without_secrets(str(error), hidden) or "the token server was not asked"
+def _unanswered(error: ActionError, hidden: tuple[str, ...]) -> Denied:
+    """Return what it means that nothing came back."""
+    text = without_secrets(str(error), hidden) or "the token server was not asked"
+    after = error.after if isinstance(error, RetryLater) else None
+    return Denied(cause="nonsense" if isinstance(error, Refused) else "busy", code="", text=text, after=after)

@@ -83,11 +83,19 @@ class Connection:
         return replace(spec, operations=operations)
 
     def _implied(self, schemes: Mapping[str, SecurityScheme]) -> Security:
-        """Return the security of operations that name none: the platform takes the first scheme."""
+        """Return the security of operations that name none: the platform takes the first scheme.
+
+        Where only some of the sets take it, each of the others will do, and so will none.
+        """
         name = next((name for name, one in schemes.items() if self.oauth and one.kind == "oauth2"), "")
         needed = (Need(scheme=name or next(iter(schemes))),)
         sets = self.parameters[self.oauth.name].sets if name and self.oauth else ()
-        return (needed, ()) if sets and len(sets) < len(self.sets) else (needed,)
+        if not sets or len(sets) == len(self.sets):
+            return (needed,)
+        others = (
+            (Need(scheme=other),) for other, one in schemes.items() if other != name and not one.problem
+        )
+        return (needed, *others, ())
 
     def _linked(self, scheme: SecurityScheme) -> SecurityScheme:
         """Return a scheme with the connection parameters that it takes."""
