@@ -210,3 +210,20 @@ def test_a_key_is_taken_from_its_connection_parameter(parameters: dict[str, Any]
 def test_security_stays_empty_where_no_connection_parameter_asks_for_a_login() -> None:
     spec = folder({}, securityDefinitions={"k": {"type": "apiKey", "in": "header", "name": "K"}})
     assert spec.operations["Get"].security == ()
+
+
+def test_a_parameter_of_two_kinds_is_reported() -> None:
+    values = [
+        {"name": name, "parameters": {"key": {"type": kind}}}
+        for name, kind in (("a", "securestring"), ("b", "string"))
+    ]
+    spec = folder({"connectionParameterSets": {"values": values}})
+    assert spec.parameters["key"].kind == "secret"
+    assert [one.code for one in spec.findings] == ["connection-parameter"]
+
+
+def test_a_declared_flow_stays_where_the_properties_name_no_token_url() -> None:
+    declared = {"type": "oauth2", "flow": "application", "tokenUrl": "https://t", "scopes": {}}
+    spec = folder({"connectionParameters": oauth("unheard-of", {})}, securityDefinitions={"o": declared})
+    assert list(scheme_of(spec).flows) == ["clientCredentials"]
+    assert scheme_of(spec).extras["power-platform"]["identityProvider"] == "unheard-of"

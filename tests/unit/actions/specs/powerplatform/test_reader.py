@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from actions.specs import read_spec
+from actions.specs.files import NoFile
 from actions.specs.load import Bundle, load
 from actions.specs.powerplatform.reader import PowerPlatformReader
 
@@ -51,6 +52,26 @@ def test_a_folder_is_read_by_whatever_names(
         "publisher": "p",
         "capabilities": ["actions"],
     }
+
+
+class Unreadable(dict[str, bytes]):
+    """Files of which one cannot be had."""
+
+    def __getitem__(self, name: str) -> bytes:
+        if name == "apiProperties.json":
+            raise NoFile("is larger than 50 MB")
+        return super().__getitem__(name)
+
+
+def test_properties_that_cannot_be_had_are_named() -> None:
+    files = Unreadable(
+        encoded(**{"apiDefinition.swagger.json": DEFINITION, "apiProperties.json": PROPERTIES})
+    )
+    spec = read_spec(files, "apiDefinition.swagger.json")
+    assert spec.readable
+    assert [(one.severity, one.code, one.file) for one in spec.findings] == [
+        ("warning", "unreadable", "apiProperties.json")
+    ]
 
 
 def test_files_of_other_folders_are_not_taken() -> None:

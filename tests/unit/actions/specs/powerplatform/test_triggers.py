@@ -98,6 +98,20 @@ def test_a_notification_that_is_not_described_may_be_anything() -> None:
     assert found.body.media[0].schema == {}
 
 
+def test_a_notification_may_be_a_reference_that_leads_nowhere() -> None:
+    item = {**hook({"properties": {"u": URL}}), "x-ms-notification-content": {"$ref": "#/nope"}}
+    spec = spec_of({"/hooks": item})
+    assert only(spec).body is not None
+    assert any(
+        "refers to #/nope" in one.message for one in spec.findings if one.code == "notification-content"
+    )
+
+
+def test_a_polled_operation_whose_answer_is_not_described_brings_anything() -> None:
+    spec = spec_of({"/items": {"get": {"x-ms-trigger": "batch", "responses": {"404": {}}}}})
+    assert only(spec).body is None
+
+
 def test_an_action_that_waits_for_a_callback_is_no_trigger_of_the_platform() -> None:
     item = hook({"properties": {"u": URL}})
     del item["post"]["x-ms-trigger"]
