@@ -1,0 +1,121 @@
+"""A person logs in to a backend, by API, browser and command; tokens survive a restart, unreadable."""
+
+import asyncio
+import re
+from pathlib import Path
+from typing import Any
+
+from tests.end_to_end.backend import Act, Call, answers, backend
+from tests.end_to_end.instance import Instance, connection, document, instance, until
+from tests.end_to_end.shell import PROGRAM, environment
+from tests.fakes.token_server import TokenServer
+
+
+def _wants(server: TokenServer) -> Any:
+    def decide(call: Call) -> Act | None:
+        return (
+            None if server.good(call.headers.get("authorization", "")) else answers(401, {"why": "no token"})
+        )
+
+    return decide
+
+
+def _content(url: str, server: TokenServer, **more: Any) -> dict[str, Any]:
+    login = {
+        "grant": "authorization_code",
+        "token_url": server.token_url,
+        "authorization_url": server.authorization_url,
+        "client_id": "shop",
+        "client_secret": {"env": "CLIENT_SECRET"},
+        "scopes": ["orders"],
+        **more,
+    }
+    return document(url, connections={"shop": connection(url, auth={"oauth2": login})})
+
+
+def _secrets(server: TokenServer) -> dict[str, str]:
+    return {"CLIENT_SECRET": server.clients["shop"]}
+
+
+async def _held(it: Instance, message: str) -> None:
+    await it.ended(message, "held")
+    shown = (await it.admin("GET", "/api/v1/connections/shop")).json()
+    assert shown["state"] == "held"
+    assert shown["logins"][0]["state"] == "required"
+    assert shown["logins"][0]["fix"] == "log in: pointsman connections login shop"
+
+
+async def test_deliveries_wait_for_a_login_in_a_browser_and_tokens_survive_a_restart(tmp_path: Path) -> None:
+    async with TokenServer().listening() as server, backend() as shop:
+        shop.decide = _wants(server)
+        content = _content(shop.url, server)
+        async with instance(tmp_path, content, environment=_secrets(server)) as it:
+            message = await it.send({"n": 1})
+            await _held(it, message)
+            back = f"http://127.0.0.1:{it.service.admin.port}/oauth/callback"
+            server.redirects = (back,)
+            begun = (await it.admin("POST", "/api/v1/connections/shop/login", json={"redirect": back})).json()
+            returned = server.log_in(begun["url"])
+            wrong = await it.client.get(back, params={**returned, "state": f"{returned['state']}x"})
+            assert wrong.status_code == 400
+            page = await it.client.get(back, params=returned)
+            assert page.status_code == 200
+            assert "works now" in page.text
+            assert (await it.client.get(back, params=returned)).status_code == 400  # once
+            assert (await it.ended(message))["state"] == "delivered"
+        stored = b"".join(path.read_bytes() for path in (tmp_path / "data").glob("pointsman.db*"))
+        assert not any(secret.encode() in stored for secret in server.secrets() if secret)
+        assert (tmp_path / "data" / "seal.key").stat().st_mode & 0o077 == 0
+        async with instance(tmp_path, content, environment=_secrets(server)) as it:
+            asked = len(server.asked)
+            assert (await it.ended(await it.send({"n": 2})))["state"] == "delivered"
+            assert len(server.asked) == asked  # the token of before
+
+
+async def test_a_connection_is_tried_and_says_what_is_wrong_with_it(tmp_path: Path) -> None:
+    async with TokenServer().listening() as server, backend() as shop:
+        shop.decide = _wants(server)
+        async with instance(tmp_path, _content(shop.url, server), environment=_secrets(server)) as it:
+            tried = (await it.admin("POST", "/api/v1/connections/shop/test", json={})).json()
+            assert (tried["state"], tried["operation"]) == ("authorization-required", "get")
+            assert tried["fix"] == "log in: pointsman connections login shop"
+            back = "http://127.0.0.1:9/back"
+            begun = (await it.admin("POST", "/api/v1/connections/shop/login", json={"redirect": back})).json()
+            query = server.log_in(begun["url"])
+            done = await it.admin("POST", "/api/v1/login/finish", json={"query": query})
+            assert done.json() == {"connection": "shop", "scheme": "", "state": "ready"}
+            tried = (await it.admin("POST", "/api/v1/connections/shop/test", json={})).json()
+            assert (tried["state"], tried["status"]) == ("ok", 200)
+            history = tried["logins"][0]["history"]
+            assert history[-1]["why"] == "somebody logged in"
+            assert not any(secret in str(tried) for secret in server.secrets() if secret)
+            refused = await it.admin("POST", "/api/v1/connections/shop/test", json={"operation": "one"})
+            assert refused.status_code == 422
+            assert "changes nothing" in refused.text
+
+
+async def test_the_command_waits_for_the_browser_to_come_back(tmp_path: Path) -> None:
+    async with TokenServer().listening() as server, backend() as shop:
+        shop.decide = _wants(server)
+        async with instance(tmp_path, _content(shop.url, server), environment=_secrets(server)) as it:
+            port = it.service.admin.port
+            process = await asyncio.create_subprocess_exec(
+                *(*PROGRAM, "connections", "login", "shop"),
+                *("--server", f"http://127.0.0.1:{port}", "--data", str(tmp_path / "data")),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                env=environment(),
+                cwd=tmp_path,
+            )
+            assert process.stdout is not None
+            said = ""
+            while "waiting for it" not in said:
+                said += (await asyncio.wait_for(process.stdout.readline(), 20)).decode()
+            (url,) = re.findall(r"^http://\S+/authorize\S+$", said, re.MULTILINE)
+            (back,) = re.findall(r"come back to (\S+)", said)
+            server.redirects = (back,)
+            assert (await it.client.get(back, params=server.log_in(url))).status_code == 200
+            assert await asyncio.wait_for(process.wait(), 20) == 0
+            await until(lambda: it.lane().state == "ok")
+            assert (await it.ended(await it.send({})))["state"] == "delivered"
