@@ -6,14 +6,16 @@ from typing import Any, Final
 
 from actions.base import Connector
 from actions.errors import ActionError
-from actions.http import HTTPConnector
+from actions.http import HTTPConnector, Place
 from actions.mock import Fault, MockBackend, MockServer
 from actions.samples import Calls
 from actions.specs.model import Operation, Preset, Spec
 from service.usecases.exercising.diverting import Nowhere, anywhere, diverted_to
 from service.usecases.exercising.places import (
+    base_url,
     changed_bodies,
     changed_queries,
+    has_own_server,
     host_arguments,
     make_place,
     rewritten_routes,
@@ -39,18 +41,23 @@ class Exercise:
         server.use(
             MockBackend(spec, extra=rewritten_routes(spec, place.parameters), unchecked=changed_queries(spec))
         )
-        self._connector: Connector = HTTPConnector(
-            "exercise",
-            spec,
-            server=place,
-            egress=anywhere(),
-            engine=diverted_to(server.url),
-            resolver=Nowhere(),
-        )
+        self._connector = self._at(place)
+        # Where an operation's own server is none, people give theirs to a connection of its own.
+        self._stray = self._at(Place(url=base_url(()), parameters=place.parameters))
         self._bodies = frozenset(changed_bodies(spec))
         self._allowed = {name.lower(): place.parameters[name] for name in host_arguments(spec)}
         self._least = Calls(spec)
         self._most = Calls(spec, whole=True)
+
+    def _at(self, place: Place) -> Connector:
+        return HTTPConnector(
+            "exercise",
+            self._spec,
+            server=place,
+            egress=anywhere(),
+            engine=diverted_to(self._server.url),
+            resolver=Nowhere(),
+        )
 
     async def run(self) -> list[dict[str, Any]]:
         """Call every operation; return what became of each, in the order of the description."""
@@ -59,6 +66,7 @@ class Exercise:
             return [await self._operation(one) for one in self._spec.operations.values()]
         finally:
             await self._connector.close()
+            await self._stray.close()
 
     async def _operation(self, one: Operation) -> dict[str, Any]:
         made: dict[str, Any] = {"id": one.id, "method": one.method, "path": one.path}
@@ -112,9 +120,10 @@ class Exercise:
     async def _call(self, one: Operation, arguments: Mapping[str, Any]) -> tuple[int | None, list[str]]:
         """Make one call; return the status of the answer, and why it was not accepted."""
         self._server.judgements.clear()
+        connector = self._connector if not one.servers or has_own_server(one) else self._stray
         try:
-            prepared = self._connector.prepare(one.id, arguments, key="exercise")
-            answer = await self._connector.call(prepared, deadline=DEADLINE, headers={})
+            prepared = connector.prepare(one.id, arguments, key="exercise")
+            answer = await connector.call(prepared, deadline=DEADLINE, headers={})
         except ActionError as error:
             told = [text for _, text in getattr(error, "problems", ())]
             seen = self._server.judgements[-1] if self._server.judgements else None

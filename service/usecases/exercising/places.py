@@ -49,18 +49,23 @@ def make_place(spec: Spec) -> Place:
 
 def base_url(servers: tuple[Server, ...]) -> str:
     """Return the first server that can be called, its variables filled, or else an invented one."""
-    for server in servers:
-        try:
-            url = expand_server(server, made_variables(server)).partition("#")[0].partition("?")[0]
-        except Refused:
-            continue
-        whole = (
-            url if "://" in url else f"https:{url}" if url.startswith("//") else f"{_URL}/{url.lstrip('/')}"
-        )
-        place, _ = read_server(whole)
-        if place is not None:
-            return place.origin + place.path
-    return _URL
+    return next((url for url in map(_usable, servers) if url), _URL)
+
+
+def has_own_server(operation: Operation) -> bool:
+    """Say whether an operation lives at a server of its own that can be called."""
+    return bool(operation.servers) and _usable(operation.servers[0]) != ""
+
+
+def _usable(server: Server) -> str:
+    """Return the URL of a server, "" where it makes none."""
+    try:
+        url = expand_server(server, made_variables(server)).partition("#")[0].partition("?")[0]
+    except Refused:
+        return ""
+    whole = url if "://" in url else f"https:{url}" if url.startswith("//") else f"{_URL}/{url.lstrip('/')}"
+    place, _ = read_server(whole)
+    return place.origin + place.path if place is not None else ""
 
 
 def base_path(spec: Spec) -> str:
