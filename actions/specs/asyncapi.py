@@ -1,7 +1,8 @@
-"""Reads AsyncAPI 2.x and 3.x.
+"""Reads AsyncAPI 1.x, 2.x and 3.x.
 
-What a client may send becomes an operation, what it may receive a trigger. Version 2 writes both from the
-client's side (`publish`, `subscribe`), version 3 from the described application's (`receive`, `send`). A
+What a client may send becomes an operation, what it may receive a trigger. Versions 1 and 2 write both from
+the client's side (`publish`, `subscribe`; in version 1 also `write` and `read` of a stream, `send` and
+`receive` of an API without topics), version 3 from the described application's (`receive`, `send`). A
 document of version 3 may describe ourselves: what it sends can be called, too. How a message is encoded on
 its bus is not decided here: bindings are kept as they are.
 """
@@ -20,7 +21,7 @@ from actions.specs.model import Operation, SecurityScheme, Server, Spec, Trigger
 from actions.specs.reading import CONTROL, Reader, Reading, aliases_of, assign_ids, extras, text
 from actions.specs.references import Unresolved
 
-_VERSION: Final = re.compile(r"([23])\.[0-9]+")
+_VERSION: Final = re.compile(r"([123])\.[0-9]+")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 PROTOCOLS: Final[Mapping[str, str]] = {
     "kafka": "kafka",
@@ -32,7 +33,7 @@ PROTOCOLS: Final[Mapping[str, str]] = {
 
 
 class AsyncAPIReader(Reader):
-    """AsyncAPI 2.x and 3.x in one file."""
+    """AsyncAPI 1.x, 2.x and 3.x."""
 
     kind = "asyncapi"
 
@@ -56,6 +57,7 @@ class _AsyncAPI:
         self._version = found.group(1) if found else "2"
         self._servers: dict[str, Server] = {}
         self._protocols: dict[str, str] = {}
+        self._identifier: dict[str, str] = {}
         self._operations: list[tuple[str, Operation]] = []  # with the id that the description asks for
         self._triggers: list[tuple[str, Trigger]] = []
 
@@ -64,12 +66,16 @@ class _AsyncAPI:
         reading, root = self._reading, self._root
         info = reading.mapping(root.get("info"), "/info")
         self._read_servers()
-        if self._version == "2":
+        self._identifier = self._read_identifier()
+        if self._version == "1":
+            self._read_topics()
+            self._read_messages()
+        elif self._version == "2":
             self._read_channels()
         else:
             self._read_operations()
         if not self._operations and not self._triggers:
-            reading.add("no-operation", "nothing is sent or received in it", "/channels")
+            reading.add("no-operation", "nothing is sent or received in it", "")
         reading.check_references()
         operations = self._named_operations()
         return Spec(
@@ -84,16 +90,16 @@ class _AsyncAPI:
             aliases=aliases_of((one.id, one.aliases) for one in operations.values()),
             registry=reading.registry,
             findings=reading.finish(),
-            extras=extras(root),
+            extras={**extras(root), **self._framing()},
         )
 
     # Servers
 
     def _read_servers(self) -> None:
-        for name, entry in self._reading.mapping(self._root.get("servers"), "/servers").items():
+        for name, entry in self._listed_servers():
             pointer = f"/servers/{escape(name)}"
             value = self._followed(entry, pointer)
-            protocol = text(value.get("protocol")).lower()
+            protocol = text(value.get("scheme" if self._version == "1" else "protocol")).lower()
             self._protocols[name] = PROTOCOLS.get(protocol, protocol)
             if protocol not in PROTOCOLS:
                 message = f"the server {name} speaks {protocol or 'no protocol that is named'}: not called"
@@ -111,6 +117,15 @@ class _AsyncAPI:
                 variables=self._reading.variables(value.get("variables"), f"{pointer}/variables"),
                 description=text(value.get("description")),
             )
+
+    def _listed_servers(self) -> Iterator[tuple[str, Any]]:
+        given = self._root.get("servers")
+        if self._version == "1":
+            yield from (
+                (str(place), one) for place, one in enumerate(self._reading.listing(given, "/servers"))
+            )
+        else:
+            yield from self._reading.mapping(given, "/servers").items()
 
     def _schemes(self) -> dict[str, SecurityScheme]:
         pointer = "/components/securitySchemes"
@@ -133,6 +148,68 @@ class _AsyncAPI:
             return self._reading.mapping(self._reading.registry.follow(value), pointer)
         except Unresolved:
             return {}  # `check_references` says it
+
+    def _read_identifier(self) -> dict[str, str]:
+        """Return where in a message the name of its event stands, as descriptions of Ballerina say it."""
+        given = self._root.get("x-ballerina-event-identifier")
+        value = self._reading.mapping(given, "/x-ballerina-event-identifier")
+        kind, path = text(value.get("type")).lower(), text(value.get("path")).strip()
+        if kind in ("header", "body") and path:
+            return {"type": kind, "path": path}
+        if given is not None:
+            message = "an event is told by a path in a header or the body; this says neither"
+            self._reading.add("event-identifier", message, "/x-ballerina-event-identifier")
+        return {}
+
+    # Version 1: messages stand on topics, or on nothing where there are none
+
+    def _read_topics(self) -> None:
+        base = text(self._root.get("baseTopic")).strip()
+        for topic, entry in self._reading.mapping(self._root.get("topics"), "/topics").items():
+            pointer = f"/topics/{escape(topic)}"
+            if topic.startswith("x-") and not isinstance(entry, dict):
+                continue
+            item = self._followed(entry, pointer)
+            named = {
+                text(one.get("name")): one
+                for one in map(self._parameter, self._reading.listing(item.get("parameters"), pointer))
+            }
+            for verb in ("publish", "subscribe"):
+                if verb not in item:
+                    continue
+                draft = self._draft(f"{verb} {topic}", f"{pointer}/{verb}", [])
+                messages = draft.messages(item[verb], draft.pointer)
+                told = draft.follow(item[verb], "the message") or {}
+                made = draft.made(joined(base, topic), {"parameters": named}, told, messages)
+                self._add(verb, topic if base else "", made, callable_=verb == "publish")
+
+    def _parameter(self, value: Any) -> dict[str, Any]:
+        try:
+            found = self._reading.registry.follow(value)
+        except Unresolved:
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def _read_messages(self) -> None:
+        """Read the messages of an API that has no topics: a stream, or events over a WebSocket."""
+        for key, verbs in (("stream", ("read", "write")), ("events", ("receive", "send"))):
+            part = self._reading.mapping(self._root.get(key), f"/{key}")
+            for verb in verbs:
+                for place, entry in enumerate(self._reading.listing(part.get(verb), f"/{key}/{verb}")):
+                    name = next(_last_tokens([entry]), "") or f"{verb} {place + 1}"
+                    draft = self._draft(f"{verb} {name}", f"/{key}/{verb}/{place}", [])
+                    messages = draft.messages(entry, draft.pointer)
+                    told = draft.follow(entry, "the message") or {}
+                    if verb == verbs[1]:
+                        draft.refuse("it is sent over a connection that stays open; that is not done here")
+                    made = draft.made(name, {}, told, messages)
+                    self._add(verb, name, replace(made, parameters=()), callable_=verb == verbs[1])
+
+    def _framing(self) -> dict[str, Any]:
+        """Return how the messages of a stream are told apart; only version 1 says it."""
+        stream = self._root.get("stream") if self._version == "1" else None
+        framing = stream.get("framing") if isinstance(stream, dict) else None
+        return {"framing": framing} if isinstance(framing, dict) else {}
 
     # Version 2: operations stand on channels
 
@@ -207,7 +284,7 @@ class _AsyncAPI:
                     address=made.path,
                     problem=made.problem,
                     pointer=made.pointer,
-                    extras=made.extras,
+                    extras={**made.extras, **({"identifier": self._identifier} if self._identifier else {})},
                 ),
             )
         )
@@ -229,6 +306,13 @@ class _AsyncAPI:
             aliases = dict.fromkeys(alias for alias in (one.name, one.address) if alias not in ("", id_))
             named[id_] = replace(one, id=id_, aliases=tuple(aliases))
         return named
+
+
+def joined(base: str, topic: str) -> str:
+    """Return a topic behind its base. What parts them is the base's, else a dot."""
+    if not base or topic.startswith(("/", ".")) or base.endswith(("/", ".")):
+        return base + topic
+    return f"{base}.{topic}"
 
 
 def _last_tokens(value: Any) -> Iterator[str]:

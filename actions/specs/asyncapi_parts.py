@@ -64,13 +64,17 @@ _OF_PROTOCOL: Final[Mapping[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One message of an operation. `described` tells whether there is a payload at all."""
+    """One message of an operation. `described` tells whether there is a payload at all.
+
+    `event` is the name of the event that it tells of, where the description names one.
+    """
 
     media_type: str
     schema: Schema
     described: bool
     headers: Any
     bindings: Mapping[str, Any]
+    event: str = ""
 
 
 @dataclass(slots=True)
@@ -137,6 +141,7 @@ class Draft(Sketch):
             described=value.get("payload") is not None,
             headers=self._schema(value.get("headers"), None, pointer) if "headers" in value else None,
             bindings=self._part(bindings, f"{pointer}/bindings") if bindings is not None else {},
+            event=text(value.get("x-ballerina-event-type")).strip(),
         )
 
     def _schema(self, value: Any, form: Any, pointer: str) -> Schema:
@@ -196,7 +201,7 @@ class Draft(Sketch):
             problem=problem,
             degraded=tuple(self.degraded),
             pointer=self.pointer,
-            extras={**extras(value), "bindings": bindings},
+            extras={**extras(value), "bindings": bindings, **_events(messages)},
         )
 
     def _bindings(self, value: Mapping[str, Any]) -> dict[str, Any]:
@@ -253,6 +258,15 @@ class Draft(Sketch):
         for entry in value if isinstance(value, list) else ():
             if isinstance(entry, dict) and isinstance(entry.get("name"), str):
                 yield entry["name"]
+
+
+def _events(messages: list[Message]) -> dict[str, Any]:
+    """Return the schemas of the messages by the events they tell of."""
+    named: dict[str, list[Schema]] = {}
+    for one in messages:
+        if one.event:
+            named.setdefault(one.event, []).append(one.schema)
+    return {"events": {event: _either(schemas) for event, schemas in named.items()}} if named else {}
 
 
 def _body(messages: list[Message], *, required: bool) -> Body | None:

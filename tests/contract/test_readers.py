@@ -258,6 +258,31 @@ class TestPowerPlatform(ReaderContract):
         broken()
 
 
+class TestAsyncAPI1(ReaderContract):
+    kind = "asyncapi"
+    document: ClassVar[dict[str, Any]] = {
+        "asyncapi": "1.2.0",
+        "info": {"title": "t", "version": "1"},
+        "baseTopic": "base",
+        "servers": [{"url": "{h}:5672", "scheme": "amqp", "variables": {"h": {"default": "a", "enum": ["a"]}}}],
+        "topics": {
+            "orders.{id}": {
+                "parameters": [{"$ref": "#/components/parameters/id"}],
+                "publish": {"$ref": "#/components/messages/M"},
+                "subscribe": {"oneOf": [{"$ref": "#/components/messages/M"}, {"payload": {"type": "string"}}]},
+            },
+        },
+        "stream": {"framing": {"type": "chunked"}, "read": [{"$ref": "#/components/messages/M"}]},
+        "events": {"receive": [{"summary": "s", "payload": {"type": "integer"}}]},
+        "x-ballerina-event-identifier": {"type": "body", "path": "a.b"},
+        "components": {
+            "messages": {"M": {"headers": {"type": "object"}, "payload": {"$ref": "#/components/schemas/S"}, "tags": [{"name": "a"}], "x-ballerina-event-type": "e"}},
+            "parameters": {"id": {"name": "id", "schema": {"type": "string"}}},
+            "schemas": {"S": {"type": "object", "properties": {"s": {"$ref": "#/components/schemas/S"}}}},
+        },
+    }  # fmt: skip
+
+
 class TestAsyncAPI2(ReaderContract):
     kind = "asyncapi"
     document: ClassVar[dict[str, Any]] = {

@@ -1,4 +1,4 @@
-"""AsyncAPI 2 and 3: what is sent, what is received, and what goes beside a message."""
+"""AsyncAPI 1, 2 and 3: what is sent, what is received, and what goes beside a message."""
 
 import json
 from typing import Any
@@ -26,12 +26,12 @@ def names(spec: Spec, id_: str) -> list[str]:
     return [one.name for one in spec.operations[id_].parameters]
 
 
-@pytest.mark.parametrize("version", ["2.0.0", "2.6.0", "3.0.0", "3.1.0", 2.6])
-def test_reads_every_version_2_and_3(version: object) -> None:
+@pytest.mark.parametrize("version", ["1.0.0", "1.2.0", "2.0.0", "2.6.0", "3.0.0", "3.1.0", 2.6])
+def test_reads_every_version(version: object) -> None:
     assert read({"asyncapi": version}).readable
 
 
-@pytest.mark.parametrize("version", ["1.2.0", "4.0.0", "23.0", None, 2, [], "x"])
+@pytest.mark.parametrize("version", ["0.9.0", "4.0.0", "23.0", None, 2, [], "x"])
 def test_reads_no_other_version(version: object) -> None:
     assert not read({"asyncapi": version}).readable
 
@@ -250,3 +250,90 @@ def test_our_own_words_choose_the_inputs() -> None:
     schema = spec.input_schema(spec.operations["op"])
     assert set(schema["properties"]) == {"to", "event", "body"}
     assert "required" not in schema
+
+
+def first(topics: dict[str, Any], **more: Any) -> Spec:
+    return read({"asyncapi": "1.2.0", "topics": topics, **more})
+
+
+def test_version_1_is_written_from_the_clients_side_too() -> None:
+    spec = first(
+        {"a.{id}": {"parameters": [{"name": "id", "schema": {"type": "integer"}}], "publish": {"summary": "s", "payload": {"type": "string"}}, "subscribe": {"oneOf": [{"payload": {"type": "string"}}, {"payload": {"type": "integer"}}]}}},
+        servers=[{"url": "{h}:9092", "scheme": "kafka", "variables": {"h": {"default": "x"}}}, {"url": "x", "scheme": "mqtt"}],
+    )  # fmt: skip
+    (operation,) = spec.operations.values()
+    (trigger,) = spec.triggers.values()
+    assert (operation.path, operation.summary) == ("a.{id}", "s")
+    assert operation.parameters[0].schema == {"type": "integer"}
+    assert operation.body is not None
+    assert operation.body.media[0].schema == {"type": "string"}
+    assert (trigger.method, trigger.address, trigger.name) == ("SUBSCRIBE", "a.{id}", "a.{id}")
+    assert trigger.body is not None
+    assert trigger.body.media[0].schema == {"anyOf": [{"type": "string"}, {"type": "integer"}]}
+    assert [server.url for server in spec.servers] == ["kafka://{h}:9092"]
+    assert [one.code for one in spec.findings] == ["server-protocol"]
+
+
+@pytest.mark.parametrize(
+    ("base", "topic", "whole"),
+    [
+        ("slack.events", "app.mention", "slack.events.app.mention"),
+        ("a.", "b", "a.b"),
+        ("a", "/b", "a/b"),
+        ("", "b", "b"),
+    ],
+)
+def test_a_topic_stands_behind_its_base(base: str, topic: str, whole: str) -> None:
+    spec = first({topic: {"publish": {}, "subscribe": {}}}, baseTopic=base)
+    (trigger,) = spec.triggers.values()
+    assert (trigger.name, trigger.address) == (topic, whole)
+    assert [one.path for one in spec.operations.values()] == [whole]
+
+
+def test_messages_of_a_stream_are_triggers() -> None:
+    stream = {
+        "framing": {"type": "sse"},
+        "read": [{"$ref": "#/components/messages/m"}, {"payload": True}],
+        "write": [{}],
+    }
+    spec = read(
+        {
+            "asyncapi": "1.2.0",
+            "stream": stream,
+            "components": {"messages": {"m": {"payload": {"type": "object"}}}},
+        }
+    )
+    assert [(one.name, one.method) for one in spec.triggers.values()] == [("m", "READ"), ("read 2", "READ")]
+    (operation,) = spec.operations.values()
+    assert "connection that stays open" in operation.problem
+    assert spec.extras["framing"] == {"type": "sse"}
+
+
+def test_events_without_topics_are_written_from_the_clients_side() -> None:
+    spec = read({"asyncapi": "1.0.0", "events": {"receive": [{"payload": {}}], "send": [{"payload": {}}]}})
+    assert [one.method for one in spec.triggers.values()] == ["RECEIVE"]
+    assert [one.status for one in spec.operations.values()] == ["refused"]
+
+
+def test_an_event_has_its_name_and_its_schema() -> None:
+    messages = [
+        {"x-ballerina-event-type": name, "payload": {"type": kind}}
+        for name, kind in (("a", "string"), ("b", "object"), ("a", "integer"))
+    ]
+    spec = two(
+        {"subscribe": {"message": {"oneOf": messages}}},
+        **{"x-ballerina-event-identifier": {"type": "Header", "path": "X-Event"}},
+    )
+    (trigger,) = spec.triggers.values()
+    assert trigger.extras["identifier"] == {"type": "header", "path": "X-Event"}
+    assert trigger.extras["events"] == {
+        "a": {"anyOf": [{"type": "string"}, {"type": "integer"}]},
+        "b": {"type": "object"},
+    }
+
+
+@pytest.mark.parametrize("identifier", [{"type": "cookie", "path": "x"}, {"type": "body"}, {}])
+def test_an_identifier_that_says_nothing_is_found(identifier: dict[str, str]) -> None:
+    spec = two({"subscribe": {"message": {}}}, **{"x-ballerina-event-identifier": identifier})
+    assert [one.code for one in spec.findings] == ["event-identifier"]
+    assert "identifier" not in next(iter(spec.triggers.values())).extras
