@@ -75,6 +75,8 @@ class Files:
     def _load(self, path: str) -> Document:
         if path.startswith("../") or path == "..":
             raise NoFile("leads out of the description's folder; it is never opened")
+        if path.startswith("/") or ELSEWHERE.match(path):
+            raise NoFile("is an absolute path; it is never opened")
         if len(self.documents) >= MAX_FILES:
             raise NoFile(f"is one more than the {MAX_FILES} files that a description may have")
         try:

@@ -64,8 +64,6 @@ _VERSIONED: Final = (
     ("swagger", "Swagger", "version 2.0 is read; convert older ones to it"),
     ("swaggerVersion", "Swagger", "version 2.0 is read; convert older ones to it"),
     ("asyncapi", "AsyncAPI", "versions 1 to 3 are read"),
-    ("arazzo", "a workflow (Arazzo)", "give the description of the API that it calls"),
-    ("overlay", "an overlay (OpenAPI Overlay)", "apply it and give what comes out"),
 )
 
 
@@ -102,6 +100,8 @@ def _within(outer: str, inner: str) -> Callable[[Mapping[str, Any]], bool]:
 
 
 _OTHERS: Final[tuple[tuple[str, str, Callable[[Mapping[str, Any]], bool]], ...]] = (
+    ("a workflow (Arazzo)", "give the description of the API that it calls", _has("arazzo")),
+    ("an overlay of OpenAPI", "apply it and give what comes out", _has("overlay")),
     ("a Postman environment", "give the collection; environments are read beside it", _environment),
     (
         "the properties of a Power Platform connector (apiProperties.json)",
