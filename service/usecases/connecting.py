@@ -11,8 +11,10 @@ from actions.specs.model import Operation, Spec
 from service.connections import Connection
 from service.errors import Conflict, Invalid, NotFound, Problem, nearest
 from service.outcome import judge, judge_error
-from service.plan import Plan
+from service.plan import Plan, PlannedConnection
+from service.rules.model import Pin
 from service.usecases.desk import Desk
+from service.usecases.logins import logins
 from service.usecases.messages import instant
 
 
@@ -113,6 +115,7 @@ async def list_connections(desk: Desk) -> dict[str, Any]:
                 **_unfinished(counts, connection.lane),
                 "calls": connection.calls,
                 "last_error": connection.last_error,
+                **_looked_at(connection, planned),
             }
         )
     present = {connection.lane for connection in desk.running().connections()}
@@ -131,9 +134,19 @@ async def list_connections(desk: Desk) -> dict[str, Any]:
                     **unfinished,
                     "calls": 0,
                     "last_error": "",
+                    "logins": [],
+                    "differing": 0,
                 }
             )
     return {"items": items, "next": ""}
+
+
+def _looked_at(connection: Connection, planned: PlannedConnection | None) -> dict[str, Any]:
+    """Return how its logins stand, and how many operations differ from their description."""
+    if planned is None:
+        return {"logins": [], "differing": 0}
+    connector = connection.connector_for(Pin(planned.spec_digest, planned.spec))
+    return {"logins": logins(connector), "differing": len(connector.differences())}
 
 
 def _unfinished(counts: Mapping[str, int], lane: int) -> dict[str, int]:

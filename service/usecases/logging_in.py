@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
-from actions.auth import Auth, BrowserLogin, LoginState, login_of
+from actions.auth import Auth, BrowserLogin, login_of
 from actions.base import Answer, Connector
 from actions.errors import ActionError, Refused
 from actions.specs.model import Operation, Spec
@@ -12,6 +12,7 @@ from service.errors import Conflict, Invalid, NotFound, Problem, Unavailable, ne
 from service.outcome import judge
 from service.usecases.connecting import connection_of, find_operation, list_connections
 from service.usecases.desk import Desk
+from service.usecases.logins import logins, states
 from service.usecases.messages import instant
 
 _NAMES: Final = (
@@ -84,33 +85,6 @@ def _browser_login(desk: Desk, connection: str, scheme: str) -> BrowserLogin:
         meant = f"; did you mean {near}?" if near else f"; it has {', '.join(known)}"
         raise NotFound(f"connection {connection} has no such login" + meant)
     return known[scheme]
-
-
-def logins(connector: Connector) -> list[dict[str, Any]]:
-    """Return how each login of a connection stands. Nothing in it is secret."""
-    return [_login(one) for one in _states(connector)]
-
-
-def _states(connector: Connector) -> list[LoginState]:
-    auth = connector.login()
-    return auth.states() if isinstance(auth, Auth) else []
-
-
-def _login(state: LoginState) -> dict[str, Any]:
-    return {
-        "scheme": state.scheme,
-        "kind": state.kind,
-        "state": state.phase,
-        "reason": state.reason,
-        "fix": state.fix,
-        "token_url": state.token_url,
-        "scopes": list(state.scopes),
-        "expires_at": instant(int(state.expires_at * 1000)) if state.expires_at else None,
-        "history": [
-            {"at": instant(int(one.at * 1000)), "why": one.why, "result": one.result, "ok": one.ok}
-            for one in state.history
-        ],
-    }
 
 
 async def try_connection(
@@ -201,7 +175,7 @@ def _verdict(answer: Answer, now: float) -> tuple[str, str, str]:
 
 
 def _failure(error: ActionError, connector: Connector) -> tuple[str, str, str]:
-    for one in _states(connector):
+    for one in states(connector):
         if one.phase == "required":
             return "authorization-required", one.reason or str(error), one.fix
         if one.phase == "failing":

@@ -164,14 +164,41 @@ def _instance_rows(instance: Mapping[str, Any], names: Sequence[str]) -> Iterato
         if not names or one["name"] in names:
             yield from _source_rows(one)
     for one in instance.get("connections", ()):
-        if one["state"] != "ok" and (not names or one["name"] in names):
-            yield doubtful(
+        if not names or one["name"] in names:
+            yield from _connection_rows(one)
+
+
+def _connection_rows(one: Mapping[str, Any]) -> Iterator[Row]:
+    """Tell what a connection says of itself: its state, its logins and why they fail, what differed."""
+    name, state = one["name"], one["state"]
+    if state != "ok":
+        yield doubtful(
+            "instance",
+            name,
+            f"connection-{state}",
+            f"the connection is {state}: {one['reason']}",
+            "mend the cause; see pointsman connections",
+        )
+    for login in one.get("logins", ()):
+        if login["state"] in ("failing", "required"):
+            last = login["history"][-1] if login["history"] else None
+            asked = f"; asked last at {last['at']} because {last['why']}" if last else ""
+            judge = wrong if login["state"] == "required" else doubtful
+            yield judge(
                 "instance",
-                one["name"],
-                f"connection-{one['state']}",
-                f"the connection is {one['state']}: {one['reason']}",
-                "mend the cause; see pointsman connections",
+                name,
+                f"login-{login['state']}",
+                f"the login ({login['kind']}) is {login['state']}: {login['reason']}{asked}",
+                login["fix"] or f"see pointsman connections show {name}",
             )
+    if one.get("differing"):
+        yield doubtful(
+            "instance",
+            name,
+            "description-differs",
+            f"{one['differing']} times calls or answers of an operation do not fit the description",
+            f"see pointsman connections show {name}; then mend the rule, or read the description again",
+        )
 
 
 def _source_rows(one: Mapping[str, Any]) -> Iterator[Row]:
