@@ -24,7 +24,7 @@ from actions.errors import ActionError, LoginRequired, RetryLater
 from actions.transport import Request
 
 FRESH: Final = 1.0
-"""Seconds. A token that was only just fetched and is refused is not worth fetching again at once."""
+"""Seconds. Where a token that replaced a refused one is refused too, the next one would not be better."""
 
 KEPT_REASONS: Final = 20
 """How many fetches `states` tells of."""
@@ -69,6 +69,7 @@ class OAuth2(Auth):
         self._spent: set[str] = set()  # refresh tokens that are not taken any more
         self._token: Token | None = None
         self._stale = False  # the backend refused the token that we have
+        self._replaced_at = float("-inf")  # when it did so last
         self._unkept: Record | None = None
         self._fetching: asyncio.Task[None] | None = None
         self._failure: _Failure | None = None
@@ -102,9 +103,8 @@ class OAuth2(Auth):
             return None
         token, now = self._token, self._context.clock()
         if token is not None and self._settings.spot.found(request, token.access):
-            if now - token.fetched_at < FRESH:
+            if not self._refused(now):
                 return None
-            self._stale = True
             said = "said what means expired" if expired else "refused the token"
             await self._obtain(f"the backend answered {answer.status} and {said}", deadline)
         else:
@@ -113,10 +113,9 @@ class OAuth2(Auth):
 
     @override
     async def renew(self) -> bool:
-        token = self._token
-        if token is not None and not self._stale and self._context.clock() - token.fetched_at < FRESH:
+        now = self._context.clock()
+        if not self._refused(now) and self._works(now):
             return True
-        self._stale = True
         try:
             await self._obtain("a new login was asked for", FETCH_WITHIN)
         except ActionError:
@@ -165,6 +164,16 @@ class OAuth2(Auth):
         if self._fetching is not None:
             self._fetching.cancel()
             await asyncio.wait([self._fetching])
+
+    def _refused(self, now: float) -> bool:
+        """Put the token aside that the backend refused; False when it has only just replaced another."""
+        if self._stale:
+            return True  # somebody else has done so
+        if now - self._replaced_at < FRESH:
+            return False
+        self._replaced_at = now
+        self._stale = True
+        return True
 
     # -- getting a token
 

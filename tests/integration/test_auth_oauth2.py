@@ -263,15 +263,18 @@ async def test_many_refused_at_once_share_one_new_token(server, api):
         assert len(server.asked) == 2
 
 
-async def test_a_fresh_token_that_is_refused_is_not_fetched_again(server, api):
+async def test_a_token_that_replaced_a_refused_one_and_is_refused_too_stays_for_a_while(server, api):
     api.allows = lambda heard: False
     async with house(api.base, client(server)) as it:
-        assert (await it.call()).status == 401
-        assert len(server.asked) == 1
+        for _ in range(10):
+            assert (await it.call()).status == 401
+        assert len(server.asked) == 2
+        assert len(api.calls) == 11
         assert await it.connector.login_again()  # just fetched: nothing better is to be had
+        assert len(server.asked) == 2
         it.clock.now += 2
         assert await it.connector.login_again()
-        assert len(server.asked) == 2
+        assert len(server.asked) == 3
 
 
 async def test_an_answer_that_means_expired_is_like_401(server, api):

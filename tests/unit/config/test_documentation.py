@@ -7,7 +7,7 @@ from typing import get_args
 import jsonschema_rs
 import pytest
 
-from service.config import model
+from service.config import logins, model
 from service.config.load import read_text
 from service.config.schema import configuration_schema
 from service.config.shape import is_model, wire_fields
@@ -17,6 +17,7 @@ from triggers.verification import SCHEME_NAMES, VerifyConfig
 from triggers.webhook import RespondConfig, WebhookConfig
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "configuration.md"
+LOGINS = PAGE.with_name("connections.md")
 
 
 def blocks():
@@ -31,6 +32,33 @@ def test_every_field_is_on_the_page(name):
     page = PAGE.read_text("utf-8")
     for field in wire_fields(getattr(model, name)):
         assert f"`{field}`" in page or f"{field}: " in page, f"{name}.{field}"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name for name, found in vars(logins).items() if is_model(found) and issubclass(found, logins.Closed)],
+)
+def test_every_field_of_a_login_is_on_its_page(name):
+    page = LOGINS.read_text("utf-8")
+    for field in wire_fields(getattr(logins, name)):
+        assert f"`{field}`" in page or f"{field}: " in page, f"{name}.{field}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        line
+        for part in LOGINS.read_text("utf-8").split("```yaml\n")[1:]
+        for line in part.partition("```")[0].splitlines()
+        if line.startswith("auth: {")
+    ],
+)
+def test_every_login_on_its_page_is_good(check, write, line):
+    write("a.json", "{}")
+    write("app.pem", "secret").chmod(0o600)
+    names = dict.fromkeys(re.findall(r"env: (\w+)", line), "secret")
+    head = "connectors: {a: {spec: a.json}}\nconnections:\n  a:\n    connector: a\n    "
+    assert check(head + line + "\n", **names).problems == ()
 
 
 def test_the_example_is_good(check, write, monkeypatch):
