@@ -91,15 +91,16 @@ class Calls:
 
     def _candidates(self, one: Parameter) -> Iterator[Any]:
         """Yield values, those that the description shows first. Raises Cut where none can be made."""
-        values = []
+        found = False
         for sampler, variant in ((self._shown, 0), (self._made, 0), (self._made, 1), (self._made, 2)):
             try:
-                values.append(sampler.value(one.schema, variant=variant, least=1))
+                value = sampler.value(one.schema, variant=variant, least=1)
             except Cut:
                 continue
-        if not values:
-            values.append(self._made.value(one.schema))
-        yield from values
+            found = True
+            yield value
+        if not found:
+            yield self._made.value(one.schema)
 
     def _body(self, media: Media) -> Any:
         """Return a body as the arguments hold it, None where none can be made."""

@@ -151,8 +151,8 @@ class Fitting:
         if "const" in schema and not same(value, schema["const"]):
             return False
         enum = schema.get("enum")
-        if isinstance(enum, list) and enum and not any(_meant(value, one) for one in enum):
-            return False
+        if isinstance(enum, list) and enum and not (value in enum or any(_meant(value, one) for one in enum)):
+            return False  # `in` first: some have thousands of members
         if isinstance(value, str):
             return _right_text(value, schema)
         found = number(value)

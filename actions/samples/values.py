@@ -35,6 +35,8 @@ ROOM: Final = 300
 MAX_DEPTH: Final = 40
 OPTIONAL_DEPTH: Final = 8
 MAX_ITEMS: Final = 200
+MAX_KNOWN: Final = 100
+"""Members of an enum that are looked at; some have thousands."""
 MAX_ATTEMPTS: Final = 24
 """Combinations of alternatives that are tried for one schema."""
 
@@ -170,7 +172,7 @@ class Sampler:
         """Return a value of parts without alternatives: what is shown, else what is made."""
         types = allowed_types(parts)
         known = known_values(parts, types)
-        known = [one for one in known if self._fits(one, parts)] or known
+        known = [one for one in known[:MAX_KNOWN] if self._fits(one, parts)] or known
         if least:
             known = [one for one in known if one not in _EMPTY] or known
         for value in self._shown(parts, known, variant):
