@@ -73,7 +73,7 @@ class BodyReader:
         return [_file(content_type, body, None)]
 
     def _xml(self, media: Media, content_type: str, body: bytes, view: View) -> list[Any]:
-        if view.types <= {"string", "null"} and not view.names:
+        if view.types and view.types <= {"string", "null"}:
             xml_root(body)
             return [_text(content_type, body)]
         ref = media.schema.get("$ref") if isinstance(media.schema, dict) else None
@@ -96,21 +96,20 @@ class BodyReader:
             return Ways(text).values(view)  # the whole form, as somebody encoded it
         fields = Fields(given)
         made: list[dict[str, Any]] = [{}, {}]
-        spread: list[View] = []
+        spread: list[str] = []
         for name in view.names:
             member = view.member(name)
             field = _as_parameter(name, media.encoding.get(name), member)
             if not fields.has(name) and fields.spreads(field, member):
-                spread.append(member)
+                spread.append(name)
             else:
                 _add(made, name, self._field(fields, field, member), member)
         for name in fields.left():
             if not spread:
                 _add(made, name, fields.read_open(name, view.member(name)), view.member(name))
-        for member in spread:
-            ways = fields.read_spread(member, rest=True)
-            if ways:
-                made = [one | value for one, value in zip(made, _both(ways.values(member)), strict=True)]
+        for name in spread:
+            ways = fields.read_spread(view.member(name), rest=name == spread[-1])
+            _add(made, name, ways, view.member(name))
         return list(made)
 
     def _field(self, fields: Fields, field: Parameter, member: View) -> Ways | None:
@@ -223,19 +222,22 @@ def _part(part: multipart.Part, view: View, encoding: Mapping[str, Any] | None) 
         )
     if part.headers.get("content-transfer-encoding", "binary").lower() not in ("binary", "8bit", "7bit"):
         raise Unreadable(f"has the part {part.name[:80]} with a Content-Transfer-Encoding, which is not read")
-    if part.filename is not None or view.is_binary:
-        return [_file(part.content_type, part.content, part.filename)]
     kind = media_kind(part.content_type)
+    if view.is_binary or kind == "binary" or part.filename is not None:
+        made = _file(part.content_type, part.content, part.filename)
+        # Plain text may be sent as a file; whether it is one only the description can say.
+        return [made] if view.is_binary or "string" not in view.types else [_as_text(part), made]
     nested = view.takes_object or view.takes_list
     if kind == "json" or (nested and not view.takes_scalar and "content-type" not in part.headers):
         return [_json(part.content)]
-    if kind == "binary":
-        made = _file(part.content_type, part.content, None)
-        try:
-            return [_text("text/plain", part.content), made] if "string" in view.types else [made]
-        except Unreadable:
-            return [made]
     return Ways(_text(part.content_type, part.content)).values(view)
+
+
+def _as_text(part: multipart.Part) -> str:
+    try:
+        return part.content.decode()
+    except UnicodeDecodeError:
+        return part.content.decode("latin-1")
 
 
 def _is_among(content_type: str, declared: str) -> bool:

@@ -104,7 +104,7 @@ class Route:
         left = list(query)
         for name, segment in self.query:
             for pair in left:
-                found = segment.match(pair[1]) if same(pair[0], name) else None
+                found = segment.match(pair[1]) if _bytewise(pair[0]) == name else None
                 if found is not None:
                     values |= found
                     left.remove(pair)
@@ -153,8 +153,11 @@ class Table:
 
 
 def routes_of(operation: Operation, servers: Sequence[Server]) -> list[Route]:
-    """Return a route for every base path that an operation can stand below."""
-    bases = dict.fromkeys(base_of(server) for server in servers) or {Base(()): None}
+    """Return a route for every base path that an operation can stand below.
+
+    Without servers the connection names one, with whatever path: anything may stand before.
+    """
+    bases = dict.fromkeys(base_of(server) for server in servers) or {Base((), open=True): None}
     return [route(operation, operation.method, operation.path, base) for base in bases]
 
 
@@ -162,7 +165,9 @@ def route(operation: Operation, method: str, template: str, base: Base) -> Route
     """Compile the template of a path below a base."""
     path, _, query = template.partition("#")[0].partition("?")
     whole = path if path.startswith("/") or not path else f"/{path}"
-    segments = tuple(_segment(part) for part in whole.split("/")[1:])
+    # An empty path below an empty base is sent as "/".
+    parts = whole.split("/")[1:] or [""] * (not base.segments and not base.open)
+    segments = tuple(_segment(part) for part in parts)
     located = {(one.location, one.name) for one in operation.parameters}
     inputs = {name for location, name in located if location == "path" and ("query", name) not in located}
     constants = [
@@ -176,7 +181,7 @@ def route(operation: Operation, method: str, template: str, base: Base) -> Route
         method.upper(),
         base,
         segments,
-        query=tuple((name, _segment(value)) for name, _, value in constants),
+        query=tuple((_bytewise(name), _segment(value)) for name, _, value in constants),
         rank=tuple(one.rank for one in segments),
     )
 
@@ -226,11 +231,6 @@ def _bytewise(text: str) -> str:
 
 def _decoded(character: str) -> str:
     return character if len(character) == 1 and character < "\x80" else _bytewise(character)
-
-
-def same(raw: str, name: str) -> bool:
-    """Say whether a name of a query, as it came, is this one."""
-    return raw == name or _bytewise(raw.replace("+", " ")) == _bytewise(name)
 
 
 def pairs(query: str) -> tuple[Pair, ...]:

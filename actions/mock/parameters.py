@@ -11,8 +11,8 @@ from urllib.parse import unquote
 
 import msgspec
 
-from actions.mock.matching import Pair, same
-from actions.mock.shapes import Tree, View
+from actions.mock.matching import Pair
+from actions.mock.shapes import Tree, View, nested_json
 from actions.specs.model import Parameter
 
 Decode = Callable[[str], str]
@@ -44,8 +44,8 @@ def decoded_form(text: str) -> str:
 
 
 def as_is(text: str) -> str:
-    """Headers are not percent-encoded."""
-    return text
+    """Headers are not percent-encoded; white space around their parts means nothing."""
+    return text.strip()
 
 
 class Ways:
@@ -91,14 +91,20 @@ def read_path(parameter: Parameter, raw: str, view: View) -> Ways:
         return _compound(raw[1:], separator, view, decode, exploded=parameter.explode)
     if parameter.style == "matrix":
         return _matrix(parameter, raw, view, decode)
-    return _compound(raw, ",", view, decode, exploded=parameter.explode)
+    return _compound(raw, _separator(parameter, raw), view, decode, exploded=parameter.explode)
 
 
 def read_header(parameter: Parameter, text: str, view: View) -> Ways:
     """Read a header from its field value."""
     if parameter.content_type:
         return from_json(text) if "json" in parameter.content_type else Ways(text)
-    return _compound(text, ",", view, as_is, exploded=parameter.explode)
+    return _compound(text, _separator(parameter, text), view, as_is, exploded=parameter.explode)
+
+
+def _separator(parameter: Parameter, raw: str) -> str:
+    """Return what stands between the parts: in Swagger 2 not only commas, in paths and headers too."""
+    marks = () if parameter.style == "form" else _SPLITTERS.get(parameter.style, ())
+    return next((one for one in marks if one in raw), ",")
 
 
 def _twice(text: str) -> str:
@@ -110,7 +116,7 @@ def _matrix(parameter: Parameter, raw: str, view: View, decode: Decode) -> Ways:
         raise Unreadable("must begin with a semicolon: its style is matrix")
     split = [part.partition("=") for part in raw[1:].split(";")]
     parts = [(name, value) for name, _, value in split]
-    own = [value for name, value in parts if same(name, parameter.name)]
+    own = [value for name, value in parts if decode(name) == parameter.name]
     if view.takes_object and parameter.explode:
         return Ways({decode(name): decode(value) for name, value in parts})
     if len(own) < len(parts):
@@ -134,7 +140,7 @@ def _compound(raw: str, separator: str, view: View, decode: Decode, *, exploded:
             ways.append(found)
     if view.takes_list:
         if raw:
-            ways.append([decode(part).strip() for part in raw.split(separator)])
+            ways.append([decode(part) for part in raw.split(separator)])
         else:
             ways.extend(([], [""]))
     if view.takes_scalar or not ways:
@@ -147,33 +153,33 @@ def _members(parts: Sequence[str], decode: Decode, *, exploded: bool) -> dict[st
         split = [part.partition("=") for part in parts]
         if not all(equals for _, equals, _ in split):
             return None
-        return {decode(name).strip(): decode(value) for name, _, value in split}
+        return {decode(name): decode(value) for name, _, value in split}
     if len(parts) % 2:
         return {} if parts == [""] else None
-    return {decode(name).strip(): decode(value) for name, value in zip(parts[::2], parts[1::2], strict=True)}
+    return {decode(name): decode(value) for name, value in zip(parts[::2], parts[1::2], strict=True)}
 
 
 class Fields:
     """The pairs of a query, a form or the cookies, from which each parameter takes its own."""
 
     def __init__(self, given: Sequence[Pair], decode: Decode = decoded_form) -> None:
-        self._left = list(given)
         self.decode = decode
+        # A name that cannot be decoded stays as it came: nothing is called so.
+        self._left: dict[str, list[str]] = {}
+        for name, value in given:
+            self._left.setdefault(self._name(name), []).append(value)
 
     def left(self) -> list[str]:
         """Return the names that nobody took."""
-        return list(dict.fromkeys(self._name(name) for name, _ in self._left))
+        return list(self._left)
 
     def has(self, name: str) -> bool:
         """Say whether anything came under a name."""
-        return any(same(raw, name) for raw, _ in self._left)
+        return name in self._left
 
     def take(self, name: str) -> list[str]:
         """Take the texts that came under a name, undecoded."""
-        mine = [pair for pair in self._left if same(pair[0], name)]
-        if mine:
-            self._left = [pair for pair in self._left if not same(pair[0], name)]
-        return [value for _, value in mine]
+        return self._left.pop(name, [])
 
     def read(self, parameter: Parameter, view: View) -> Ways | None:
         """Read a parameter; None when nothing of it came. Exploded objects are read by `read_spread`."""
@@ -205,8 +211,8 @@ class Fields:
             if own:
                 texts = [self.decode(value) for value in own]
                 found[name] = texts if len(texts) > 1 or view.member(name).takes_list else texts[0]
-                if len(texts) == 1 and texts[0][:1] in ("[", "{"):
-                    nested[name] = _as_nested(texts[0])
+                if len(texts) == 1 and (inner := nested_json(texts[0])) is not None:
+                    nested[name] = inner
         if not found:
             return None
         # What is nested deeper has no style of its own: many write it as JSON.
@@ -254,25 +260,16 @@ class Fields:
 
     def _deep(self, name: str) -> Ways | None:
         tree: dict[str, Tree] = {}
-        mine: list[Pair] = []
-        for pair in self._left:
-            key = self.decode(pair[0])
-            if key.startswith(f"{name}[") and key.endswith("]"):
-                mine.append(pair)
-                _put(tree, key[len(name) + 1 : -1].split("]["), self.decode(pair[1]))
+        mine = [key for key in self._left if key.startswith(f"{name}[") and key.endswith("]")]
+        for key in mine:
+            path = key[len(name) + 1 : -1].split("][")
+            for value in self.take(key):
+                _put(tree, path, self.decode(value))
         if not mine:
             if self.take(name):
                 raise Unreadable(f"must be written {name}[member]=…: its style is deepObject")
             return None
-        self._left = [pair for pair in self._left if pair not in mine]
         return Ways(_lists(tree))
-
-
-def _as_nested(text: str) -> Tree:
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return text
 
 
 _DEEPEST: Final = 32

@@ -139,9 +139,12 @@ class _Reading:
         if ways is None:
             self._miss(parameter)
             return
-        values = ways.values(self._view(parameter))
+        view = self._view(parameter)
+        values = ways.values(view)
         if _is_empty(values) and _may_be_empty(parameter):
-            value = ""
+            value: Any = ""
+        elif view.shows(values[0]):  # right or wrong, the description itself says it
+            value = values[0]
         else:
             value = self._fitting(values, self._reader.validators.parameter(parameter), place, parameter.name)
         self._values.setdefault(parameter.location, {})[parameter.name] = value

@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+import msgspec
+
 from actions.specs.references import Registry
 
 _INTEGER: Final = re.compile(r"-?[0-9]{1,400}(?:\.0+)?")
@@ -72,6 +74,12 @@ class View:
         """Whether properties that are not declared may come."""
         return all(one.get("additionalProperties", True) is not False for one in self.schemas)
 
+    def shows(self, value: Any) -> bool:
+        """Say whether the description itself gives a value, as a default or an example."""
+        return any(
+            value == one[word] for one in self.schemas for word in ("default", "example") if word in one
+        )
+
     @property
     def is_binary(self) -> bool:
         """Whether this is the content of a file."""
@@ -102,7 +110,7 @@ class View:
     def typed(self, tree: Tree, *, as_text: bool = False) -> Any:
         """Return a tree of text as a value; `as_text` keeps text wherever text is allowed."""
         if isinstance(tree, str):
-            return self._wrapped(tree, as_text) if self._wants_list_only else self._scalar(tree, as_text)
+            return self._scalar(tree, as_text) if self.takes_scalar else self._nested(tree, as_text)
         if isinstance(tree, list):
             return [self.item().typed(one, as_text=as_text) for one in tree]
         if isinstance(tree, dict):
@@ -112,12 +120,12 @@ class View:
             return {name: self.member(name).typed(one, as_text=as_text) for name, one in tree.items()}
         return tree
 
-    @property
-    def _wants_list_only(self) -> bool:
-        return self.takes_list and not self.takes_scalar and not self.takes_object
-
-    def _wrapped(self, text: str, as_text: bool) -> list[Any]:
-        return [self.item().typed(text, as_text=as_text)]
+    def _nested(self, text: str, as_text: bool) -> Any:
+        """What is nested has no style of its own: many write it as JSON. A list may have one member."""
+        inner = nested_json(text)
+        if inner is None and not self.takes_object:
+            return [self.item().typed(text, as_text=as_text)]
+        return text if inner is None else inner
 
     def _scalar(self, text: str, as_text: bool) -> Any:
         if not self.types:
@@ -140,6 +148,16 @@ class View:
                 elif isinstance(member, int | float) and text == str(member):
                     return member
         return text
+
+
+def nested_json(text: str) -> Any:
+    """Return the list or object that a text is the JSON of, else None."""
+    if text[:1] not in ("[", "{"):
+        return None
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
 
 
 class Shapes:

@@ -205,7 +205,7 @@ def write(value: Any, view: View, name: str) -> bytes:
 def _write(value: Any, view: View, tag: str) -> Element:
     own = hints(view)
     namespace = own.get("namespace")
-    tag = _UNFIT_NAME.sub("_", tag)
+    tag = _fit(tag)
     element = Element(f"{{{namespace}}}{tag}" if isinstance(namespace, str) and namespace else tag)
     if isinstance(value, dict):
         for name, one in value.items():
@@ -222,12 +222,16 @@ def _write_member(element: Element, name: str, value: Any, member: View) -> None
     own = hints(member)
     tag = str(own.get("name", name))
     if own.get("attribute") is True and not isinstance(value, dict | list):
-        element.set(_UNFIT_NAME.sub("_", tag), _text(value))
+        element.set(_fit(tag), _text(value))
     elif isinstance(value, list) and own.get("wrapped") is not True:
         item = str(hints(member.item()).get("name", tag))
         element.extend(_write(one, member.item(), item) for one in value)
     else:
         element.append(_write(value, member, tag))
+
+
+def _fit(name: str) -> str:
+    return _UNFIT_NAME.sub("_", name) or "_"
 
 
 def _text(value: Any) -> str:

@@ -121,7 +121,7 @@ class Rewriter:
             return True
         made: dict[str, Any] = self._reference(node) if "$ref" in node else {}
         if self._siblings or "$ref" not in node:
-            made |= self._words(node, family, todo)
+            self._words(node, family, made, todo)
         # Said beside a reference it means nothing in 3.0, and is meant all the same.
         nullable = node.get("nullable") is True or node.get("x-nullable") is True
         return words.with_null(made) if nullable and made else made
@@ -135,11 +135,12 @@ class Rewriter:
         self._used.add(ref)
         return {"$ref": f"#/$defs/{name}"}
 
-    def _words(self, node: Mapping[str, Any], family: Family, todo: list[Slot]) -> dict[str, Any]:
+    def _words(self, node: Mapping[str, Any], family: Family, made: dict[str, Any], todo: list[Slot]) -> None:
+        """Take over the words of a schema, into `made` itself: parts that are still to come go there too."""
         types = self._types(node)
         if self._is_file(node, types):
-            return dict(FILE)
-        made: dict[str, Any] = {}
+            made |= FILE
+            return
         if types:
             made["type"] = types[0] if len(types) == 1 else types
         for word, value in node.items():
@@ -151,14 +152,20 @@ class Rewriter:
                 self._parts(word, value, made, (*family, node) if word == "allOf" else (), todo)
             elif word in self._SPECIAL:
                 self._SPECIAL[word](self, node, made, todo)
+        self._finish(node, made)
+        self._required(node, family, made)
+
+    def _finish(self, node: Mapping[str, Any], made: dict[str, Any]) -> None:
+        """Take over what several words say together."""
         limits, wrong = words.bounds(node)
         made |= limits
         for word in wrong:
             self._drop(word, node[word])
-        self._required(node, family, made)
+        if "enum" in made:  # The list is what was thought of; what contradicts it was not.
+            for word in words.SCALAR & made.keys():
+                del made[word]
         if "oneOf" in made and "anyOf" not in made and not _is_choice(node["oneOf"]):
             made["anyOf"] = made.pop("oneOf")
-        return made
 
     def _types(self, node: Mapping[str, Any]) -> list[str]:
         declared = node.get("type")

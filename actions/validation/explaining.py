@@ -84,9 +84,10 @@ def shown(value: Any) -> str:
 
 
 _WORDS: Final[dict[str, Callable[[Any, Any], str]]] = {
-    "type": lambda kind, value: f"must be {_one_of(kind.types)}, not {shown(value)}",
+    "type": lambda kind, value: f"must be {_one_of(sorted(kind.types))}, not {shown(value)}",
     "required": lambda kind, _: f"{kind.property} is required",
     "additionalProperties": _unknown,
+    "falseSchema": lambda _, value: f"{shown(value)} is not allowed here",
     "enum": _allowed,
     "pattern": lambda kind, value: f"{shown(value)} does not match {kind.pattern[:120]}",
     "anyOf": _nearest,

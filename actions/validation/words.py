@@ -12,6 +12,14 @@ TYPES: Final = frozenset({"string", "number", "integer", "boolean", "array", "ob
 FORMATS: Final = frozenset({"date-time", "date", "uuid", "email", "ipv4", "ipv6"})
 """The formats that are checked. All others are words for people: too many things are meant by them."""
 
+SCALAR: Final = frozenset(
+    {
+        "minLength", "maxLength", "pattern", "format", "minimum", "maximum", "exclusiveMinimum",
+        "exclusiveMaximum", "multipleOf",
+    }
+)  # fmt: skip
+"""What says something about text and numbers only."""
+
 _RANGES: Final = {"int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1)}
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
 
@@ -105,6 +113,8 @@ def members(value: Any, allowed: list[str]) -> list[Any] | None:
         return None
     if not allowed:
         return value
+    if all(one is None for one in value) and "null" not in allowed:
+        return None
     made = [*value, *(other for one in value for other in _respelt(one, allowed))]
     return made if None in made or any(fits(one, allowed) for one in made) else None
 
