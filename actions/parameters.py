@@ -20,7 +20,7 @@ from actions.styles import Write, writer
 
 SAFE: Final = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9_.~-]*")
 """Needs no encoding and cannot be a dot segment."""
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _HEADER: Final = re.compile(r"(?:[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?")
 """What RFC 9110 allows in a field's value, in ASCII: backends disagree about the rest."""
 _SEPARATORS: Final = re.compile(r"[/\\]")
@@ -154,7 +154,7 @@ def _header(one: Parameter, registry: Registry) -> Write:
         json = kind_of(one.content_type) == "json"
         inner: Write = (lambda value: _ascii_json(content(value))) if json else content
     else:
-        inner = writer("header", one.style, explode=one.explode, name=one.name, encode=str)
+        inner = _flat(writer("header", one.style, explode=one.explode, name=one.name, encode=str))
 
     def header(value: Any) -> str:
         text = inner(value)
@@ -163,6 +163,20 @@ def _header(one: Parameter, registry: Registry) -> Write:
         return text
 
     return header
+
+
+def _flat(write: Write) -> Write:
+    """Return a writer that sends what has lists or objects inside as one JSON text."""
+
+    def flat(value: Any) -> str:
+        known = opened(value)
+        if isinstance(known, list | tuple | dict):
+            members = known.values() if isinstance(known, dict) else known
+            if any(isinstance(opened(one), list | tuple | dict) for one in members):
+                return _ascii_json(as_json(value).decode())
+        return write(known)
+
+    return flat
 
 
 def _content(one: Parameter, registry: Registry) -> Write:

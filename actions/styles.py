@@ -3,7 +3,8 @@
 Pure text. Nothing here knows where the text goes; whoever uses it says how characters are encoded. Cells that
 the specification marks `n/a` are written in the nearest way that it defines: a single value as with `form`,
 an exploded list or object of a delimited style as with `form` exploded. A list or an object inside a style
-that has no place for it is written as JSON text, which is what Swagger UI sends. Null is nothing to send.
+that has no place for it is written as JSON text, which is what Swagger UI sends; in a header, where nothing
+is encoded, the whole value is. Null is nothing to send.
 """
 
 from collections.abc import Callable
@@ -35,6 +36,13 @@ SHAPES: Final[dict[tuple[str, Style], _Shape]] = {
     ("query", "pipeDelimited"): _Shape("", "&", "%7C", named=True),
     ("header", "simple"): _Shape("", ",", ",", named=False),
     ("cookie", "form"): _Shape("", "; ", ",", named=True),
+    # Swagger 2 has its delimiters in paths and headers too.
+    ("path", "spaceDelimited"): _Shape("", ",", "%20", named=False),
+    ("path", "tabDelimited"): _Shape("", ",", "%09", named=False),
+    ("path", "pipeDelimited"): _Shape("", ",", "%7C", named=False),
+    ("header", "spaceDelimited"): _Shape("", ",", " ", named=False),
+    ("header", "tabDelimited"): _Shape("", ",", "\t", named=False),
+    ("header", "pipeDelimited"): _Shape("", ",", "|", named=False),
 }
 """RFC 6570, which versions 3.0.4 and 3.1.1 of the specification made the rule for all styles."""
 
@@ -46,7 +54,7 @@ DELIMITERS: Final[dict[str, str]] = {
 }
 """What stands between the parts of a value where nothing is encoded, as in a multipart body."""
 
-_INSIDE: Final = {".": ".", "%20": " ", "%09": "\t", "%7C": "|"}
+_INSIDE: Final = {".": ".", "%20": " ", "%09": "\t", "%7C": "|", " ": " ", "\t": "\t", "|": "|"}
 """Delimiters that the encoding of a part does not tell from its own characters."""
 
 _PREFERRED: Final[dict[str, Style]] = {
@@ -70,8 +78,6 @@ def writer(
             f"{key}={encode(text)}" for key, text in deep(named, value, lambda part: f"%5B{encode(part)}%5D")
         )
     shape = SHAPES.get((location, style)) or SHAPES[location, _PREFERRED[location]]
-    if style in DELIMITERS and (location, style) not in SHAPES:  # Swagger 2 has these in paths and headers
-        shape = shape._replace(flat=encode(DELIMITERS[style]))
     start = f"{named}=" if shape.named else ""
     alone = encode
     delimiter = shape.between if explode else shape.flat

@@ -2,7 +2,8 @@
 
 Pure. A field is written as its `encoding` says; without one as OpenAPI has it by default: scalars as text,
 the members of a list one by one, objects as JSON. Brackets (`a[b]=c`) only where `deepObject` is declared. A
-string in the place of the form is sent as it is.
+file goes in as its bytes: a form has no place for its name and type. A string in the place of the form is
+sent as it is.
 """
 
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from typing import Any, Final, cast
 from urllib.parse import quote_plus
 
 from actions.arguments import Problems, Unfit, as_json, escaped, leaf, opened, utf8
-from actions.bodies.files import is_binary, is_blob, read_blob
+from actions.bodies.files import is_blob, read_blob
 from actions.bodies.media import kind_of
 from actions.bodies.schemas import properties
 from actions.bodies.writing import Payload, Write
@@ -34,6 +35,12 @@ def form_writer(media: Media, content_type: str, registry: Registry) -> Write:
         if isinstance(encoding, Mapping)
     }
 
+    def field(name: str, value: Any) -> str:
+        files = _files(value, schemas.get(name, {}))
+        if files is not None:
+            return "&".join(f"{plus(name)}={quote_plus(data)}" for data in files)
+        return fields[name](value) if name in fields else _by_default(plus(name), value)
+
     def write(value: Any, problems: Problems, pointer: str) -> Payload | None:
         known = opened(value)
         if isinstance(known, str):
@@ -43,17 +50,14 @@ def form_writer(media: Media, content_type: str, registry: Registry) -> Write:
             return None
         parts = []
         for name, raw in known.items():
-            field = opened(raw)
-            if field is None:
+            member = opened(raw)
+            if member is None:
                 continue
             try:
-                field = _readable(field, schemas.get(name, {}))
-                text = fields[name](field) if name in fields else _by_default(plus(str(name)), field)
+                parts.append(field(str(name), member))
             except Unfit as reason:
                 place = f"{pointer}/{escaped(str(name))}"
                 problems.append((place, f"{place[1:]} {reason}"))
-            else:
-                parts.append(text)
         return "&".join(part for part in parts if part).encode(), content_type
 
     return write
@@ -72,18 +76,12 @@ def _checked(text: str, problems: Problems, pointer: str, content_type: str) -> 
         return None
 
 
-def _readable(value: Any, schema: Mapping[str, Any]) -> Any:
-    """Return a field's value; text out of the object that stands for a file. Raises Unfit for bytes."""
-    one = value[0] if isinstance(value, list | tuple) and value else value
-    if not is_blob(opened(one), schema) or (
-        not is_binary(schema) and schema.get("type") in ("object", "array")
-    ):
-        return value
-    if isinstance(value, dict) and "text" in value and not (value.keys() & {"filename", "type", "headers"}):
-        return read_blob(value).data.decode()
-    raise Unfit(
-        "is a file, which a form cannot carry; is there a multipart/form-data to choose as Content-Type?"
-    )
+def _files(value: Any, schema: Mapping[str, Any]) -> list[bytes] | None:
+    """Return the bytes of a file or of a list of them, None where the value is something else."""
+    members = [opened(one) for one in value] if isinstance(value, list | tuple) else [value]
+    if not members or schema.get("type") == "object" or not all(is_blob(one, schema) for one in members):
+        return None
+    return [read_blob(one).data for one in members]
 
 
 def _by_default(name: str, value: Any) -> str:

@@ -51,7 +51,10 @@ class Part(NamedTuple):
 
 
 class _Field(NamedTuple):
-    """What the description says of one part. `types` are those allowed, none where it does not say."""
+    """What the description says of one part. `types` are those allowed, none where it does not say.
+
+    A type wins over a style, which before 3.1 meant nothing here.
+    """
 
     schema: Mapping[str, Any]
     types: tuple[str, ...] = ()
@@ -121,11 +124,14 @@ class _Parts:
             encoding = {}
         listed = encoding.get("contentType", schema.get("contentMediaType"))
         types = tuple(one.strip() for one in listed.split(",")) if isinstance(listed, str) else ()
+        types = tuple(one for one in types if one)
         style, explode, headers = encoding.get("style"), encoding.get("explode"), encoding.get("headers")
+        if types or not (style in STYLES or isinstance(explode, bool)):
+            style = ""
         return _Field(
             schema,
-            tuple(one for one in types if one),
-            style if style in STYLES else "form" if isinstance(explode, bool) else "",
+            types,
+            style if style in STYLES or style == "" else "form",
             explode if isinstance(explode, bool) else style in ("form", None),
             headers if isinstance(headers, Mapping) else {},
         )
@@ -146,7 +152,7 @@ class _Parts:
 
     def of(self, name: str, value: Any, field: _Field, problems: Problems, pointer: str) -> list[Part]:
         """Return the parts of one property."""
-        if field.style:
+        if field.style and not is_blob(value, field.schema):
             return self._styled(name, value, field, problems, pointer)
         whole = bool(field.types) and kind_of(field.types[0]) not in {"text", "binary"}
         if not isinstance(value, list | tuple) or whole:

@@ -347,6 +347,8 @@ class Spec:
             fill = one.location == "header" and one.name == operation.key_header  # we send the key
             entry = (one.name, _described(one), one.required and not fill)
             groups.setdefault(one.location if operation.grouped else "", []).append(entry)
+        for name, schema in _choices(operation):
+            groups.setdefault("header" if operation.grouped else "", []).append((name, schema, False))
         top = groups.pop("")
         top.extend(
             (location, _object(entries), any(required for *_, required in entries))
@@ -376,6 +378,27 @@ class Spec:
                 if reason:
                     reasons[f"a schema {reason}; anything is allowed there"] = None
         return tuple(reasons)
+
+
+def _choices(operation: Operation) -> Iterator[tuple[str, Schema]]:
+    """Yield the headers that choose among media types, where there is a choice and no parameter says so."""
+    declared = {one.name.lower() for one in operation.parameters if one.location != "query"}
+    sent = [one.type for one in operation.body.media] if operation.body else []
+    wanted = [
+        one.type
+        for status, response in operation.responses.items()
+        if status.startswith("2")
+        for one in response.media
+    ]
+    for name, types, what in (("Content-Type", sent, "the body"), ("Accept", wanted, "the answer")):
+        names = list(dict.fromkeys(types))
+        if (
+            name.lower() not in declared
+            and operation.method != "PUBLISH"
+            and (len(names) > 1 or (name == "Content-Type" and any("*" in one for one in names)))
+        ):
+            text = f"What {what} is sent as; one of {', '.join(names[:10])}."
+            yield name, {"type": "string", "description": text, "examples": names[:10]}
 
 
 def _described(parameter: Parameter) -> Schema:

@@ -40,6 +40,7 @@ def refused(value: Any, **declared: Any) -> str:
 def read(text: str, location: str, style: str, explode: bool, kind: str) -> Any:
     decode = str if location == "header" else unquote
     delimiter = {"spaceDelimited": "%20", "pipeDelimited": "%7C", "tabDelimited": "%09"}.get(style, ",")
+    delimiter = unquote(delimiter) if location == "header" else delimiter
     if style == "deepObject":
         pairs = [pair.partition("=")[::2] for pair in text.split("&")]
         return {
@@ -216,3 +217,9 @@ def test_a_part_cannot_hold_what_stands_between_parts(style: Any, part: str) -> 
     assert "which is what stands between the parts" in refused({part: 1}, style=style, explode=False)
     assert written([part, "c"], style=style, explode=True)
     assert unquote(written(part, style=style, explode=False) or "") == f"color={part}"
+
+
+def test_lists_of_objects_in_a_header_are_one_json_text() -> None:
+    value = [{"lat": msgspec.Raw(b"1.10")}, {"é": 1}]
+    assert written(value, location="header", style="simple") == '[{"lat":1.10},{"\\u00e9":1}]'
+    assert written({"a": [1]}, location="header", style="simple", explode=True) == '{"a":[1]}'

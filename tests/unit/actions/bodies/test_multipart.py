@@ -142,6 +142,20 @@ def test_parts_follow_their_encoding() -> None:
     assert b"X-Kind: a\r\n" in (sent(content, {"image": "x"}).body or b"")
 
 
+def test_a_type_wins_over_a_style_and_a_file_over_both() -> None:
+    encoding = {
+        "f": {"contentType": "application/octet-stream", "style": "form"},
+        "g": {"style": "form"},
+        "o": {"contentType": "application/json", "style": "form"},
+    }
+    content = {FORM: {"schema": schema(f=FILE), "encoding": encoding}}
+    assert read(content, {"f": {"text": "x"}, "g": {"text": "y"}, "o": {"a": 1}}) == [
+        ("f", "f", "application/octet-stream", b"x"),
+        ("g", "g", "application/octet-stream", b"y"),
+        ("o", None, "application/json", b'{"a":1}'),
+    ]
+
+
 def test_headers_of_parts_come_from_the_description_or_with_the_file() -> None:
     headers = {
         "X-Id": {"required": True, "schema": {"type": "string"}},
