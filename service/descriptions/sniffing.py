@@ -33,12 +33,15 @@ class _Marks(msgspec.Struct):
     info: msgspec.Raw = _ABSENT
     requests: msgspec.Raw = _ABSENT
     order: msgspec.Raw = _ABSENT
+    item: msgspec.Raw = _ABSENT
 
     @property
     def any(self) -> bool:
         version = (self.openapi, self.swagger, self.swagger_version, self.asyncapi)
         postman = _POSTMAN.search(bytes(self.info)) is not None
-        return any(map(bytes, version)) or postman or (bytes(self.requests) != b"" != bytes(self.order))
+        older = bytes(self.requests) != b"" != bytes(self.order)
+        unnamed = bytes(self.item)[:1] == b"[" and b'"request"' in bytes(self.item)
+        return any(map(bytes, version)) or postman or older or unnamed
 
 
 class _Wrapped(msgspec.Struct):

@@ -18,6 +18,7 @@ from actions.specs.model import Body, Media, media_kind
 from actions.specs.postman.calls import Call, Pair, Payload
 from actions.specs.postman.shapes import Shape
 from actions.specs.postman.variables import PLACEHOLDER, Variables
+from actions.specs.reading import preferred
 
 _FORM, _MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
 _NO_BODY: Final = frozenset({"GET", "HEAD", "COPY", "PURGE", "UNLOCK"})
@@ -243,7 +244,7 @@ def _fields(given: Sequence[Pair], type_: str, variables: Variables) -> Sent:
 def merged(given: Sequence[tuple[str, Sent | None]]) -> Body | None:
     """Return the body of the calls of one operation, by the names of their presets; None without any.
 
-    The media type that most calls send stands first: it is the one that is sent.
+    Of media types that are equally good, that of most calls is sent.
     """
     sent = [(name, one) for name, one in given if one is not None]
     if not sent:
@@ -254,7 +255,9 @@ def merged(given: Sequence[tuple[str, Sent | None]]) -> Body | None:
     for type_ in order:
         of_type = [(name, one) for name, one in sent if (one.type or order[0]) == type_]
         media.append(_media(type_, of_type))
-    return Body(media=tuple(media), required=len(sent) == len(given), extras={"x-inferred-from": len(sent)})
+    return Body(
+        media=preferred(media), required=len(sent) == len(given), extras={"x-inferred-from": len(sent)}
+    )
 
 
 def _media(type_: str, sent: list[tuple[str, Sent]]) -> Media:

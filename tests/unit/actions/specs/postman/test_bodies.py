@@ -155,21 +155,28 @@ def test_raw_text_of_a_form_becomes_its_fields() -> None:
     assert argument(raw("a=1&b=x%20y&a=2"), headers=headers) == {"a": ["1", "2"], "b": "x y"}
 
 
-def test_the_body_that_most_requests_send_comes_first() -> None:
+def test_a_preset_names_the_media_type_that_is_not_sent_ordinarily() -> None:
     form = {"mode": "urlencoded", "urlencoded": [{"key": "a", "value": "1"}]}
     operation = one(
-        read(post(form, name="x"), post(raw('{"a": 1}'), name="y"), post(raw('{"a": 2}'), name="z"))
+        read(
+            post(form, name="x"),
+            post(raw("text"), name="t"),
+            post(form, name="z"),
+            post(raw('{"a": 1}'), name="y"),
+        )
     )
     assert operation.body is not None
     assert [known.type for known in operation.body.media] == [
         "application/json",
         "application/x-www-form-urlencoded",
+        "text/plain",
     ]
-    assert [preset.arguments.get("Content-Type") for preset in operation.presets] == [
-        "application/x-www-form-urlencoded",
-        None,
-        None,
-    ]
+    assert {preset.name: preset.arguments.get("Content-Type") for preset in operation.presets} == {
+        "x": "application/x-www-form-urlencoded",
+        "t": "text/plain",
+        "z": "application/x-www-form-urlencoded",
+        "y": None,
+    }
 
 
 @pytest.mark.parametrize("body", [None, {}, {"mode": "raw", "raw": "  "}, {"mode": "raw", "raw": "x", "disabled": True}, {"mode": "formdata", "formdata": []}, {"mode": "odd", "odd": 1}, {"mode": None}, []])  # fmt: skip
