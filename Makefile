@@ -1,10 +1,11 @@
 # Everything a newcomer needs is here; `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup servers demo test check bench fmt requirements crash clean
+.PHONY: help setup servers demo test check corpora bench fmt requirements crash clean
 BIN := .venv/bin
 ONCE ?=
 WITH ?=
 KILLS ?= 300
+PATHS ?=
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -31,6 +32,10 @@ test: ## everything CI does (KILLS=n: how many kills the crash suite makes)
 crash: ## the crash suite alone, KILLS=n times
 	@scripts/setup dev
 	@KILLS=$(KILLS) scripts/check crash
+
+corpora: ## read and exercise the shared corpora of API descriptions, or your own (PATHS="specs other.zip")
+	@scripts/setup dev
+	@$(BIN)/python -m tests.corpora.harness $(PATHS)
 
 bench: ## measure: the whole way, ingest, store, match, render, call (WHAT=match: one of them; also rss, sources, backlog)
 	@scripts/setup dev

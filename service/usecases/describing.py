@@ -43,7 +43,7 @@ def describe(spec: Spec, path: str) -> dict[str, Any]:
         "dialect": spec.dialect,
         "version": written_version(spec),
         "title": spec.title,
-        "servers": [one.url for one in spec.servers],
+        "servers": written_servers(spec),
         "security": [_scheme(one) for one in spec.security_schemes.values()],
         **_rare("parameters", [_parameter(one) for one in spec.parameters.values()]),
         "operations": [_operation(one, reasons) for one in spec.operations.values()],
@@ -96,6 +96,26 @@ def written_version(spec: Spec) -> str:
         if isinstance(version, str | int | float) and not isinstance(version, bool):
             return str(version)
     return _POSTMAN.get(spec.dialect, "")
+
+
+def written_servers(spec: Spec) -> list[str]:
+    """Return where the API lives; of AsyncAPI also what we do not speak with, and it is not in the model."""
+    root = spec.registry.root
+    written = root.get("servers") if spec.dialect.startswith("asyncapi") and isinstance(root, dict) else None
+    listed = (
+        written if isinstance(written, list) else list(written.values()) if isinstance(written, dict) else []
+    )
+    found = [one for one in (_address(spec.registry.schema(entry)) for entry in listed) if one]
+    return found or [one.url for one in spec.servers]
+
+
+def _address(server: Mapping[str, Any]) -> str:
+    """Return the URL of a server of AsyncAPI: whole until version 2, in its parts since version 3."""
+    if isinstance(server.get("url"), str):
+        return str(server["url"])
+    parts = [server.get(name) for name in ("protocol", "host", "pathname")]
+    protocol, host, path = (part if isinstance(part, str) else "" for part in parts)
+    return f"{protocol}://{host}{path}" if protocol and host else host
 
 
 class _Reasons:
