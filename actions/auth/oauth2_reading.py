@@ -13,6 +13,7 @@ from actions.auth.settings import GRANTS, ClientAuth, Expired, Grant, OAuth2Sett
 from actions.auth.templates import missing
 from actions.errors import Refused
 from actions.specs.model import SecurityScheme
+from actions.transport import line_problems
 
 _LOGINS: Final = frozenset({"oauth2", "openIdConnect"})
 _OWN: Final = ("clientid", "clientsecret", "scopes", "redirecturl", "state", "code", "refreshtoken")
@@ -90,7 +91,8 @@ class _Reader:
         urls = {one.get("tokenUrl") for one in flows if one.get("tokenUrl")}
         if len(urls) > 1 and "token_url" not in self._given:
             self.problems.append(("/token_url", "the description has several token URLs: say `token_url`"))
-        return next((one for one in flows if one.get("tokenUrl")), {})
+        known = next((one for one in flows if one.get("tokenUrl")), None)
+        return known or next(iter(flows), {})  # the implicit flow knows where people log in
 
     def _flows(self) -> Mapping[str, Any]:
         return self._scheme.flows if self._scheme else {}
@@ -133,13 +135,10 @@ class _Reader:
                 return url
         if "://" not in url and self._described.base:
             url = urljoin(self._described.base.rstrip("/") + "/", url)
-        scheme, mark, rest = url.partition("://")
-        authority = rest.partition("?")[0].partition("/")[0]
-        place, wrong = read_server(f"{scheme}{mark}{authority}")
-        if place is None or scheme not in ("http", "https"):
-            self.problems.append((f"/{field}", f"`{field}` is no URL to call: {'; '.join(wrong) or scheme}"))
-        elif unsafe := self._described.unsafe(url):
-            self.problems.append((f"/{field}", unsafe))
+        page = field == "authorization_url"
+        wrong = _wrong_with(url, page=page) or self._described.unsafe(url)
+        if wrong:
+            self.problems.append((f"/{field}", f"`{field}` cannot be called: {wrong}"))
         return url
 
     def _assertion(self) -> Any:
@@ -196,6 +195,19 @@ class _Reader:
             self.problems.append(
                 ("/authorization_url", "nobody says where people log in: say `authorization_url`")
             )
+
+
+def _wrong_with(url: str, *, page: bool) -> str:
+    """Return why a URL cannot be called; authors leave `<<your tenant here>>` in theirs.
+
+    A `page` is for a browser, which does more with a URL than we do: some have a fragment.
+    """
+    scheme, mark, rest = url.partition("://")
+    authority = rest.partition("?")[0].partition("/")[0]
+    place, wrong = read_server(f"{scheme}{mark}{authority}")
+    if place is None or scheme not in ("http", "https"):
+        return "; ".join(wrong) or "it is not https://host/path"
+    return "; ".join(line_problems("GET", url.replace("#", "", 1) if page else url))
 
 
 def _has_client(templates: Templates) -> bool:

@@ -48,8 +48,11 @@ def defaults_of(scheme: SecurityScheme, described: Described) -> dict[str, Any]:
 def tenant_url(scheme: SecurityScheme, url: str, described: Described) -> str:
     """Return a URL of Azure's for the tenant that the connection names instead of any tenant."""
     platform = scheme.extras.get(POWER_PLATFORM)
-    tenant = _values(scheme, described).get("tenantid", "") if isinstance(platform, Mapping) else ""
-    return url.replace("/common/", f"/{tenant}/", 1) if tenant else url
+    if not isinstance(platform, Mapping):
+        return url
+    custom = {key.lower(): str(value) for key, value in (platform.get("customParameters") or {}).items()}
+    tenant = _values(scheme, described).get("tenantid", "")
+    return url.replace(f"/{custom.get('tenantid') or 'common'}/", f"/{tenant}/", 1) if tenant else url
 
 
 def _values(scheme: SecurityScheme, described: Described) -> dict[str, str]:

@@ -21,6 +21,13 @@ URL = Annotated[
     WithJsonSchema({"type": "string", "pattern": r"^https?://[^\s@#]+$"}),
 ]
 
+PageURL = Annotated[
+    str,
+    Field(pattern=r"^https?://[^\s@]+$"),
+    WithJsonSchema({"type": "string", "pattern": r"^https?://[^\s@]+$"}),
+]
+"""What a browser opens: some have a fragment."""
+
 
 def _listed(value: Any) -> Any:
     return tuple(value.split()) if isinstance(value, str) else value
@@ -117,7 +124,7 @@ class OAuth2Config(Closed):
     refresh_url: URL | None = Field(
         default=None, description="Where refresh tokens are taken; absent: token_url."
     )
-    authorization_url: URL | None = Field(default=None, description="Where people log in.")
+    authorization_url: PageURL | None = Field(default=None, description="Where people log in.")
     discovery: URL | None = Field(
         default=None, description="An issuer that tells these URLs itself (OpenID Connect Discovery)."
     )

@@ -62,6 +62,13 @@ def test_the_flow_of_the_grant_says_where():
     )
 
 
+def test_the_implicit_flow_says_where_people_log_in():
+    one = scheme(implicit={"authorizationUrl": "https://login.example/a"})
+    found = settings({"client_id": "c", "token_url": URL, "grant": "authorization_code"}, one)
+    assert found.authorization_url == "https://login.example/a"
+    assert "say `token_url`" in problems({"client_id": "c"}, one)["/oauth2"]
+
+
 def test_several_token_urls_for_no_flow_of_ours_are_told():
     one = scheme(clientCredentials={"tokenUrl": URL}, password={"tokenUrl": f"{URL}2"})
     assert "several token URLs" in problems({"refresh_token": "r"}, one)["/oauth2/token_url"]
@@ -91,7 +98,14 @@ def test_everything_that_is_missing_is_said_at_once():
     assert problems({"client_id": "c", "token_url": URL, "client_auth": "client_secret_post"}).keys() == {
         "/oauth2/client_secret"
     }
-    assert "no URL to call" in problems({"client_id": "c", "token_url": "ftp://x/"})["/oauth2/token_url"]
+    for url in (
+        "ftp://x/",
+        "nope",
+        "https://l.example/<<tenant>>/token",
+        "https://u:p@l.example/",
+        "https://l.example/../t",
+    ):
+        assert "cannot be called" in problems({"client_id": "c", "token_url": url})["/oauth2/token_url"]
     assert problems({"grant": "jwt_bearer", "token_url": URL, "assertion": {"key": "{"}}).keys() >= {
         "/oauth2/assertion"
     }
@@ -102,7 +116,7 @@ def test_a_url_that_is_not_safe_is_said():
         return "not there" * url.startswith("http://")
 
     assert problems({"client_id": "c", "token_url": "http://l.example/t"}, unsafe=unsafe) == {
-        "/oauth2/token_url": "not there"
+        "/oauth2/token_url": "`token_url` cannot be called: not there"
     }
 
 
