@@ -29,20 +29,22 @@ class Segment:
     """One segment of a template."""
 
     pieces: tuple[Piece, ...]
+    rank: int
+    """How much is left open: 0 nothing, 1 a part, 2 all of it."""
 
-    @property
-    def rank(self) -> int:
-        """How much is left open: 0 nothing, 1 a part, 2 all of it."""
-        inputs = sum(is_input for _, is_input in self.pieces)
-        return 0 if not inputs else 2 if len(self.pieces) == 1 else 1
-
-    def match(self, raw: str) -> dict[str, str] | None:
-        """Return the parameters' texts, still encoded, or None.
+    def match(self, raw: str, text: str) -> dict[str, str] | None:
+        """Return the parameters' parts of a segment, still encoded, or None; `text` is it decoded.
 
         Between two literals a parameter is as short as can be; the last literal is the last one there is.
         """
+        if not self.rank:
+            return {} if text == (self.pieces[0][0] if self.pieces else "") else None
+        if self.rank == 2:
+            return {self.pieces[0][0]: raw} if raw else None
+        return self._match_parts(raw, text)
+
+    def _match_parts(self, raw: str, text: str) -> dict[str, str] | None:
         tokens = _TOKEN.findall(raw)
-        text = "".join(_decoded(token) for token in tokens)
         found: dict[str, str] = {}
         at = 0
         waiting = ""
@@ -87,8 +89,8 @@ class Route:
     query: tuple[tuple[str, Segment], ...] = ()
     rank: tuple[int, ...] = field(default=(), compare=False)
 
-    def match(self, segments: Sequence[str], query: Sequence[Pair]) -> "Match | None":
-        """Return how a request fits, or None."""
+    def match(self, segments: Sequence[str], texts: Sequence[str], query: Sequence[Pair]) -> "Match | None":
+        """Return how a request fits, or None; `texts` are its segments decoded."""
         wanted = len(self.base.segments) + len(self.segments)
         surplus = len(segments) - wanted
         if surplus < 0 or (surplus and not self.base.open):
@@ -96,7 +98,7 @@ class Route:
         values: dict[str, str] = {}
         own = (*self.base.segments, *self.segments)
         for index, segment in enumerate(own):
-            found = segment.match(segments[surplus + index])
+            found = segment.match(segments[surplus + index], texts[surplus + index])
             if found is None:
                 return None
             if index >= len(self.base.segments):
@@ -104,7 +106,7 @@ class Route:
         left = list(query)
         for name, segment in self.query:
             for pair in left:
-                found = segment.match(pair[1]) if _bytewise(pair[0]) == name else None
+                found = segment.match(pair[1], bytewise(pair[1])) if bytewise(pair[0]) == name else None
                 if found is not None:
                     values |= found
                     left.remove(pair)
@@ -140,7 +142,8 @@ class Table:
         """Return the routes of any method, the most literal first; more constant queries win."""
         segments = path.split("/")[1:]
         candidates = (*self._fixed.get(len(segments), ()), *self._open)
-        found = [match for route in candidates if (match := route.match(segments, query))]
+        texts = [bytewise(segment) for segment in segments]
+        found = [match for route in candidates if (match := route.match(segments, texts, query))]
         return sorted(found, key=lambda match: (match.route.rank, -len(match.route.query)))
 
     def near(self, path: str) -> list[str]:
@@ -181,7 +184,7 @@ def route(operation: Operation, method: str, template: str, base: Base) -> Route
         method.upper(),
         base,
         segments,
-        query=tuple((_bytewise(name), _segment(value)) for name, _, value in constants),
+        query=tuple((bytewise(name), _segment(value)) for name, _, value in constants),
         rank=tuple(one.rank for one in segments),
     )
 
@@ -217,20 +220,18 @@ def _segment(template: str) -> Segment:
     pieces: list[Piece] = []
     end = 0
     for match in _VARIABLE.finditer(template):
-        pieces.append((_bytewise(template[end : match.start()]), False))
+        pieces.append((bytewise(template[end : match.start()]), False))
         pieces.append((match.group(1), True))
         end = match.end()
-    pieces.append((_bytewise(template[end:]), False))
+    pieces.append((bytewise(template[end:]), False))
     kept = tuple(piece for piece in pieces if piece[0] or piece[1])
-    return Segment(kept)
+    inputs = sum(is_input for _, is_input in kept)
+    return Segment(kept, 0 if not inputs else 2 if len(kept) == 1 else 1)
 
 
-def _bytewise(text: str) -> str:
+def bytewise(text: str) -> str:
+    """Undo percent-encoding, to one character a byte."""
     return unquote_to_bytes(text).decode("latin-1")
-
-
-def _decoded(character: str) -> str:
-    return character if len(character) == 1 and character < "\x80" else _bytewise(character)
 
 
 def pairs(query: str) -> tuple[Pair, ...]:

@@ -43,6 +43,8 @@ class RequestReader:
         self.shapes = shapes
         self.bodies = BodyReader(shapes)
         self.check_login = check_login
+        # A collection has no schemas: what stands for them was guessed from its requests, and binds nobody.
+        self.inferred = spec.dialect.startswith("postman")
         self.key_names = frozenset(
             scheme.parameter for scheme in spec.security_schemes.values() if scheme.location == "query"
         )
@@ -156,6 +158,8 @@ class _Reading:
 
     def _fitting(self, values: Sequence[Any], validator: Validator, place: str, name: str) -> Any:
         """Return the first value that the schema allows; what is wrong with the first where none is."""
+        if self._reader.inferred:
+            return values[0]
         first: list[tuple[str, str]] | None = None
         for value in values:
             problems = validator.problems(value)

@@ -161,6 +161,8 @@ class Rewriter:
         made |= limits
         for word in wrong:
             self._drop(word, node[word])
+        if "format" in made and not words.is_meant(made):
+            del made["format"]
         if "enum" in made:  # The list is what was thought of; what contradicts it was not.
             for word in words.SCALAR & made.keys():
                 del made[word]

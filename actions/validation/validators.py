@@ -182,10 +182,10 @@ def plain(value: Any) -> Any:
         below: list[Any] = []
         for one in level:
             if isinstance(one, dict):
-                below.extend(child for child in one.values() if not isinstance(child, _SCALARS))
+                below += [child for child in one.values() if type(child) not in _SCALARS]
             elif isinstance(one, _CONTAINERS):
-                below.extend(child for child in one if not isinstance(child, _SCALARS))
-            elif not isinstance(one, _SCALARS):
+                below += [child for child in one if type(child) not in _SCALARS]
+            elif type(one) not in _SCALARS:
                 plain_already = False
         if not below:
             return value if plain_already else _opened(value)
@@ -193,7 +193,7 @@ def plain(value: Any) -> Any:
     raise TooDeep(f"nested more than {MAX_DEPTH} levels deep")
 
 
-_SCALARS: Final = (str, int, float, type(None))
+_SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 
 
 def _opened(value: Any) -> Any:

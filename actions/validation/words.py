@@ -9,8 +9,18 @@ from typing import Any, Final
 
 TYPES: Final = frozenset({"string", "number", "integer", "boolean", "array", "object", "null"})
 
-FORMATS: Final = frozenset({"date-time", "date", "uuid", "email", "ipv4", "ipv6"})
-"""The formats that are checked. All others are words for people: too many things are meant by them."""
+FORMATS: Final = {
+    "date-time": (20, 64),
+    "date": (10, 10),
+    "uuid": (36, 36),
+    "email": (3, 320),
+    "ipv4": (7, 15),
+    "ipv6": (2, 45),
+}
+"""The formats that are checked, and how long such a text is.
+
+All others are words for people: too many things are meant by them.
+"""
 
 SCALAR: Final = frozenset(
     {
@@ -95,6 +105,16 @@ def bounds(node: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         made["minimum"] = max(made.get("minimum", low), low)
         made["maximum"] = min(made.get("maximum", high), high)
     return made, wrong
+
+
+def is_meant(made: Mapping[str, Any]) -> bool:
+    """Say whether a format is what it says: a pattern, or lengths that it cannot have, say it better."""
+    shortest, longest = FORMATS[made["format"]]
+    return (
+        "pattern" not in made
+        and made.get("maxLength", longest) >= shortest
+        and made.get("minLength", 0) <= longest
+    )
 
 
 def types(declared: Any) -> list[str] | None:

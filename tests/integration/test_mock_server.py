@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+from typing import Self
 
 import pytest
 
@@ -41,7 +42,7 @@ class Client:
     def __init__(self, server: MockServer) -> None:
         self._port = int(server.url.rpartition(":")[2])
 
-    async def __aenter__(self) -> "Client":
+    async def __aenter__(self) -> Self:
         self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self._port)
         return self
 
@@ -175,11 +176,11 @@ async def test_half_a_request_is_nothing():
 
 async def test_silent_connections_are_cut_and_there_are_so_many():
     limits = Limits(idle_time=0.05, connections=2)
-    async with MockServer(orders(), limits=limits) as server:
-        async with Client(server) as one, Client(server) as two, Client(server) as three:
-            assert await three.closed()
-            assert await one.closed()
-            assert await two.closed()
+    server = MockServer(orders(), limits=limits)
+    async with server, Client(server) as one, Client(server) as two, Client(server) as three:
+        assert await three.closed()
+        assert await one.closed()
+        assert await two.closed()
 
 
 async def test_one_server_serves_one_description_after_the_other():

@@ -145,6 +145,8 @@ def test_each_dialect_is_meant_as_it_says(dialects, schema, good, bad):
         ({"type": "boolean", "enum": ["true"]}, True, False),
         ({"type": "string", "enum": ["a", None]}, None, "b"),
         ({"type": "string", "enum": ["abc"], "minLength": 40, "format": "uuid"}, "abc", "abd"),
+        ({"type": "string", "format": "uuid", "maxLength": 24}, "a" * 24, "a" * 25),
+        ({"type": "string", "format": "date-time", "pattern": "^[a-z]+$"}, "now", "5"),
         ({"type": "any"}, {"x": 1}, None),
         ({"type": "Integer"}, "x", None),
         ({"type": 5, "maxLength": 1}, "a", "aa"),
