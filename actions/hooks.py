@@ -331,13 +331,19 @@ class _Child:
         return f"its process ended with {code}"
 
     async def end(self) -> None:
-        """End the process and wait for its end."""
+        """End the process and wait for its end, also when the caller is given up."""
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
         if self._process.stdin is not None:
             self._process.stdin.close()
-        await asyncio.shield(asyncio.ensure_future(self._process.wait()))
+        await asyncio.shield(asyncio.ensure_future(self._buried()))
+
+    async def _buried(self) -> None:
+        reader = self._process.stdout
+        while reader is not None and await reader.read(1 << 16):
+            pass  # asyncio does not see the end of a process whose pipe still holds something
+        await self._process.wait()
 
 
 async def _start(name: str) -> _Child:
