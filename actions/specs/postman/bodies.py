@@ -36,6 +36,7 @@ _STRING_OR_HOLE: Final = re.compile(rf"{_STRING}|{{{{[^{{}}]*}}}}")
 _STRING_OR_WORDS: Final = re.compile(rf"{_STRING}|<<?[^<>{{}}\"\n]{{1,80}}>>?")
 _ESCAPED_QUOTES: Final = re.compile(r'[\\"]')
 _HINT: Final = re.compile(r"<(string|long|integer|int|number|float|double|boolean|dateTime|date|uuid|any)>")
+_MAX_DEPTH: Final = 100
 _MAX_LENIENT: Final = 200_000
 MAX_EXAMPLES: Final = 5
 """How many samples a media type shows; the presets have them all."""
@@ -173,7 +174,25 @@ def _parsed(text: str) -> tuple[Any, str]:
         value = _leniently(whole)
         if value is ABSENT:
             return ABSENT, f"the body is no JSON: {reason}"
+    if too_deep(value):
+        return ABSENT, "the body is nested too deep"
     return (_exemplary(value) if _HINT.search(whole) else value), ""
+
+
+def too_deep(value: Any) -> bool:
+    """Say whether a JSON value is nested deeper than what people send; all others are walked by recursion."""
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        level = [
+            child
+            for parent in level
+            for child in (
+                parent.values() if isinstance(parent, dict) else parent if isinstance(parent, list) else ()
+            )
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _leniently(text: str) -> Any:

@@ -33,6 +33,8 @@ _VERSION: Final = re.compile(r"/v(\d+)(?:\.(\d+))?")
 _MAX_ALIASES: Final = 20
 """Of how many requests the names and URLs are aliases of their operation; the presets have all of them."""
 _MAX_TOLD: Final = 3
+_MAX_SCHEMA: Final = 200
+_MAX_NAME: Final = 80
 
 
 class PostmanReader(Reader):
@@ -59,7 +61,7 @@ def _collection(value: Any) -> tuple[Mapping[str, Any], str]:
 def _version(value: Mapping[str, Any]) -> str:
     """Return the version as its dialect names it, "" when it is no collection."""
     info = mapping(value.get("info"))
-    schema = written(info.get("schema"))
+    schema = _schema_of(info)
     items = value.get("item")
     told = _SCHEMA.search(schema) or "_postman_id" in info or "_postman_schema" in info
     shaped = isinstance(items, list) and any({"request", "item"} & mapping(one).keys() for one in items)
@@ -72,6 +74,10 @@ def _version(value: Mapping[str, Any]) -> str:
     ):
         return "1"
     return ""
+
+
+def _schema_of(info: Mapping[str, Any]) -> str:
+    return written(info.get("schema"))[:_MAX_SCHEMA]
 
 
 class _Postman:
@@ -122,7 +128,7 @@ class _Postman:
         )
 
     def _check_version(self, info: Mapping[str, Any]) -> None:
-        schema = written(info.get("schema"))
+        schema = _schema_of(info)
         found = _VERSION.search(schema)
         if self._version == "1" or (found and found.groups() in {("2", "0"), ("2", "1"), ("2", None)}):
             return
@@ -163,7 +169,7 @@ class _Postman:
             first = members[0]
             sketch = Sketch(
                 self._reading,
-                f"{first.label} ({first.method} {first.call.shown_url[:200]})",
+                f"{first.label[:200]} ({first.method} {first.call.shown_url[:200]})",
                 first.call.pointer,
             )
             own = (made[first.place],) if first.place in made else ()
@@ -209,12 +215,13 @@ class _Postman:
                 if not name.startswith("$") and name not in told and name not in variables.values:
                     told[name] = one.call.pointer
         for name, pointer in told.items():
+            shown = name[:_MAX_NAME]
             if name in self._makers:
-                setters = ", ".join(repr(one[:80]) for one in self._makers[name][:_MAX_TOLD])
-                message = f"the variable {name} is only set by a script of {setters}; give it as a parameter"
+                setters = ", ".join(repr(one[:_MAX_NAME]) for one in self._makers[name])
+                message = f"the variable {shown} is only set by a script of {setters}; give it as a parameter"
                 self._reading.add("variable-of-script", message, pointer, severity="info")
             else:
-                message = f"the variable {name} has no value in the collection or its environment; give it"
+                message = f"the variable {shown} has no value in the collection or its environment; give it"
                 self._reading.add("variable-missing", message, pointer, severity="info")
 
     def _parameters(
@@ -235,7 +242,7 @@ class _Postman:
                 name=name,
                 kind="secret" if name in variables.secrets or is_secret(name) else "string",
                 default=variables.value(name),
-                extras={"x-set-by": self._makers[name][:_MAX_TOLD]} if name in self._makers else {},
+                extras={"x-set-by": self._makers[name]} if name in self._makers else {},
             )
             for name in used
             if name and not name.startswith("$")

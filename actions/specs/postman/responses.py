@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from actions.specs.model import Media, Response, Schema, media_kind
-from actions.specs.postman.bodies import with_examples
+from actions.specs.postman.bodies import too_deep, with_examples
 from actions.specs.postman.calls import Call, Saved
 from actions.specs.postman.shapes import Shape
 
@@ -75,6 +75,8 @@ def _keep(seen: _Status, saved: Saved) -> None:
             value = json.loads(body)
         except (ValueError, RecursionError):
             type_ = type_ if saved.language else "text/plain"
+        if too_deep(value):
+            value = body
     examples = seen.bodies.setdefault(type_, {})
     name, count = saved.name or "example", 1
     while name in examples:

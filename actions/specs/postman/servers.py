@@ -1,20 +1,26 @@
 """Where the requests of a collection go, as servers whose variables are those of the collection."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 from actions.specs.model import Server, Variable
 from actions.specs.postman.urls import SCHEME
-from actions.specs.postman.variables import PLACEHOLDER, Environment, Variables
+from actions.specs.postman.variables import PLACEHOLDER, Environment, Variables, names
 
 _MAX_DEPTH: Final = 10
+_MAX_LENGTH: Final = 2_000
 _MAX_SHOWN: Final = 5
 
 
 def server(base: str, variables: Variables, environments: Sequence[Environment] = ()) -> Server:
     """Return the server of a base as written. A variable without a value has no default: the connection's."""
+    text = _opened(base, variables)
     found: dict[str, Variable] = {}
-    url = _rendered(base, variables, environments, found, _MAX_DEPTH)
+    for name in names(text):
+        value = variables.value(name or "value")
+        found[name or "value"] = Variable(default=value, description=_told(name, environments))
+    url = PLACEHOLDER.sub(lambda match: f"{{{match.group(1).strip() or 'value'}}}", text)
     if not SCHEME.match(url) and not url.startswith("{"):
         url = f"http://{url}"
     first, closed, _ = url.partition("}")
@@ -27,25 +33,20 @@ def server(base: str, variables: Variables, environments: Sequence[Environment] 
     return Server(url=url, variables=found)
 
 
-def _rendered(
-    text: str,
-    variables: Variables,
-    environments: Sequence[Environment],
-    found: dict[str, Variable],
-    depth: int,
-) -> str:
-    parts, end = [], 0
-    for match in PLACEHOLDER.finditer(text):
-        name = match.group(1).strip() or "value"
-        value, raw = variables.value(name), variables.values.get(name, "")
-        parts.append(text[end : match.start()])
-        end = match.end()
-        if value is None and PLACEHOLDER.search(raw) and name not in variables.secrets and depth:
-            parts.append(_rendered(raw, variables, environments, found, depth - 1))
-            continue
-        found[name] = Variable(default=value, description=_told(name, environments))
-        parts.append(f"{{{name}}}")
-    return "".join(parts) + text[end:]
+def _opened(base: str, variables: Variables) -> str:
+    """Return a base with what is known in part written out, so that what is not known can be seen."""
+
+    def replace(match: re.Match[str]) -> str:
+        name = match.group(1).strip()
+        raw = variables.values.get(name, "") if name not in variables.secrets else ""
+        open_ = len(raw) < _MAX_LENGTH and PLACEHOLDER.search(raw) and variables.value(name) is None
+        return raw if open_ else match.group()
+
+    for _ in range(_MAX_DEPTH):
+        before, base = base, PLACEHOLDER.sub(replace, base)
+        if base == before or len(base) > _MAX_LENGTH:
+            return before
+    return base
 
 
 def _told(name: str, environments: Iterable[Environment]) -> str:

@@ -20,7 +20,8 @@ _SECRET: Final = re.compile(
 )
 _ENVIRONMENT: Final = re.compile(r"env|globals", re.IGNORECASE)
 _MAX_DEPTH: Final = 10  # of variables whose values name variables
-_MAX_TEXT: Final = 100_000
+_MAX_FILLED: Final = 1_000_000
+"""How many characters variables may add to one text: they can name each other."""
 _MAX_FILES: Final = 20
 _MAX_BYTES: Final = 2 * 1024 * 1024
 
@@ -72,6 +73,7 @@ class Variables:
     values: dict[str, str] = field(default_factory=dict)
     secrets: set[str] = field(default_factory=set)
     _filled: dict[str, str] = field(default_factory=dict)
+    _room: int = 0
 
     def add(self, given: Iterable[Pair], secrets: Iterable[str] = ()) -> None:
         """Add values that win over those so far."""
@@ -95,17 +97,19 @@ class Variables:
             return text
         known = self._filled.get(text)
         if known is None:
-            known = text
+            known, self._room = text, _MAX_FILLED
             for _ in range(_MAX_DEPTH):
                 before, known = known, PLACEHOLDER.sub(self._replace, known)
-                if known == before or len(known) > _MAX_TEXT:
+                if known == before:
                     break
             self._filled[text] = known
         return known
 
     def _replace(self, match: re.Match[str]) -> str:
         name = match.group(1).strip()
-        return match.group() if name in self.secrets else self.values.get(name, match.group())
+        value = match.group() if name in self.secrets else self.values.get(name, match.group())
+        self._room -= len(value)
+        return value if self._room > 0 else match.group()
 
     def over(self, local: Mapping[str, str]) -> "Variables":
         """Return these variables with some that only one request knows."""

@@ -296,3 +296,31 @@ def test_many_requests_are_read_fast() -> None:
         300,
         4_000,
     )
+
+
+BOMB = {f"v{index}": f"{{{{v{index + 1}}}}}" * 40 for index in range(12)}
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        {"items": [item("{{v0}}/b?c={{v0}}", "POST", body=raw('{"a": "{{v0}}"}'))], "variable": variables(**BOMB)},
+        {"items": [item("{{v0}}/b")], "variable": variables(**BOMB, v12="https://a.x")},
+        {"items": [item("{{a}}/{{b}}")], "variable": variables(a="{{b}}{{b}}", b="{{a}}{{a}}")},
+        {"items": [item("https://a.x", "POST", body=raw("[" * 900 + "]" * 900))]},
+        {"items": [item("https://a.x", "POST", body=raw("{" * 100_000))]},
+        {"items": [item("https://a.x/" + "{{" * 50_000)]},
+        {"items": [item("https://a.x/" + ":/" * 20_000)]},
+        {"items": [item("https://a.x", event=[{"listen": "test", "script": {"exec": "pm.environment.set('a', " * 5_000}}])]},
+        {"items": [item("https://a.x", event=[{"listen": "test", "script": {"exec": "a = b = " * 20_000 + ".set("}}])]},
+        {"items": [item("https://a.x")], "info": {"schema": "postman.com/" * 100_000}},
+        {"items": [item("https://a.x", response=[{"code": 200, "body": "[" * 900 + "]" * 900}])]},
+    ],
+)  # fmt: skip
+def test_no_collection_takes_long(made: dict[str, Any]) -> None:
+    began = time.process_time()
+    spec = read(*made.pop("items"), **made)
+    assert time.process_time() - began < 3
+    for found in spec.operations.values():
+        msgspec.json.encode([preset.arguments for preset in found.presets])
+        msgspec.json.encode([spec.input_schema(found), spec.output_schemas(found)])
