@@ -49,7 +49,8 @@ class Input(NamedTuple):
     default: Any
     types: frozenset[str]
     write: Write
-    spans: bool = False  # a path parameter that may be several segments
+    in_path: bool = False  # stands in a segment
+    spans: bool = False  # or in several
 
     def text(self, value: Any, problems: Problems) -> str | None:
         """Return the value as it is sent, None when it is not; what is wrong goes to the problems."""
@@ -67,7 +68,7 @@ class Input(NamedTuple):
             text = self.write(
                 value if not types or (type(value) is str and "string" in types) else _typed(value, types)
             )
-            if self.location == "path":
+            if self.in_path:
                 _check_path(value, text, spans=self.spans)
         except Unfit as reason:
             problems.append((self.pointer, f"{self.name} {reason}"))
@@ -76,11 +77,12 @@ class Input(NamedTuple):
 
 
 def compile_parameter(
-    one: Parameter, registry: Registry, *, group: str, filled: bool, spans: bool = False
+    one: Parameter, registry: Registry, *, group: str, filled: bool, spans: bool = False, asked: bool = False
 ) -> Input:
     """Compile a parameter that stands at `group` in the arguments.
 
-    `filled`: somebody else sends it. `spans`: the template says that it may be several segments of the path.
+    `filled`: somebody else sends it. `spans`: the path says that it may be several segments; `asked`: it
+    stands in the query that is part of the path.
     """
     schema = registry.schema(one.schema)
     spans = one.location == "path" and (spans or one.extras.get("x-ms-skip-url-encoding") is True)
@@ -93,6 +95,7 @@ def compile_parameter(
         default=schema.get("default", ABSENT) if always else ABSENT,
         types=frozenset() if one.content_type else _types(schema),
         write=_writer(one, registry, spans=spans),
+        in_path=one.location == "path" and not asked,
         spans=spans,
     )
 

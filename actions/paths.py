@@ -28,11 +28,12 @@ class Pair(NamedTuple):
 
 
 class Path(NamedTuple):
-    """A path, taken apart. `spans` are the parameters that may be several segments."""
+    """A path, taken apart. `spans` may be several segments; `asked` are inputs of the query that is in it."""
 
     segments: tuple[tuple[Piece, ...], ...]
     query: tuple[Pair, ...]
     spans: frozenset[str]
+    asked: frozenset[str]
     rooted: bool  # begins with a slash
 
 
@@ -62,7 +63,31 @@ def compile_path(template: str, inputs: Collection[str], queries: Collection[str
         end = match.end()
     pairs = _pairs([piece for piece in query if piece[0]], set(queries).difference(inputs))
     path = [piece for piece in path if piece[0]]
-    return Path(_segmented(path), pairs, frozenset(spans), not path or path[0][0].startswith("/"))
+    asked = {text for pair in pairs for text, is_input in pair.pieces if is_input}
+    return Path(
+        segments=_segmented(path),
+        query=pairs,
+        spans=frozenset(spans),
+        asked=frozenset(asked.difference(text for text, is_input in path if is_input)),
+        rooted=not path or path[0][0].startswith("/"),
+    )
+
+
+def placeholders(template: str, inputs: Collection[str], queries: Collection[str]) -> list[str]:
+    """Return the names of the path parameters that a path has, declared or not, each once.
+
+    What a parameter of the query is declared for is none, wherever the path mentions it.
+    """
+    found: dict[str, None] = {}
+    mark = template.find("?")
+    for match in TEMPLATE.finditer(template.partition("#")[0]):
+        text, in_query = match.group(1), -1 < mark < match.start()
+        if text not in inputs and (in_query or text[:1] in ("?", "&")) and text.lstrip("?&") in queries:
+            continue
+        expression = _expression(text, inputs, queries, in_query=in_query)
+        pieces = [(text, True)] if expression is None else expression[0]
+        found.update((name, None) for name, is_input in pieces if is_input)
+    return list(found)
 
 
 def literal_text(text: str) -> str:
@@ -84,7 +109,7 @@ def _expression(
         return None
     operator = match.group(1)
     names = [_MODIFIER.sub("", name) for name in match.group(2).split(",") if name]
-    if operator in "?&" and operator and all(name in queries for name in names):
+    if operator in ("?", "&") and all(name in queries for name in names):
         return [], set()
     if operator in ("#", "?", "&") or not names or not all(name in inputs for name in names):
         return None

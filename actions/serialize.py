@@ -103,6 +103,7 @@ class _Builder:
                 filled=(one.location == "header" and one.name == operation.key_header)  # the caller sends it
                 or (one.location == "query" and one.name in self._overlap),
                 spans=one.name in path.spans,
+                asked=one.name in path.asked,
             )
             for one in inputs
         ]

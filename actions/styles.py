@@ -4,7 +4,8 @@ Pure text. Nothing here knows where the text goes; whoever uses it says how char
 the specification marks `n/a` are written in the nearest way that it defines: a single value as with `form`,
 an exploded list or object of a delimited style as with `form` exploded. A list or an object inside a style
 that has no place for it is written as JSON text, which is what Swagger UI sends; in a header, where nothing
-is encoded, the whole value is. Null is nothing to send.
+is encoded, the whole value is; a list in an exploded object of the query repeats its name.
+Null is nothing to send.
 """
 
 from collections.abc import Callable
@@ -92,7 +93,12 @@ def writer(
                 return shape.start + start + shape.flat.join(texts)
             return shape.start + shape.between.join(start + text for text in texts) if texts else ""
         if isinstance(value, dict):
-            members = [(encode(str(key)), inner(member)) for key, member in value.items()]
+            repeated = explode and location == "query"
+            members = [
+                (encode(str(key)), text)
+                for key, member in value.items()
+                for text in (_each(member) if repeated else (inner(member),))
+            ]
             pairs = [(key, encode(text)) for key, text in members if text is not None]
             if not explode:
                 return shape.start + start + shape.flat.join(text for pair in pairs for text in pair)
@@ -119,6 +125,12 @@ def _parting(encode: Encode, delimiter: str) -> Encode:
         raise Unfit(f"has {meant!r} inside, which is what stands between the parts of its style")
 
     return part
+
+
+def _each(value: Any) -> list[str | None]:
+    """Return the texts of a member of an exploded object: a list is as many of its own name."""
+    value = opened(value)
+    return [inner(one) for one in value] if isinstance(value, list | tuple) else [inner(value)]
 
 
 def inner(value: Any) -> str | None:

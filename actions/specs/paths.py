@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from actions.paths import placeholders
 from actions.specs.events import escape
 from actions.specs.model import (
     NEVER_SET,
@@ -102,15 +103,19 @@ def check_path(sketch: Sketch, path: str) -> None:
 
 def fit_path(sketch: Sketch, path: str, merged: Merged) -> None:
     """Add the path parameters that were forgotten, leave out those that stand nowhere."""
-    sent, _, fragment = path.partition("#")  # a fragment is part of the name only: it is never sent
-    for name in dict.fromkeys(TEMPLATE.findall(sent)):
+    fragment = path.partition("#")[2]  # part of the name only: it is never sent
+    inputs, queries = (
+        {one.name for one in merged.values() if one.location == location} for location in ("path", "query")
+    )
+    names = placeholders(path, inputs, queries)
+    for name in names:
         if (name, "path") not in merged:
             reason = f"the path parameter {name} is not declared; taken as text"
             sketch.degrade("path-parameter", reason, sketch.pointer)
             schema = {"type": "string"}
             merged[name, "path"] = Parameter(name=name, location="path", required=True, schema=schema)
     for one in [one for one in merged.values() if one.location == "path"]:
-        if f"{{{one.name}}}" not in sent:
+        if one.name not in names:
             del merged[one.name, "path"]
             if f"{{{one.name}}}" not in fragment:
                 reason = f"the path parameter {one.name} is not in the path; left out"

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actions.arguments import ABSENT
-from actions.parameters import compile_parameter
+from actions.parameters import compile_parameter, has_dots
 from actions.specs.model import Parameter
 from actions.specs.references import Registry
 from actions.styles import SHAPES
@@ -75,7 +75,7 @@ def read(text: str, location: str, style: str, explode: bool, kind: str) -> Any:
 
 TEXT = st.text(st.characters(blacklist_categories=["Cs"]), max_size=8)
 PATH_TEXT = st.from_regex(r"[A-Za-z0-9_ ,;=&%+?#.\u00e9-\u00ff]{1,8}", fullmatch=True).filter(
-    lambda one: "%2" not in one and one.strip()
+    lambda one: "%2" not in one and one.strip() and not has_dots(one)
 )
 HEADER_TEXT = st.from_regex(r"[!#$&'*+/:;?@A-Za-z0-9_|~-]{1,8}", fullmatch=True)
 CELLS = [*SHAPES, ("query", "deepObject")]

@@ -1,11 +1,12 @@
 """Paths of operations: constant queries, fragments, and the expressions that descriptions borrow."""
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from actions.errors import Refused
-from actions.paths import compile_path
+from actions.paths import compile_path, placeholders
 from actions.serialize import build
 from actions.specs.model import Operation, Parameter, Spec
 
@@ -91,9 +92,33 @@ def test_what_spans_segments_reaches_neither_query_nor_fragment() -> None:
     assert called("/x/{p}", {"p": "a/b?c#d%2F&e=f"}, spans=True) == "/x/a/b%3Fc%23d%252F&e=f"
 
 
+@pytest.mark.parametrize("value", ["..", "a/../b", "", "."])
+def test_what_stands_in_the_query_of_a_path_may_be_any_text(value: str) -> None:
+    assert called("/x?a={p}&b=c", {"p": value}) == f"/x?a={quote(value, safe='')}&b=c"
+    assert refused("/x/{p}?a={p}", {"p": ".."})
+
+
+@pytest.mark.parametrize(
+    ("path", "inputs", "queries", "names"),
+    [
+        ("/{a}/{b}?c={c}#{d}", "a", "", ["a", "b", "c"]),
+        ("/x?c={c}&d={d}", "", "c", ["d"]),
+        ("/x?c={c}", "c", "c", ["c"]),
+        ("/{c}", "", "c", ["c"]),
+        ("/{+a}/{b*}/{a}", "ab", "", ["a", "b"]),
+        ("/{+a}", "", "", ["+a"]),
+        ("/x{?a}", "", "a", []),
+        ("/x{?a,b}", "", "ab", []),
+        ("/{a,b}", "ab", "", ["a", "b"]),
+    ],
+)
+def test_the_names_that_a_path_has(path: str, inputs: str, queries: str, names: list[str]) -> None:
+    assert placeholders(path, set(inputs), set(queries)) == names
+
+
 def test_a_path_is_taken_apart_once() -> None:
     path = compile_path("/a/{b}.c/d?e={f}&g=h", {"b", "f"}, {"q"})
     assert path.segments == ((("", False),), (("a", False),), (("b", True), (".c", False)), (("d", False),))
     assert [pair.name for pair in path.query] == ["e", "g"]
-    assert (path.spans, path.rooted) == (frozenset(), True)
+    assert (path.spans, path.asked, path.rooted) == (frozenset(), {"f"}, True)
     assert not compile_path("a", (), ()).rooted

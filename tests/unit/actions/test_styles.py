@@ -88,7 +88,10 @@ def test_deep_objects_may_be_deep() -> None:
 def test_what_stands_too_deep_for_a_style_is_json_text() -> None:
     exploded = writer("query", "form", explode=True, name="a", encode=encode)
     assert unquote(exploded([{"b": msgspec.Raw(b"1.10")}, [1]])) == 'a={"b":1.10}&a=[1]'
-    assert unquote(exploded({"b": {"c": 1}, "d": msgspec.Raw(b"[1, 2]")})) == 'b={"c":1}&d=[1,2]'
+    assert (
+        unquote(exploded({"b": {"c": 1}, "d": msgspec.Raw(b"[1, 2]"), "e": [[3]], "f": []}))
+        == 'b={"c":1}&d=1&d=2&e=[3]'
+    )
 
 
 @pytest.mark.parametrize("style", ["spaceDelimited", "pipeDelimited", "tabDelimited"])
