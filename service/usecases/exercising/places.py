@@ -22,7 +22,7 @@ _URL: Final = f"https://{HOST}"
 _QUOTED: Final = r"\(\s*['\u2018\u2019]([^'\u2018\u2019]*)['\u2018\u2019]"
 """The quoted name that an expression gives its function, in the quotes that vendors write."""
 _REFERENCE: Final = re.compile(
-    r"@\{?(?:connectionParameters|queryParameters|headers)" + _QUOTED, re.IGNORECASE
+    r"@\{?(?:connectionParameters|queryParameters|headers)" + _QUOTED + r"[^)]*\)\}?(?=[/:]|$)", re.IGNORECASE
 )
 _ARGUMENT: Final = re.compile(r"@\{?(?:queryParameters|headers)" + _QUOTED, re.IGNORECASE)
 _OURS: Final = re.compile(r"@\{?connectionParameters" + _QUOTED + r"[^)]*\)\}?", re.IGNORECASE)

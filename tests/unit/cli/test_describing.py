@@ -1,0 +1,78 @@
+"""`connectors read`: one line a document, as soon as it is read; nothing is changed. What else takes a path."""
+
+import json
+
+import pytest
+
+SHOP = {
+    "openapi": "3.1.0",
+    "info": {"title": "Shop", "version": "1"},
+    "servers": [{"url": "https://shop.example"}],
+    "paths": {"/orders": {"get": {"operationId": "listOrders", "responses": {"200": {"description": "x"}}}}},
+}
+
+
+@pytest.fixture
+def specs(tmp_path):
+    folder = tmp_path / "specs"
+    folder.mkdir()
+    (folder / "shop.json").write_text(json.dumps(SHOP), "utf-8")
+    (folder / "notes.json").write_text("{}", "utf-8")
+    return folder
+
+
+def test_prints_a_line_for_each_document(pointsman, specs):
+    (specs / "broken.yaml").write_text("openapi: 3.0.0\npaths: {\n", "utf-8")
+    ran = pointsman("connectors", "read", "specs", "-o", "jsonl")
+    broken, shop = map(json.loads, ran.out.splitlines())
+    assert ran.code == 1
+    assert (broken["path"], broken["error"]["line"]) == ("specs/broken.yaml", 3)
+    assert shop["path"] == "specs/shop.json"
+    assert [one["id"] for one in shop["operations"]] == ["listOrders"]
+
+
+def test_several_paths_keep_their_order(pointsman, specs):
+    (specs / "other.json").write_text(json.dumps(SHOP), "utf-8")
+    ran = pointsman("connectors", "read", "specs/shop.json", "specs/other.json", "-o", "jsonl")
+    assert [json.loads(one)["path"] for one in ran.out.splitlines()] == [
+        "specs/shop.json",
+        "specs/other.json",
+    ]
+    assert ran.code == 0
+
+
+def test_prints_a_table_for_people(pointsman, specs):
+    ran = pointsman("connectors", "read", "specs")
+    head, row = (one.split() for one in ran.out.splitlines())
+    assert head == ["PATH", "DIALECT", "VERSION", "OPERATIONS"]
+    assert row == ["specs/shop.json", "openapi3.1", "3.1.0", "1"]
+
+
+@pytest.mark.parametrize("style", ["json", "yaml"])
+def test_prints_all_together_in_other_styles(pointsman, specs, style):
+    ran = pointsman("connectors", "read", "specs", "-o", style)
+    assert ran.code == 0
+    assert "listOrders" in ran.out
+
+
+def test_what_is_not_there_is_told(pointsman):
+    ran = pointsman("connectors", "read", "nowhere.yaml", "-o", "jsonl")
+    assert ran.code == 1
+    assert json.loads(ran.out)["error"]["code"] == "no-such-file"
+
+
+@pytest.mark.parametrize("verb", ["read", "exercise"])
+def test_a_path_is_needed(pointsman, verb):
+    ran = pointsman("connectors", verb)
+    assert ran.code == 2
+    assert "say which descriptions" in ran.err
+
+
+def test_a_mock_wants_one_description_that_can_be_read(pointsman, specs):
+    (specs / "other.json").write_text(json.dumps(SHOP), "utf-8")
+    several = pointsman("mock", "specs")
+    assert (several.code, "specs/other.json, specs/shop.json" in several.err) == (2, True)
+    (specs / "broken.json").write_text('{"openapi": "3.0.0"', "utf-8")
+    broken = pointsman("mock", "specs/broken.json")
+    assert broken.code == 1
+    assert "broken.json:1:" in broken.err
