@@ -4,15 +4,13 @@ Pure, bounded, and visits only what the value touches: nothing is compiled for s
 It is lenient where a schema is broken. The verdict that counts is that of whoever gets the value.
 """
 
-import functools
 import math
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any, Final, Literal
 
-import jsonschema_rs
-
 from actions.specs.references import Registry
+from actions.validation.texts import has_format, matches
 
 MAX_STEPS: Final = 20_000
 """Schemas that one look may visit; after that the value is taken to fit."""
@@ -29,11 +27,6 @@ TYPES: Final[Mapping[str, str]] = {
     "object": "object", "map": "object", "null": "null",
 }  # fmt: skip
 """The types of JSON Schema, and what descriptions write instead. Any other name allows everything."""
-
-_FORMATS: Final = frozenset(
-    {"date-time", "date", "time", "uuid", "email", "uri", "url", "ipv4", "ipv6", "hostname", "duration"}
-)
-"""Formats that an example must have: the others are vendors' own."""
 
 
 def types_of(schema: Mapping[str, Any]) -> tuple[str, ...]:
@@ -77,27 +70,6 @@ def count(value: Any) -> int | None:
     """Return a keyword that counts (`minLength` and the like), None where it does not."""
     found = number(value)
     return None if found is None or found < 0 else int(found)
-
-
-@functools.lru_cache(maxsize=4096)
-def _pattern(pattern: str) -> Any:
-    """Return a validator for a regular expression; None for one that cannot be compiled."""
-    options = jsonschema_rs.FancyRegexOptions(backtrack_limit=20_000)
-    try:
-        return jsonschema_rs.validator_for({"pattern": pattern}, pattern_options=options)
-    except (ValueError, RecursionError):
-        return None
-
-
-@functools.lru_cache(maxsize=64)
-def _format(name: str) -> Any:
-    return jsonschema_rs.validator_for({"format": {"url": "uri"}.get(name, name)}, validate_formats=True)
-
-
-def matches(pattern: str, text: str) -> bool:
-    """Say whether a text matches; a pattern that cannot be compiled matches everything."""
-    compiled = _pattern(pattern)
-    return compiled is None or bool(compiled.is_valid(text))
 
 
 class Fitting:
@@ -257,7 +229,7 @@ def _right_text(value: str, schema: Mapping[str, Any]) -> bool:
     if isinstance(pattern, str) and not matches(pattern, value):
         return False
     form = schema.get("format")
-    return form not in _FORMATS or bool(_format(str(form)).is_valid(value))
+    return not isinstance(form, str) or has_format({"url": "uri"}.get(form, form), value)
 
 
 def _right_number(value: Fraction, schema: Mapping[str, Any]) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from actions.samples import patterns
-from actions.samples.fitting import matches
+from actions.validation.texts import matches
 
 MAX_LENGTH: Final = 100_000
 """The longest text that is made, whatever `minLength` asks for."""

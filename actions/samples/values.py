@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from actions.samples import texts
-from actions.samples.fitting import Fitting, Way, listing, mapping, matches, names, types_of
+from actions.samples.fitting import Fitting, Way, listing, mapping, names, types_of
 from actions.samples.numbers import make_number
 from actions.samples.parts import (
     Cut,
@@ -27,6 +27,7 @@ from actions.samples.parts import (
     with_dependents,
 )
 from actions.specs.model import Spec
+from actions.validation.texts import matches
 
 MAX_PARTS: Final = 3_000
 """Schemas that one value may be made of; recursion is cut after that."""
