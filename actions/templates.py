@@ -177,10 +177,7 @@ def read(template: str, parameters: Mapping[str, Any]) -> tuple[Parameters, list
     found: dict[str, Any] = {}
     problems: list[str] = []
     for field in info.fields:
-        name, value = next(
-            (given.pop(one) for one in map(_canonical, (field.name, *field.also)) if one in given),
-            (field.name, None),
-        )
+        name, value = given.pop(_key(field, given), (field.name, None))
         if value is None or (value == "" and field.required and field.kind not in ("path", "sub")):
             if field.required:
                 problems.append(f"{field.name} is missing{_near(field.name, given)}")
@@ -205,6 +202,16 @@ def check(template: str, parameters: Mapping[str, Any], section: str = "request"
 def _canonical(name: str) -> str:
     """Return the one spelling of a parameter's name: the vendor's differ in case and in `Template`."""
     return name.strip().lower().removeprefix(_PREFIX).removesuffix("template")
+
+
+def _key(field: Field, given: Mapping[str, Any]) -> str:
+    """Return under which key a parameter is given: the vendor prefixes its paths as it likes."""
+    names = [_canonical(one) for one in (field.name, *field.also)]
+    found = [one for one in names if one in given]
+    ending = {"path": "parentpath", "sub": "subpath"}.get(field.kind, "")
+    if not found and ending and names[0].endswith(ending):
+        found = [one for one in given if one.endswith(ending)]
+    return found[0] if found else names[0]
 
 
 def _plain(value: Any) -> str:

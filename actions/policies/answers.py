@@ -13,7 +13,7 @@ from urllib.parse import quote, urljoin, urlsplit
 import msgspec
 from typing_extensions import override
 
-from actions.expressions import Template, evaluate, parse_path
+from actions.expressions import ExpressionError, Template, evaluate, parse_path
 from actions.policies.documents import Slot, Unfit, text_of
 from actions.policies.fields import put_field, put_header
 from actions.policies.messages import Reply
@@ -67,6 +67,10 @@ class NextLink(Step):
         super().__init__(title)
         self._parent = fields.path("nextLinkParentPath").steps
         self._name = fields.text("nextLinkPropertyName").strip()
+        try:
+            self._steps = parse_path(self._name).steps
+        except ExpressionError:
+            self._steps = (self._name,)
 
     @override
     def answer(self, reply: Reply) -> None:
@@ -84,7 +88,7 @@ class NextLink(Step):
         here = parent.value()
         if isinstance(here, dict) and self._name in here:  # a name is a name, whatever dots are in it
             return Slot(here, self._name)
-        return parent.below(parse_path(self._name).steps)
+        return parent.below(self._steps)
 
 
 class Unauthenticated(Step):

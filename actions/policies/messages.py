@@ -186,7 +186,8 @@ class PathTemplate:
     def __init__(self, operation: Operation) -> None:
         names = {one.name for one in operation.parameters if one.location == "path"}
         path = operation.path.partition("#")[0].partition("?")[0].lstrip("/")
-        self._segments = [_pieces(segment, names) for segment in path.split("/")]
+        segments = path.split("/") if operation.path else []
+        self._segments = [_pieces(segment, names) for segment in segments]
 
     def cut(self, url: str) -> tuple[str, str]:
         """Return the base and the path of a URL without its query."""
@@ -195,7 +196,7 @@ class PathTemplate:
             return url, ""
         parts = url[origin_end + 1 :].split("/")
         keep = max(len(parts) - len(self._segments), 0)
-        path = "/" + "/".join(parts[keep:])
+        path = "/" + "/".join(parts[keep:]) if self._segments else ""
         return url[: len(url) - len(path)], path
 
     def match(self, path: str) -> Mapping[str, str | None]:

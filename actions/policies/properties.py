@@ -179,25 +179,28 @@ class MoveProperties(BodyStep):
         if found is None or value is None:
             return
         if self._inner:
-            if not isinstance(value, dict):
-                return
-            place = target.below(self._target, make=True)
-            into = {} if place is None else place.value()
-            into = {} if into is None else into
-            if place is None or not isinstance(into, dict):
-                raise Unfit("the properties cannot be moved into what is no object")
-            if self._source:
-                found.drop()
-            into.update(value)
-            place.put(into)
+            if isinstance(value, dict):
+                members = {name: copy_of(member) for name, member in value.items()}
+                self._drop(found)
+                self._merge(target, members)
             return
-        names = self._target or self._source[-1:]
-        place = target.below(names, make=True)
+        moved = copy_of(value)
+        self._drop(found)
+        place = target.below(self._target or self._source[-1:], make=True)
         if place is None:
             raise Unfit("there is no such place to move the property to")
+        place.put(moved)
+
+    def _drop(self, found: Slot) -> None:
         if self._source:
             found.drop()
-        place.put(value)
+
+    def _merge(self, target: Slot, members: dict[str, Any]) -> None:
+        place = target.below(self._target, make=True)
+        into = None if place is None else place.value()
+        if place is None or not (is_absent(into) or isinstance(into, dict)):
+            raise Unfit("the properties cannot be moved into what is no object")
+        place.put({**(into or {}), **members} if isinstance(into, dict) else members)
 
 
 class StringReplace(BodyStep):
