@@ -27,6 +27,7 @@ from actions.operations import Infos, find
 from actions.origins import Origins
 from actions.policies import OperationPolicies, compile_policies
 from actions.serialize import Build, compile_operation, expand_server
+from actions.specs.filling import bound
 from actions.specs.model import Operation, Server, Spec
 from actions.transport import Engine, EngineSettings, Request, header_problems
 
@@ -305,7 +306,7 @@ class HTTPConnector(Connector):
         return compiled.with_attempt(request, headers)
 
     def _compile(self, name: str) -> _Compiled:
-        operation = find(self._spec, name, self.name)
+        operation = bound(find(self._spec, name, self.name), self._spec, self._place.parameters)
         header = operation.key_header or ("" if operation.method in _KEYLESS else KEY_HEADER)
         server = self._server_of(operation)
         policies = compile_policies(self._spec, operation, self._place.parameters)

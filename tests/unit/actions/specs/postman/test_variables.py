@@ -1,7 +1,6 @@
 from typing import Any
 
 from actions.specs import read_spec
-from actions.specs.filling import bound, fill
 from actions.specs.postman.variables import Variables
 from tests.unit.actions.specs.postman.collections import codes, item, one, read, variables
 
@@ -93,19 +92,3 @@ def test_an_environment_alone_is_no_description() -> None:
     )
     assert not spec.readable
     assert "environment" in spec.findings[-1].message
-
-
-def test_a_connection_fills_what_a_collection_leaves_open() -> None:
-    spec = read(item("https://a.x/{{org}}/b?c={{d}}-{{e}}&f={{api_key}}"), variable=variables(e="5"))
-    operation = bound(one(spec), spec, {"org": "o1", "d": "4", "api_key": "geheim", "unknown": "x"})
-    assert {known.name: known.schema.get("default") for known in operation.parameters} == {
-        "org": "o1",
-        "c": "4-5",
-        "f": None,
-    }
-    assert bound(one(spec), spec, {}) is one(spec)
-
-
-def test_arguments_are_filled_wherever_a_variable_stands() -> None:
-    given = {"a": "{{x}}/{{y}}", "b": [{"c": "{{ x }}"}, 5, None]}
-    assert fill(given, {"x": "1"}) == {"a": "1/{{y}}", "b": [{"c": "1"}, 5, None]}
