@@ -94,9 +94,13 @@ class BodyReader:
             raise Unreadable(f"has more than {_MAX_FIELDS} fields")
         if not (view.takes_object or view.names) and view.types:
             return Ways(text).values(view)  # the whole form, as somebody encoded it
-        fields = Fields(given)
+        return self._fields(Fields(given), media, view)
+
+    def _fields(self, fields: Fields, media: Media, view: View) -> list[Any]:
+        """Read the fields of a form; last, with what was required and could not leave a trace."""
         made: list[dict[str, Any]] = [{}, {}]
         spread: list[str] = []
+        nothing: dict[str, Any] = {}
         for name in view.names:
             member = view.member(name)
             field = _as_parameter(name, media.encoding.get(name), member)
@@ -104,13 +108,15 @@ class BodyReader:
                 spread.append(name)
             else:
                 _add(made, name, self._field(fields, field, member), member)
-        for name in fields.left():
-            if not spread:
-                _add(made, name, fields.read_open(name, view.member(name)), view.member(name))
+            if name in view.required:
+                for one in fields.traceless(field, member):
+                    nothing[name] = one
+        for name in fields.left() if not spread else ():
+            _add(made, name, fields.read_open(name, view.member(name)), view.member(name))
         for name in spread:
             ways = fields.read_spread(view.member(name), rest=name == spread[-1])
             _add(made, name, ways, view.member(name))
-        return list(made)
+        return [*made, *({**nothing, **one} for one in made if nothing.keys() - one.keys())]
 
     def _field(self, fields: Fields, field: Parameter, member: View) -> Ways | None:
         if field.content_type and member.takes_list:

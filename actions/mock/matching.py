@@ -126,33 +126,39 @@ class Match:
 
 
 class Table:
-    """All routes of a description."""
+    """All routes of a description, found by one literal of each: some have ten thousand."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
-        self._fixed: dict[int, list[Route]] = {}
-        self._open: list[Route] = []
-        for route in routes:
-            if route.base.open:
-                self._open.append(route)
-            else:
-                size = len(route.base.segments) + len(route.segments)
-                self._fixed.setdefault(size, []).append(route)
+        self._routes = list(routes)
+        self._by_literal: dict[tuple[int, str], list[tuple[int, Route]]] = {}
+        for number, route in enumerate(self._routes):
+            self._by_literal.setdefault(_mark(route), []).append((number, route))
 
     def find(self, path: str, query: Sequence[Pair]) -> list[Match]:
         """Return the routes of any method, the most literal first; more constant queries win."""
         segments = path.split("/")[1:]
-        candidates = (*self._fixed.get(len(segments), ()), *self._open)
         texts = [bytewise(segment) for segment in segments]
-        found = [match for route in candidates if (match := route.match(segments, texts, query))]
+        marks = [(-1, ""), *((place, text) for place, text in enumerate(reversed(texts)))]
+        candidates = sorted(
+            (one for mark in marks for one in self._by_literal.get(mark, ())), key=lambda one: one[0]
+        )
+        found = [match for _, route in candidates if (match := route.match(segments, texts, query))]
         return sorted(found, key=lambda match: (match.route.rank, -len(match.route.query)))
 
     def near(self, path: str) -> list[str]:
         """Return paths of the description that a path may have been meant for."""
         from difflib import get_close_matches
 
-        routes = [route for listed in self._fixed.values() for route in listed] + self._open
-        known = dict.fromkeys(route.operation.path.partition("#")[0] for route in routes[:2_000])
+        known = dict.fromkeys(route.operation.path.partition("#")[0] for route in self._routes[:1_000])
         return get_close_matches(path[:200], list(known), n=1, cutoff=0.5)
+
+
+def _mark(route: Route) -> tuple[int, str]:
+    """Return the last literal segment and its place from the end; (-1, "") where there is none."""
+    for place, segment in enumerate(reversed((*route.base.segments, *route.segments))):
+        if not segment.rank:
+            return place, segment.pieces[0][0] if segment.pieces else ""
+    return -1, ""
 
 
 def routes_of(operation: Operation, servers: Sequence[Server]) -> list[Route]:

@@ -183,7 +183,7 @@ class Fields:
 
     def read(self, parameter: Parameter, view: View) -> Ways | None:
         """Read a parameter; None when nothing of it came. Exploded objects are read by `read_spread`."""
-        if parameter.style == "deepObject":
+        if parameter.style == "deepObject" and not (view.takes_scalar and self.has(parameter.name)):
             return self._deep(parameter.name)
         own = self.take(parameter.name)
         if not own:
@@ -196,6 +196,12 @@ class Fields:
         if len(own) > 1:
             raise Unreadable("came several times, but its values belong into one")
         return self._delimited(own[0], parameter.style, view)
+
+    def traceless(self, parameter: Parameter, view: View) -> list[Any]:
+        """Return the values that leave no trace when they are written: an empty list or object, in pieces."""
+        if parameter.content_type or not (parameter.explode or parameter.style == "deepObject"):
+            return []
+        return [[]] * view.takes_list + [{}] * view.takes_object
 
     def spreads(self, parameter: Parameter, view: View) -> bool:
         """Say whether the members of an object come under their own names."""

@@ -124,14 +124,20 @@ class _Reading:
             if fields.spreads(one, view) and not fields.has(one.name):
                 spread.append(one)
             else:
-                self._take(one, partial(fields.read, one, view))
+                self._take(one, partial(fields.read, one, view), fields.traceless(one, view))
+        spread.sort(key=lambda one: not self._view(one).names)  # what has no names of its own comes last
         for one in spread:
             view = self._view(one)
-            rest = one is spread[-1]
-            self._take(one, partial(fields.read_spread, view, rest=rest))
+            read = partial(fields.read_spread, view, rest=one is spread[-1])
+            self._take(one, read, fields.traceless(one, view))
 
-    def _take(self, parameter: Parameter, read: Callable[[], Ways | None]) -> None:
-        """Read a parameter and keep its value, or what is wrong with it."""
+    def _take(
+        self, parameter: Parameter, read: Callable[[], Ways | None], traceless: Sequence[Any] = ()
+    ) -> None:
+        """Read a parameter and keep its value, or what is wrong with it.
+
+        `traceless` are the values that nothing at all may stand for, where it is required.
+        """
         place = f"{parameter.location}/{escape(parameter.name)}"
         try:
             ways = read()
@@ -139,7 +145,12 @@ class _Reading:
             self._faults.append(Fault(400, place, f"{parameter.name} {reason}"))
             return
         if ways is None:
-            self._miss(parameter)
+            validator = self._reader.validators.parameter(parameter)
+            nothing = next((one for one in traceless if not validator.problems(one)), None)
+            if parameter.required and nothing is not None:
+                self._values.setdefault(parameter.location, {})[parameter.name] = nothing
+            else:
+                self._miss(parameter)
             return
         view = self._view(parameter)
         values = ways.values(view)
@@ -204,11 +215,11 @@ class _Reading:
 
     def _may_lack(self, declared: Body) -> bool:
         """Whether nothing at all is a body of a declared kind: empty text, a form without fields."""
-        return any(
-            (one.kind == "form" and not self._reader.validators.body(one).problems({}))
-            or (one.kind in ("text", "binary") and one.kind == declared.media[0].kind)
-            for one in declared.media
-        )
+        if declared.media and declared.media[0].kind in ("text", "binary"):
+            return True
+        forms = [one for one in declared.media if one.kind == "form"]
+        ways = [(one, value) for one in forms for value in self._reader.bodies.read(one, one.type, b"")]
+        return any(not self._reader.validators.body(one).problems(value) for one, value in ways)
 
     # The login.
 

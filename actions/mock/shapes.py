@@ -70,6 +70,12 @@ class View:
         return {name: None for one in self.schemas for name in _mapping(one.get("properties"))}
 
     @property
+    def required(self) -> set[str]:
+        """The properties that have to be there."""
+        lists = (one.get("required") for one in self.schemas)
+        return {name for names in lists if isinstance(names, list) for name in names if isinstance(name, str)}
+
+    @property
     def is_open(self) -> bool:
         """Whether properties that are not declared may come."""
         return all(one.get("additionalProperties", True) is not False for one in self.schemas)

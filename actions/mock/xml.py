@@ -86,7 +86,7 @@ def read(body: bytes, view: View, name: str) -> Tree:
     root = parse(body)
     own = hints(view)
     wanted = own.get("name", name)
-    if isinstance(wanted, str) and wanted and _local(root.tag) != wanted:
+    if isinstance(wanted, str) and wanted and _local(root.tag) != wanted.rpartition(":")[2]:
         raise BadXML(f"has the root element {_local(root.tag)[:80]}, but it must be {wanted}")
     _check_namespace(root, own)
     if view.takes_list and not view.takes_object:

@@ -30,6 +30,7 @@ _SCHEMAS: Final = frozenset(
     }
 )  # fmt: skip
 _LISTS: Final = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
+_COMPOSED: Final = ("allOf", "anyOf", "oneOf")
 _MAPS: Final = frozenset({"properties", "patternProperties", "dependentSchemas"})
 _SHAPES: Final = ("properties", "type", "$ref", "allOf", "anyOf", "oneOf", "items", "format", "enum")
 _DELIMITED: Final = re.compile(r"/(\^.*\$)/[a-z]*", re.DOTALL)
@@ -37,7 +38,7 @@ _MAX_NOTES: Final = 100
 
 Schema = dict[str, Any] | bool
 Family = tuple[Mapping[str, Any], ...]
-"""The schemas that one is a part of by `allOf`."""
+"""The schemas that one is composed into."""
 Slot = tuple[Any, Any, Any, Family]
 """A schema still to be rewritten: it, where the result goes (container and key), and what it is a part of."""
 
@@ -149,7 +150,7 @@ class Rewriter:
             if word in PLAIN:
                 self._plain(word, value, made)
             elif word in _SCHEMAS or word in _LISTS or word in _MAPS:
-                self._parts(word, value, made, (*family, node) if word == "allOf" else (), todo)
+                self._parts(word, value, made, (*family, node) if word in _COMPOSED else (), todo)
             elif word in self._SPECIAL:
                 self._SPECIAL[word](self, node, made, todo)
         self._finish(node, made)
@@ -270,7 +271,7 @@ class Rewriter:
             made["required"] = kept
 
     def _is_hidden(self, name: str, nodes: Iterable[Mapping[str, Any]]) -> bool:
-        """Say whether a property belongs to the other side, wherever in an `allOf` it is declared."""
+        """Say whether a property belongs to the other side, whichever part of a composed schema says so."""
         waiting = list(nodes)
         seen: set[int] = set()
         while waiting:
@@ -280,14 +281,15 @@ class Rewriter:
             seen.add(id(node))
             if "$ref" in node:
                 waiting.append(self._registry.schema(node))
-            properties, parts = node.get("properties"), node.get("allOf")
+            properties = node.get("properties")
             declared = properties.get(name) if isinstance(properties, dict) else None
             if isinstance(declared, dict):
                 both = (declared, self._registry.schema(declared))
                 if any(one.get(self._hidden) is True for one in both):
                     return True
-            if isinstance(parts, list):
-                waiting.extend(part for part in parts if isinstance(part, dict))
+            for parts in map(node.get, _COMPOSED):
+                if isinstance(parts, list):
+                    waiting.extend(part for part in parts if isinstance(part, dict))
         return False
 
     def _regex(self, pattern: str) -> str | None:

@@ -153,6 +153,8 @@ def fitting(declared: Iterable[Media], content_type: str) -> Media | None:
         name = media.type.partition(";")[0].strip().lower()
         if name == essence or media.type.strip().lower() == content_type.strip().lower():
             rank = 3
+        elif "/" not in name and name not in ("", "*"):  # `x-www-form-urlencoded` and the like
+            rank = 2 * (name == essence.rpartition("/")[2])
         elif name.endswith("/*") and name != "*/*" and essence.startswith(name[:-1]):
             rank = 2
         else:
