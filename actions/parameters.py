@@ -35,6 +35,14 @@ _SPELLINGS: Final = {
     "number": re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?"),
     "boolean": re.compile(r"true|false"),
 }
+_EXACT: Final[dict[type, str]] = {
+    str: "string",
+    bool: "boolean",
+    int: "integer",
+    list: "array",
+    dict: "object",
+}
+"""Types of values that need no second look where they are declared."""
 _KINDS: Final[dict[type, str]] = {bool: "a boolean", dict: "an object", list: "a list"}
 _WORDS: Final = {"array": "a list", "object": "an object", "integer": "an integer", "string": "text"}
 
@@ -65,9 +73,9 @@ class Input(NamedTuple):
                 problems.append((self.pointer, f"{self.name} is required{null}"))
             return None
         try:
-            text = self.write(
-                value if not types or (type(value) is str and "string" in types) else _typed(value, types)
-            )
+            if types and _EXACT.get(type(value)) not in types:
+                value = _typed(value, types)
+            text = self.write(value)
             if self.in_path:
                 _check_path(value, text, spans=self.spans)
         except Unfit as reason:

@@ -17,7 +17,18 @@ import msgspec
 
 from bench.figures import Table
 
-NAMES: Final = ("whole", "ingest", "webhook", "store", "match", "render", "call", "cel", "specs")
+NAMES: Final = (
+    "whole",
+    "ingest",
+    "webhook",
+    "store",
+    "match",
+    "render",
+    "call",
+    "cel",
+    "specs",
+    "serialising",
+)
 """What runs when nothing is named, in this order."""
 
 

@@ -164,3 +164,17 @@ def test_character_sets_that_are_utf8_or_unknown_are_no_matter() -> None:
     assert [
         charset(f"a/b; charset={one}") for one in ("UTF-8", "klingon", "latin1", '"UTF-16"', "\u00e9", "zlib")
     ] == ["", "", "iso8859-1", "utf-16", "", ""]
+
+
+def test_a_choice_is_shown_among_the_inputs_where_there_is_one() -> None:
+    operation = {
+        "requestBody": {"content": {"application/json": {}, "text/csv": {}}},
+        "responses": {"200": {"content": {"application/json": {}, "application/pdf": {}}}},
+    }
+    document = {"openapi": "3.1.0", "paths": {"/a": {"post": operation}}}
+    spec = read_spec({"a": msgspec.json.encode(document)})
+    shown = spec.input_schema(spec.operations["post_a"])["properties"]
+    assert shown["Content-Type"]["examples"] == ["application/json", "text/csv"]
+    assert shown["Accept"]["examples"] == ["application/json", "application/pdf"]
+    single = Operation(id="o", method="POST", path="/", body=Body(media=(Media(type="application/json"),)))
+    assert list(Spec().input_schema(single)["properties"]) == ["body"]
