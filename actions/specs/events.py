@@ -9,7 +9,7 @@ import re
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Generator
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 from actions.base import Finding
 
@@ -38,18 +38,13 @@ class Broken(Exception):
         self.place = place
 
 
-class Event(NamedTuple):
-    """`kind` is `{` or `[` (opens), `}` (closes either), `v` (a scalar or a key) or `*` (an alias).
+Event = tuple[str, str, bool, Any, str | None]
+"""Kind, text, whether it is plain, mark, and anchor; a bare tuple, for there are hundreds of thousands.
 
-    A `plain` scalar was written without quotes, hence is resolved to null, a boolean or a number.
-    `mark` is for the `place` of the source that made the event.
-    """
-
-    kind: str
-    text: str
-    plain: bool
-    mark: Any
-    anchor: str | None = None
+The kind is `{` or `[` (opens), `}` (closes either), `v` (a scalar or a key) or `*` (an alias). A plain scalar
+was written without quotes, hence is resolved to null, a boolean or a number. The mark is for the `place` of
+the source that made the event.
+"""
 
 
 class Source(Protocol):
@@ -127,7 +122,7 @@ class JSONText:
                 raise Broken("not JSON: there is more after the end", self.place(at))
             if char in "}]" and want != "pair":
                 self._check_close(char, want, at)
-                yield Event("}", "", False, at)
+                yield "}", "", False, at, None
                 open_.pop()
                 at, want = at + 1, "comma" if open_ else "end"
             elif want == "comma":
@@ -138,13 +133,13 @@ class JSONText:
                 want = "key after comma" if open_[-1] == "{" else "value after comma"
             elif want.startswith("key"):
                 key, after = self._key(at)
-                yield Event("v", key, False, at)
+                yield "v", key, False, at, None
                 at, want = after, "pair"
             elif char in "{[":
-                beside = yield Event(char, "", False, at)
+                beside = yield char, "", False, at, None
                 end = self._end(at) if beside and quick else at
                 if end > at:
-                    yield Event("}", "", False, end - 1)
+                    yield "}", "", False, end - 1, None
                     at, want = end, "comma" if open_ else "end"
                 else:
                     quick = quick and not beside  # one try for each text: trying costs
@@ -152,7 +147,7 @@ class JSONText:
                     at, want = at + 1, "key" if char == "{" else "value"
             else:
                 value, plain, after = self._scalar(at)
-                yield Event("v", value, plain, at)
+                yield "v", value, plain, at, None
                 at, want = after, "comma" if open_ else "end"
             at = self._skip(at)
         if want != "end":

@@ -8,7 +8,7 @@ handed in: nothing here opens a file or a connection, and nothing of what is rea
 
 import json
 import re
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -26,7 +26,7 @@ from actions.specs.events import (
     Source,
     offset_place,
 )
-from actions.specs.tree import MAX_DEPTH, Builder, find
+from actions.specs.tree import MAX_DEPTH, MAX_VALUES, Builder, find
 
 MAX_BYTES: Final = 50 * 1024 * 1024
 _BOMS: Final = (
@@ -115,6 +115,9 @@ def load(name: str, data: bytes, *, max_bytes: int = MAX_BYTES) -> Document:
         report.add("empty", "the document is empty", (1, 1), error=True)
         return Document(name=name, value=None, findings=tuple(report.findings), text=text)
     looks_json = _JSON_AHEAD.match(text) is not None
+    if looks_json and text.count(",") > MAX_VALUES:
+        report.add("too-large", f"there are more than {MAX_VALUES} values in it", (1, 1), error=True)
+        return Document(name=name, value=None, findings=tuple(report.findings))
     if looks_json:
         known, value = _strict(text)
         if known:
@@ -231,35 +234,47 @@ class _YAMLText:
         return mark.line + 1, mark.column + 1
 
     def events(self) -> Generator[Event, bool | None, None]:
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        documents = 0
+        parser = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(self._text)
         try:
-            for event in yaml.parse(self._text, Loader=loader):
-                mark = event.start_mark
-                if isinstance(event, yaml.ScalarEvent):
-                    plain = event.implicit[0] or event.tag in _RESOLVED_TAGS
-                    yield Event("v", event.value, plain, mark, event.anchor)
-                    self._check_tag(event.tag, mark)
-                elif isinstance(event, yaml.CollectionStartEvent):
-                    kind = "{" if isinstance(event, yaml.MappingStartEvent) else "["
-                    yield Event(kind, "", False, mark, event.anchor)
-                    self._check_tag(event.tag, mark)
-                elif isinstance(event, yaml.CollectionEndEvent):
-                    yield Event("}", "", False, mark)
-                elif isinstance(event, yaml.AliasEvent):
-                    yield Event("*", "", False, mark, event.anchor)
-                elif isinstance(event, yaml.DocumentStartEvent):
-                    documents += 1
-                    if documents > 1:
-                        place = self.place(mark)
-                        self._report.add("several-documents", "only the first YAML document is read", place)
-                        return
+            yield from self._events(parser.get_event)
         except yaml.MarkedYAMLError as error:
             marked = error.problem_mark or error.context_mark
             text = error.problem or error.context or "unreadable"
             raise Broken(f"not YAML: {text}", self.place(marked) if marked else (1, 1)) from error
         except yaml.YAMLError as error:
             raise Broken(f"not YAML: {str(error).splitlines()[0]}", (1, 1)) from error
+        finally:
+            parser.dispose()
+
+    def _events(self, get: Callable[[], Any]) -> Generator[Event, bool | None, None]:
+        documents = 0
+        while (event := get()) is not None:
+            kind = type(event)
+            if kind is yaml.ScalarEvent:
+                tag = event.tag
+                yield (
+                    "v",
+                    event.value,
+                    event.implicit[0] or tag in _RESOLVED_TAGS,
+                    event.start_mark,
+                    event.anchor,
+                )
+                if tag is not None:
+                    self._check_tag(tag, event.start_mark)
+            elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
+                sign = "{" if kind is yaml.MappingStartEvent else "["
+                yield sign, "", False, event.start_mark, event.anchor
+                self._check_tag(event.tag, event.start_mark)
+            elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
+                yield "}", "", False, event.start_mark, None
+            elif kind is yaml.AliasEvent:
+                yield "*", "", False, event.start_mark, event.anchor
+            elif kind is yaml.DocumentStartEvent:
+                documents += 1
+                if documents > 1:
+                    place = self.place(event.start_mark)
+                    self._report.add("several-documents", "only the first YAML document is read", place)
+                    return
 
     def _check_tag(self, tag: str | None, mark: Any) -> None:
         if tag is not None and tag not in _KNOWN_TAGS:

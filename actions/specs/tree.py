@@ -13,6 +13,9 @@ from actions.specs.events import Broken, Event, Place, Report, Source, escape
 MAX_DEPTH: Final = 256
 """What lies deeper is read as null, with a finding: encoders and validators of others do recurse."""
 ABSURD_DEPTH: Final = 10_000
+MAX_VALUES: Final = 2_000_000
+"""How many values a document may have: thirty times what the largest descriptions have."""
+MAX_EVENTS: Final = 2 * MAX_VALUES
 MAX_ALIASED: Final = 1_000_000
 """How many values all aliases of a document together may stand for, after expansion."""
 
@@ -51,6 +54,7 @@ class _Frame:
     """A container that is still open. `size` and `height` count what it holds, aliases expanded."""
 
     value: dict[str, Any] | list[Any]
+    is_mapping: bool
     anchor: str | None = None
     key: Any = _NO_KEY
     mark: Any = None
@@ -65,39 +69,39 @@ class Builder:
     def __init__(self, source: Source, report: Report) -> None:
         self._source = source
         self._report = report
-        self._stack = [_Frame([])]
+        self._stack = [_Frame([], False)]
         self._anchors: dict[str, tuple[Any, int, int] | None] = {}  # None: still open
         self._aliased = 0
 
     def build(self) -> Any:
         """Return the value, None for a document without one. Raises Broken."""
-        skipping = 0
-        for event in self._source.events():
-            kind = event.kind
+        skipping, place = 0, self._source.place
+        for number, event in enumerate(self._source.events()):
+            kind, text, plain, mark, anchor = event
+            if number > MAX_EVENTS:
+                raise Broken(f"there are more than {MAX_VALUES} values in it", place(mark))
             if skipping:
                 skipping += (kind in "{[") - (kind == "}")
                 if skipping > ABSURD_DEPTH:
-                    raise Broken(f"nested deeper than {ABSURD_DEPTH} levels", self._source.place(event.mark))
+                    raise Broken(f"nested deeper than {ABSURD_DEPTH} levels", place(mark))
             elif kind == "v":
-                self._scalar(event)
+                self._scalar(text, plain, mark, anchor)
             elif kind == "}":
-                self._close(event)
+                self._close(mark)
             elif kind == "*":
-                self._alias(event)
+                self._alias(anchor or "", mark)
             elif len(self._stack) > MAX_DEPTH:
-                self._warn("too-deep", f"below {MAX_DEPTH} levels everything is read as null", event)
-                self._add(None, 1, 0, event)
+                self._warn("too-deep", f"below {MAX_DEPTH} levels everything is read as null", mark)
+                self._add(None, 1, 0, mark)
                 skipping = 1
             else:
-                if event.anchor:
-                    self._anchors[event.anchor] = None
-                self._stack.append(_Frame({} if kind == "{" else [], event.anchor))
+                self._open(kind == "{", anchor)
         values = self._stack[0].value
         return values[0] if isinstance(values, list) and values else None
 
-    def _warn(self, code: str, message: str, event: Event) -> None:
+    def _warn(self, code: str, message: str, mark: Any) -> None:
         if not self._report.full(code):
-            self._report.add(code, message, self._source.place(event.mark), pointer=self._pointer())
+            self._report.add(code, message, self._source.place(mark), pointer=self._pointer())
 
     def _pointer(self) -> str:
         tokens = []
@@ -108,19 +112,24 @@ class Builder:
                 tokens.append(escape(frame.key))
         return "".join("/" + token for token in tokens)
 
-    def _scalar(self, event: Event) -> None:
+    def _scalar(self, text: str, plain: bool, mark: Any, anchor: str | None) -> None:
         frame = self._stack[-1]
-        value: Any = event.text
-        if frame.key is _NO_KEY and isinstance(frame.value, dict):
-            frame.key = _MERGE if event.plain and value == "<<" else value
-            frame.mark = event.mark
+        value: Any = text
+        if frame.key is _NO_KEY and frame.is_mapping:
+            frame.key = _MERGE if plain and text == "<<" else text
+            frame.mark = mark
         else:
-            value = _core(value) if event.plain else value
-            self._add(value, 1, 0, event)
-        if event.anchor:
-            self._anchors[event.anchor] = (value, 1, 0)
+            value = _core(text) if plain else text
+            self._add(value, 1, 0, mark)
+        if anchor:
+            self._anchors[anchor] = (value, 1, 0)
 
-    def _close(self, event: Event) -> None:
+    def _open(self, is_mapping: bool, anchor: str | None) -> None:
+        if anchor:
+            self._anchors[anchor] = None
+        self._stack.append(_Frame({} if is_mapping else [], is_mapping, anchor))
+
+    def _close(self, mark: Any) -> None:
         frame = self._stack.pop()
         if isinstance(frame.value, dict):
             for part in (part for one in frame.merges for part in (one if isinstance(one, list) else [one])):
@@ -128,36 +137,36 @@ class Builder:
                     for key, value in part.items():
                         frame.value.setdefault(key, value)
                 else:
-                    self._warn("yaml-merge", "`<<` needs a mapping; ignored", event)
+                    self._warn("yaml-merge", "`<<` needs a mapping; ignored", mark)
         if frame.anchor:
             self._anchors[frame.anchor] = (frame.value, frame.size, frame.height)
-        self._add(frame.value, frame.size, frame.height, event)
+        self._add(frame.value, frame.size, frame.height, mark)
 
-    def _alias(self, event: Event) -> None:
-        name = event.anchor or ""
+    def _alias(self, name: str, mark: Any) -> None:
         known = self._anchors.get(name)
         if known is None:
             why = "contains itself" if name in self._anchors else "is not defined"
-            self._warn("yaml-alias", f"the alias *{name} {why}; read as null", event)
+            self._warn("yaml-alias", f"the alias *{name} {why}; read as null", mark)
             known = (None, 1, 0)
         value, size, height = known
         self._aliased += size
         if self._aliased > MAX_ALIASED or len(self._stack) + height > MAX_DEPTH:
-            self._warn("yaml-alias", f"the alias *{name} stands for too much; read as null", event)
+            self._warn("yaml-alias", f"the alias *{name} stands for too much; read as null", mark)
             self._aliased -= size
             value, size, height = None, 1, 0
-        self._add(value, size, height, event)
+        self._add(value, size, height, mark)
 
-    def _add(self, value: Any, size: int, height: int, event: Event) -> None:
+    def _add(self, value: Any, size: int, height: int, mark: Any) -> None:
         frame = self._stack[-1]
         frame.size += size
-        frame.height = max(frame.height, height + 1)
+        if height >= frame.height:
+            frame.height = height + 1
         if isinstance(frame.value, list):
             frame.value.append(value)
         elif frame.key is _NO_KEY:
-            frame.key, frame.mark = value if isinstance(value, str) else _DROP, event.mark
+            frame.key, frame.mark = value if isinstance(value, str) else _DROP, mark
             if frame.key is _DROP:
-                self._warn("yaml-key", "a key that is not text; left out", event)
+                self._warn("yaml-key", "a key that is not text; left out", mark)
         else:
             if frame.key is _MERGE:
                 frame.merges.append(value)
@@ -191,17 +200,17 @@ def find(source: Source, wanted: Iterable[str]) -> dict[str, Place]:
     events = source.events()
     event = next(events, None)
     while event:
-        beside = False
-        if event.kind == "}":
+        beside, kind = False, event[0]
+        if kind == "}":
             stack.pop()
         else:
-            here, mark = _next(stack[-1], event) if stack else ("", event.mark)
+            here, mark = _next(stack[-1], event) if stack else ("", event[3])
             if here in prefixes:
                 found[here] = source.place(mark)
             else:
                 here, beside = None, True
-            if event.kind in "{[":
-                stack.append(_Step(here, None if event.kind == "{" else 0))
+            if kind in "{[":
+                stack.append(_Step(here, None if kind == "{" else 0))
         try:
             event = events.send(beside)  # what lies beside the way need not be read
         except StopIteration:
@@ -211,12 +220,13 @@ def find(source: Source, wanted: Iterable[str]) -> dict[str, Place]:
 
 def _next(step: _Step, event: Event) -> tuple[Any, Any]:
     """Return pointer and mark of the value that begins here; no pointer for keys and beside the way."""
+    kind, text, _, mark, _ = event
     if step.index is not None:
         step.index += 1
-        return None if step.pointer is None else f"{step.pointer}/{step.index - 1}", event.mark
+        return None if step.pointer is None else f"{step.pointer}/{step.index - 1}", mark
     if step.key is _NO_KEY:
-        step.key, step.mark = (event.text if event.kind == "v" else _DROP), event.mark
-        return None, event.mark
+        step.key, step.mark = (text if kind == "v" else _DROP), mark
+        return None, mark
     key, step.key = step.key, _NO_KEY
     known = step.pointer is not None and isinstance(key, str)
     return f"{step.pointer}/{escape(key)}" if known else None, step.mark

@@ -280,3 +280,13 @@ def test_locating_walks_past_odd_keys() -> None:
     document = yaml("? [1, {x: 2}]\n: {y: 3}\n*nope : 1\na:\n  b: 1\n")
     assert document.locate("/a/b") == (5, 3)
     assert document.places([]) == {}
+
+
+def test_the_number_of_values_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actions.specs.load.MAX_VALUES", 100)
+    monkeypatch.setattr("actions.specs.tree.MAX_EVENTS", 200)
+    for text in ("- a\n" * 300, "[" + "1," * 300 + "1]", "[" + "1," * 300 + "]"):
+        finding = yaml(text).findings[-1]
+        assert (finding.severity, finding.line > 0) == ("error", True)
+        assert "more than" in finding.message
+    assert yaml("- a\n" * 100).findings == ()
