@@ -1,6 +1,7 @@
 """The lenient loader: what it forgives, what it refuses, and where it says things stand."""
 
 import json
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -283,8 +284,8 @@ def test_locating_walks_past_odd_keys() -> None:
 
 
 def test_the_number_of_values_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("actions.specs.load.MAX_VALUES", 100)
-    monkeypatch.setattr("actions.specs.tree.MAX_EVENTS", 200)
+    monkeypatch.setattr(sys.modules["actions.specs.load"], "MAX_VALUES", 100)
+    monkeypatch.setattr(sys.modules["actions.specs.tree"], "MAX_EVENTS", 200)
     for text in ("- a\n" * 300, "[" + "1," * 300 + "1]", "[" + "1," * 300 + "]"):
         finding = yaml(text).findings[-1]
         assert (finding.severity, finding.line > 0) == ("error", True)
