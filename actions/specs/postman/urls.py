@@ -98,8 +98,10 @@ def _split(text: str, marked: _Marked, variables: Variables) -> tuple[str, str, 
         first = _MARK.match(host)
         if first and not user:
             value = variables.value(marked.variable(first)) or ""
-            if first.end() < len(host) and ("://" in value or value.endswith("/")):
-                host, path = host[: first.end()], host[first.end() :] + path  # `{{base}}users`
+            behind = host[first.end() :]
+            whole = "://" in value or value.endswith("/") or behind.startswith(_OPEN)
+            if behind and whole and not value.endswith("://"):
+                host, path = host[: first.end()], behind + path  # `{{base}}users`, `{{base}}{{path}}`
             if first.end() != len(host) and not SCHEME.match(value):
                 start = "http://"
         elif host:

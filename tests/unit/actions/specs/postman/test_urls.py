@@ -9,7 +9,16 @@ from actions.specs.postman.urls import address
 from actions.specs.postman.variables import Variables
 from tests.unit.actions.specs.postman.collections import codes, item, one, read, variables
 
-KNOWN = Variables({"base": "https://a.x/v1", "slash": "https://a.x/", "host": "a.x", "dirs": "a/b", "v": "2"})
+KNOWN = Variables(
+    {
+        "base": "https://a.x/v1",
+        "slash": "https://a.x/",
+        "host": "a.x",
+        "dirs": "/a/b",
+        "v": "2",
+        "start": "https://",
+    }
+)
 
 
 @pytest.mark.parametrize(
@@ -23,6 +32,9 @@ KNOWN = Variables({"base": "https://a.x/v1", "slash": "https://a.x/", "host": "a
         ("{{slash}}b/c", "{{slash}}", "b/c"),
         ("{{host}}.org/b", "http://{{host}}.org", "/b"),
         ("{{unknown}}/b", "{{unknown}}", "/b"),
+        ("{{base}}{{dirs}}/c", "{{base}}", "a/b/c"),
+        ("{{unknown}}{{v}}/c", "{{unknown}}", "{v}/c"),
+        ("{{start}}{{host}}/c", "{{start}}{{host}}", "/c"),
         ("https://{{host}}:{{port}}/b", "https://{{host}}:{{port}}", "/b"),
         ("{{protocol}}://{{host}}/b", "{{protocol}}://{{host}}", "/b"),
         ("/b", "", "/b"),
