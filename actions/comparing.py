@@ -3,7 +3,8 @@
 Operations are the same when they share an id, an alias or method and path. A change is *breaking* when calls
 or readers that were right may no longer be: an operation or input is gone, something new is required, a value
 is narrowed, an answer lost a member. Schemas are compared as far as both sides can be followed; where they
-cannot be told apart nothing is said.
+cannot be told apart nothing is said. The format that a version is written in is no difference: both are
+brought into the form of OpenAPI 3.1 before.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,6 +12,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from actions.exporting.normalising import normal
 from actions.specs.model import Operation, Parameter, Schema, Spec
 
 MAX_DEPTH: Final = 12
@@ -39,6 +41,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 def compare(old: Spec, new: Spec) -> list[Change]:
     """Return all changes from an old version to a new one, those that break something first."""
+    old, new = normal(old), normal(new)
     changes: list[Change] = []
     matched = dict(pairs(old, new))
     for name, one in old.operations.items():
@@ -110,6 +113,7 @@ class _Pair:
         self._before, self._after = before, after
         self._found: list[Change] = []
         self._seen: set[tuple[int, int, bool]] = set()
+        self._whole: dict[int, tuple[Any, Mapping[str, Any]]] = {}  # what was made here is kept: ids are keys
 
     def changes(self) -> list[Change]:
         before, after = self._before, self._after
@@ -191,7 +195,7 @@ class _Pair:
 
     def _schemas(self, before: Schema, after: Schema, place: str, *, sent: bool, depth: int = 0) -> None:
         """Compare two schemas: of what we send (`sent`), where less is allowed breaks, or of what we read."""
-        one, other = self._old.registry.schema(before), self._new.registry.schema(after)
+        one, other = self._resolved(self._old, before), self._resolved(self._new, after)
         key = (id(one), id(other), sent)
         if depth > MAX_DEPTH or key in self._seen or len(self._seen) > MAX_SCHEMAS:
             return
@@ -202,6 +206,14 @@ class _Pair:
         items = one.get("items"), other.get("items")
         if isinstance(items[0], dict) and isinstance(items[1], dict):
             self._schemas(items[0], items[1], f"{place}[]", sent=sent, depth=depth + 1)
+
+    def _resolved(self, spec: Spec, schema: Schema) -> Mapping[str, Any]:
+        """Return a schema behind its references; one that allows another or null is the other, with null."""
+        found = spec.registry.schema(schema)
+        known = self._whole.get(id(found))
+        if known is None:
+            known = self._whole[id(found)] = (found, _or_null(spec, found))
+        return known[1]
 
     def _types(self, one: Mapping[str, Any], other: Mapping[str, Any], place: str, *, sent: bool) -> None:
         before, after = _types(one), _types(other)
@@ -256,6 +268,17 @@ class _Pair:
                 self._add("member-added", "breaking" if breaks else "compatible", text, f"{place}.{name}")
 
 
+def _or_null(spec: Spec, schema: dict[str, Any]) -> Mapping[str, Any]:
+    choices = schema.get("anyOf", schema.get("oneOf"))
+    others = [one for one in choices if one != {"type": "null"}] if isinstance(choices, list) else []
+    if not choices or len(others) != 1 or len(choices) == 1:
+        return schema
+    inner = spec.registry.schema(others[0])
+    types = _types(inner)
+    outside = {word: part for word, part in schema.items() if word not in ("anyOf", "oneOf")}
+    return {**inner, **outside, **({"type": [*types, "null"]} if types else {})}
+
+
 def _shape(path: str) -> str:
     """Return a path without the names of its variables: they are not sent."""
     parts = path.split("{")
@@ -270,8 +293,6 @@ def _types(schema: Mapping[str, Any]) -> set[str]:
     said = schema.get("type")
     names = said if isinstance(said, list) else [said]
     found = {name for name in names if isinstance(name, str)}
-    if schema.get("nullable") is True or schema.get("x-nullable") is True:
-        found.add("null")
     return found | {"integer"} if "number" in found else found
 
 

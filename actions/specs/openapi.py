@@ -5,7 +5,8 @@ language of a version means (`nullable`, `exclusiveMinimum`, type lists) is kept
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -36,8 +37,9 @@ from actions.specs.paths import (
     read_security,
     settled,
 )
-from actions.specs.reading import CONTROL, Reader, Reading, aliases_of, extras, text
+from actions.specs.reading import CONTROL, EXTENSION, Reader, Reading, aliases_of, extras, text
 from actions.specs.references import Unresolved
+from actions.specs.restoring import restored, unsendable
 
 _VERSION: Final = re.compile(r"\s*[vV]?3(?:\.([0-9]+)\b.*)?\s*", re.DOTALL)
 _NEWEST: Final = 2
@@ -69,6 +71,7 @@ class _OpenAPI:
         self._schemes: dict[str, SecurityScheme] = {}
         self._security: Security = ()
         self._minor = 0
+        self._said: dict[str, dict[str, Any]] = {}  # by pointer, what has an extension of ours
 
     def spec(self) -> Spec:
         """Read everything."""
@@ -86,20 +89,21 @@ class _OpenAPI:
         if not operations and not self._triggers:
             reading.add("no-operation", "there is no operation and no webhook in it", "/paths")
         reading.check_references()
-        return Spec(
+        made = Spec(
             title=text(info.get("title")),
             version=text(info.get("version")),
             dialect=f"openapi3.{self._minor}",
             description=text(info.get("description")),
             servers=servers,
             operations={one.id: one for one in operations},
-            triggers=named_triggers(self._triggers),
+            triggers=self._named_triggers(),
             security_schemes=self._schemes,
             aliases=aliases_of((one.id, one.aliases) for one in operations),
             registry=reading.registry,
-            findings=reading.finish(),
             extras=extras(root),
         )
+        made = restored(reading, made, root, "")
+        return replace(made, findings=reading.finish())
 
     def _read_version(self) -> None:
         """Find out which version this is, and say where it is an odd one."""
@@ -155,9 +159,8 @@ class _OpenAPI:
                         f"the server variable {name} has no default; the connection has to give it{some}"
                     )
                     self._reading.add("server-variable", message, at, severity="info")
-            servers.append(
-                Server(url=url.strip(), variables=variables, description=text(server.get("description")))
-            )
+            made = Server(url=url.strip(), variables=variables, description=text(server.get("description")))
+            servers.append(restored(self._reading, made, server, at))
         return tuple(servers)
 
     def _read_schemes(self) -> dict[str, SecurityScheme]:
@@ -179,7 +182,7 @@ class _OpenAPI:
                     "security-scheme", f"the security scheme {name} {problem}", f"{pointer}/{escape(name)}"
                 )
             flows = value.get("flows")
-            schemes[name] = SecurityScheme(
+            made = SecurityScheme(
                 name=name,
                 kind=kind,
                 location=text(value.get("in")),
@@ -191,6 +194,7 @@ class _OpenAPI:
                 problem=problem,
                 extras=extras(value),
             )
+            schemes[name] = replace(restored(reading, made, value, f"{pointer}/{escape(name)}"), name=name)
         return schemes
 
     def _read_security(self, value: Any, pointer: str) -> Security:
@@ -208,7 +212,8 @@ class _OpenAPI:
                 found = draft.follow(entry, "the operation")
                 name, operation = self._operation(draft, path, item, {} if found is None else found)
                 drafts.append((name, replace(operation, method=method, servers=operation.servers or servers)))
-        operations = named_operations(self._reading, drafts)
+                self._keep_extension(at, found)
+        operations = self._restored(named_operations(self._reading, drafts))
         callers = {one.pointer: one.id for one in operations}
         self._triggers = [
             (name, replace(one, operation=callers[one.operation]) if one.operation else one)
@@ -290,3 +295,52 @@ class _OpenAPI:
             if made.problem:
                 self._reading.add("trigger-refused", f"{draft.name}: {made.problem}", at)
             self._triggers.append((text(value.get("operationId")).strip(), made))
+            self._keep_extension(at, value)
+
+    # What an export says beyond OpenAPI
+
+    def _keep_extension(self, pointer: str, value: Any) -> None:
+        if isinstance(value, dict) and EXTENSION in value:
+            self._said[pointer] = value
+
+    def _restored(self, operations: list[Operation]) -> list[Operation]:
+        """Return the operations as they were before the export; an id that two of them want is neither's."""
+        if not self._said:
+            return operations
+        wanted = [
+            restored(self._reading, one, self._said.get(one.pointer), one.pointer) for one in operations
+        ]
+        counts = Counter(one.id for one in wanted)
+        taken = {name for name, count in counts.items() if count == 1}
+        made = []
+        for before, one in zip(operations, wanted, strict=True):
+            again = one
+            if counts[one.id] > 1:
+                message = f"the id {one.id} is wanted {counts[one.id]} times; ignored"
+                self._reading.add("extension", message, one.pointer)
+                again = replace(one, id=_unlike(before.id, taken))
+                taken.add(again.id)
+            reason = "" if again.problem else unsendable(again)
+            if reason:
+                again = replace(again, problem=f"{again.method[:40]} {again.path}: {reason}")
+            if again.problem and not before.problem:
+                self._reading.add("operation-refused", again.problem, again.pointer)
+            made.append(again)
+        return made
+
+    def _named_triggers(self) -> dict[str, Trigger]:
+        named: dict[str, Trigger] = {}
+        for one in named_triggers(self._triggers).values():
+            made = restored(self._reading, one, self._said.get(one.pointer), one.pointer)
+            made = replace(made, id=_unlike(made.id, named))
+            named[made.id] = made
+        return named
+
+
+def _unlike(name: str, taken: Container[str]) -> str:
+    """Return a name that is not taken."""
+    made, count = name, 1
+    while made in taken:
+        count += 1
+        made = f"{name}_{count}"
+    return made

@@ -21,6 +21,7 @@ from actions.specs.model import (
 from actions.specs.paths import MEDIA_TYPE, Merged, fit_path, is_own_header, sendable
 from actions.specs.reading import Sketch, extras, preferred, text
 from actions.specs.references import Unresolved, inside
+from actions.specs.restoring import restored
 
 _STYLES: Final[dict[Location, tuple[Style, ...]]] = {
     "path": ("simple", "label", "matrix"),
@@ -101,7 +102,8 @@ class Draft(Sketch):
             next(iter(content.items())) if isinstance(content, dict) and content else ("", value)
         )
         explode = value.get("explode")
-        return Parameter(
+        empty = {"allowEmptyValue": value["allowEmptyValue"]} if "allowEmptyValue" in value else {}
+        made = Parameter(
             name=name,
             location=location,
             required=value.get("required") is True or location == "path",
@@ -113,8 +115,9 @@ class Draft(Sketch):
             twice_encoded=value.get("x-ms-url-encoding") == "double",
             deprecated=value.get("deprecated") is True,
             description=_description(entry, value),
-            extras=extras(value),
+            extras={**extras(value), **empty},
         )
+        return restored(self.reading, made, value, pointer)
 
     def body(self, value: Any) -> Body | None:
         """Read a `requestBody`."""
@@ -127,12 +130,13 @@ class Draft(Sketch):
         if not media:
             self.degrade("no-content", "the request body names no media type; left out", self.pointer)
             return None
-        return Body(
+        made = Body(
             media=preferred(media),
             required=found.get("required") is True,
             description=_description(value, found),
             extras=extras(found),
         )
+        return restored(self.reading, made, found, f"{self.pointer}/requestBody")
 
     def _content(self, value: Any, pointer: str) -> list[Media]:
         content = []
@@ -175,12 +179,13 @@ class Draft(Sketch):
                 found = {}
             response = self.reading.mapping(found, at)
             headers = self.reading.mapping(response.get("headers"), f"{at}/headers")
-            responses[status] = Response(
+            made = Response(
                 media=preferred(self._content(response.get("content"), f"{at}/content")),
                 headers={name: self._header(header) for name, header in headers.items()},
                 description=text(response.get("description")),
                 extras=extras(response),
             )
+            responses[status] = restored(self.reading, made, response, at)
         return responses
 
     def _header(self, value: Any) -> Schema:

@@ -92,10 +92,15 @@ def check_path(sketch: Sketch, path: str) -> None:
     """Refuse a path that can never be sent."""
     if CONTROL.search(path):
         sketch.refuse("the path has control characters")
-    elif _DOTS.search(path.partition("?")[0].partition("#")[0]):
+    elif dotted(path):
         sketch.refuse("the path has dot segments")
     elif not path.startswith("/"):
         sketch.degrade("path", "the path does not begin with /; sent as if it did", sketch.pointer)
+
+
+def dotted(path: str) -> bool:
+    """Say whether a path has dot segments, which every client and server reads in its own way."""
+    return _DOTS.search(path.partition("?")[0].partition("#")[0]) is not None
 
 
 # Parameters

@@ -31,6 +31,9 @@ METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "t
 TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 """What may be the name of a header (RFC 9110)."""
 
+EXTENSION: Final = "x-pointsman"
+"""Beside a part of an exported description: what OpenAPI cannot say of it."""
+
 CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 IDEMPOTENCY: Final = re.compile(r"(?:x-)?idempotency-?key", re.IGNORECASE)
@@ -189,8 +192,8 @@ def near(word: str, candidates: Iterable[str]) -> str:
 
 
 def extras(value: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the `x-…` members of an object."""
-    return {key: member for key, member in value.items() if key.startswith("x-")}
+    """Return the `x-…` members of an object, without our own."""
+    return {key: member for key, member in value.items() if key.startswith("x-") and key != EXTENSION}
 
 
 def preferred(media: Iterable[Media]) -> tuple[Media, ...]:
