@@ -22,6 +22,7 @@ class DigestServer:
     userhash: bool = False
     uses: int = 0
     next_after: int = 0
+    forgets: bool = False
     more: tuple[str, ...] = ()
     nonces: dict[str, set[str]] = field(default_factory=dict)
     sessions: dict[str, str] = field(default_factory=dict)  # nonce → A1 of a -sess algorithm
@@ -61,6 +62,7 @@ class DigestServer:
         headers = ["Content-Type: application/json"]
         if self.next_after and len(self.nonces[nonce]) >= self.next_after:
             following = self._nonce()
+            del self.nonces[nonce]
             self.sessions[following] = self.sessions.get(nonce, "")
             headers.append(f'Authentication-Info: rspauth="x", nextnonce="{following}", qop=auth')
         return Said(200, b'{"ok": true}', tuple(headers))
@@ -88,7 +90,9 @@ class DigestServer:
         secret = self.hashed(f"{self.user}:{self.realm}:{self.password}")
         if (self.algorithm or "").lower().endswith("-sess"):
             made = self.hashed(f"{secret}:{nonce}:{given['cnonce']}")
-            secret = self.sessions[nonce] = self.sessions.get(nonce) or made
+            # What the RFC says, and what servers do that keep nothing: the key anew from each request.
+            kept = "" if self.forgets else self.sessions.get(nonce)
+            secret = self.sessions[nonce] = kept or made
         what = f"{heard.method}:{given['uri']}"
         if given.get("qop") == "auth-int":
             what += f":{self.hashed(heard.body)}"

@@ -387,6 +387,29 @@ async def test_two_processes_share_one_refresh_token_that_rotates(server, api):
     assert len(server.asked) == 3
 
 
+async def test_a_process_that_comes_second_takes_over_what_the_first_got(server, api):
+    server.rotates = True
+    tokens = MemoryKeeper()
+    login = client(server, refresh_token=server.first_refresh_token())
+    held = Held()
+
+    async def late(heard):
+        await held(heard)
+        return await denies("invalid_grant", "somebody was faster")(heard)
+
+    server.faults.append(late)
+    async with (
+        house(api.base, login, tokens=tokens) as second,
+        house(api.base, login, tokens=tokens) as first,
+    ):
+        call = asyncio.create_task(second.call())
+        await held.there.wait()
+        assert (await first.call()).status == 200
+        held.let_go.set()
+        assert (await call).status == 200
+    assert len(server.asked) == 3
+
+
 # -- faults
 
 
@@ -542,6 +565,24 @@ async def test_the_last_twenty_fetches_are_told_with_their_reasons(server, api):
     assert {one.why for one in history} == {"it ended 400 s ago"}
     assert history[-1].result == "a token for 3600 s"
     assert history[-1].at == START + 24 * 4000
+
+
+async def test_what_proved_the_client_is_not_repeated(server, api):
+    server.keys["shop"] = public_key(EC_PEM)
+
+    async def echoes(heard):
+        return Said(
+            400,
+            b'{"error": "invalid_client", "error_description": "'
+            + heard.form["client_assertion"].encode()
+            + b'"}',
+        )
+
+    server.faults.append(echoes)
+    login = {"oauth2": {"token_url": server.token_url, "client_id": "shop", "assertion": {"key": EC_PEM}}}
+    async with house(api.base, login) as it:
+        with pytest.raises(LoginRequired, match=r"invalid_client: \*\*\*;"):
+            await it.call()
 
 
 # -- where secrets go
