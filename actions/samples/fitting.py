@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any, Final, Literal
 
+from actions.samples.patterns import written
 from actions.specs.references import Registry
 from actions.validation.texts import has_format, matches
 
@@ -226,7 +227,7 @@ def _right_text(value: str, schema: Mapping[str, Any]) -> bool:
     if (least is not None and len(value) < least) or (most is not None and len(value) > most):
         return False
     pattern = schema.get("pattern")
-    if isinstance(pattern, str) and not matches(pattern, value):
+    if isinstance(pattern, str) and not matches(written(pattern), value):
         return False
     form = schema.get("format")
     return not isinstance(form, str) or has_format({"url": "uri"}.get(form, form), value)

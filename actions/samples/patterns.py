@@ -38,6 +38,7 @@ _FAMILIES: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     ("m", frozenset()),
     ("c", frozenset()),
 )
+_DELIMITED: Final = re.compile(r"/(\^.*\$)/[a-z]*", re.DOTALL)
 _QUANTIFIER: Final = re.compile(r"\{(\d{1,6})(,(\d{0,6}))?\}")
 _GROUP: Final = re.compile(r"\?(?:P?<([A-Za-z_]\w*)>|P=(\w+)\)|[a-zA-Z]*(?:-[a-zA-Z]+)?([:)])|>)")
 _AROUND: Final = ("?=", "?!", "?<=", "?<!")
@@ -98,6 +99,12 @@ class _Again(NamedTuple):
 
 
 _Node = str | _Class | _Sequence | _Choice | _Repeat | _Again
+
+
+def written(pattern: str) -> str:
+    """Return an expression without the slashes and flags that people copy with it: `/^a$/i` is `^a$`."""
+    found = _DELIMITED.fullmatch(pattern)
+    return found[1] if found else pattern
 
 
 def texts(pattern: str, *, least: int = 0) -> Iterator[str]:

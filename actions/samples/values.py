@@ -26,6 +26,7 @@ from actions.samples.parts import (
     shown_values,
     with_dependents,
 )
+from actions.samples.patterns import written
 from actions.specs.model import Spec
 from actions.validation.texts import matches
 
@@ -229,7 +230,7 @@ class Sampler:
         if longest is not None and longest < shortest:
             raise Cut
         forms = [part["format"] for part in parts if isinstance(part.get("format"), str)]
-        expressions = [part["pattern"] for part in parts if isinstance(part.get("pattern"), str)]
+        expressions = [written(part["pattern"]) for part in parts if isinstance(part.get("pattern"), str)]
         return texts.text(forms, expressions, shortest, longest, variant)
 
     def _list(self, parts: Parts, depth: int, variant: int, least: int) -> list[Any]:

@@ -19,6 +19,7 @@ HOST: Final = "backend.example.com"
 
 _WORD: Final = "sample"
 _URL: Final = f"https://{HOST}"
+_ORIGIN: Final = re.compile(r"(?:[^/?#]+:)?//[^/?#]*")
 _QUOTED: Final = r"\(\s*['\u2018\u2019]([^'\u2018\u2019]*)['\u2018\u2019]"
 """The quoted name that an expression gives its function, in the quotes that vendors write."""
 _REFERENCE: Final = re.compile(
@@ -49,12 +50,24 @@ def make_place(spec: Spec) -> Place:
 
 def base_url(servers: tuple[Server, ...]) -> str:
     """Return the first server that can be called, its variables filled, or else an invented one."""
-    return next((url for url in map(_usable, servers) if url), _URL)
+    found = next((url for url in map(_usable, servers) if url), "")
+    return found or _URL + (_path(servers[0]) if servers else "")
 
 
 def has_own_server(operation: Operation) -> bool:
     """Say whether an operation lives at a server of its own that can be called."""
     return bool(operation.servers) and _usable(operation.servers[0]) != ""
+
+
+def _path(server: Server) -> str:
+    """Return the path of a server that cannot be called as it is: people give the rest of the URL."""
+    try:
+        url = expand_server(server, made_variables(server))
+    except Refused:
+        return ""
+    path = _ORIGIN.sub("", url.partition("#")[0].partition("?")[0], count=1).rstrip("/")
+    place, _ = read_server(_URL + path) if path.startswith("/") else (None, ())
+    return path if place is not None else ""
 
 
 def _usable(server: Server) -> str:

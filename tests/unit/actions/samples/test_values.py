@@ -169,6 +169,11 @@ def test_a_schema_that_allows_nothing_gives_nothing() -> None:
         Sampler(spec()).value({"type": "integer", "minimum": 3, "maximum": 2})
 
 
+def test_expressions_are_read_without_the_slashes_around_them() -> None:
+    assert sample(spec(), {"type": "string", "pattern": "/^[A-Z]{2}$/i"}) == "AA"
+    assert sample(spec(), {"type": "string", "pattern": "/^[A-Z]{2}$/", "example": "XY"}) == "XY"
+
+
 def test_references_that_explode_make_a_small_value() -> None:
     wide = {
         f"S{at}": {"type": "object", "properties": {f"p{n}": {"$ref": f"#/S{at + 1}"} for n in range(20)}}

@@ -36,6 +36,8 @@ from service.usecases.exercising.places import (
         (Server(url="https://{x}.a.example", variables={"x": Variable()}), "https://sample.a.example"),
         (Server(url="{base}/v1", variables={"base": Variable()}), f"https://{HOST}/v1"),
         (Server(url="https://"), f"https://{HOST}"),
+        (Server(url="http://localhost:0/v1/"), f"https://{HOST}/v1"),
+        (Server(url="///test"), f"https://{HOST}/test"),
         (Server(url="https://{undeclared}"), f"https://{HOST}"),
     ],
 )
