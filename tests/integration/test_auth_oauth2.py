@@ -6,7 +6,9 @@ import pytest
 
 from actions.auth import MemoryKeeper
 from actions.auth.oauth2 import FETCH_WITHIN
+from actions.base import Answer
 from actions.errors import LoginRequired, Refused, RetryLater
+from actions.transport import Request
 from tests.fakes.keys import EC_PEM, RSA_PEM
 from tests.fakes.logins import START, house, spec_of
 from tests.fakes.token_server import (
@@ -275,6 +277,17 @@ async def test_a_token_that_replaced_a_refused_one_and_is_refused_too_stays_for_
         it.clock.now += 2
         assert await it.connector.login_again()
         assert len(server.asked) == 3
+
+
+async def test_an_old_token_that_is_refused_late_is_replaced_by_the_one_there_is(server, api):
+    async with house(api.base, client(server)) as it:
+        await it.auth.ready(5)
+        late = it.auth.apply(Request("GET", f"{api.base}/things"))
+        it.clock.now += 100
+        assert await it.auth.renew()
+        again = await it.auth.again(late, Answer(status=401), 5)
+        assert again == it.auth.apply(late) != late
+        assert len(server.asked) == 2
 
 
 async def test_an_answer_that_means_expired_is_like_401(server, api):
