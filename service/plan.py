@@ -52,12 +52,16 @@ class PlannedConnection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A whole configuration, built. `problems` holds the warnings too; with an error nothing may run."""
+    """A whole configuration, built. `problems` holds the warnings too; with an error nothing may run.
+
+    `specs` are the descriptions of all connectors that can be read, used or not.
+    """
 
     configuration: Configuration
     ruleset: Ruleset
     connections: Mapping[str, PlannedConnection]
     problems: tuple[Problem, ...]
+    specs: Mapping[str, Spec]
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -131,6 +135,7 @@ class _Builder:
             ),
             connections=connections,
             problems=tuple(self.problems),
+            specs={name: specs[name].spec for name in self.configuration.connectors if name in specs},
         )
 
     def _problem(self, pointer: str, message: str, code: str, **more: Any) -> None:

@@ -11,7 +11,7 @@ from pydantic import Field
 from service.api.resources import AtDesk, Given, resource
 from service.api.security import Operator, Reader
 from service.errors import Invalid, ServiceError
-from service.usecases import connecting, logging_in
+from service.usecases import choosing, connecting, logging_in
 
 router = resource()
 callback = APIRouter()
@@ -29,6 +29,14 @@ class Try(Given):
 
     operation: str = Field(default="", description="The operation; absent: the declared one, or a safe one.")
     arguments: dict[str, Any] = Field(alias="with", default_factory=dict, description="Its inputs.")
+
+
+class Choose(Given):
+    """The input to ask for."""
+
+    input: str = Field(description="The place, as `GET …/operations/{operation}` lists it under `offers`.")
+    arguments: dict[str, Any] = Field(alias="with", default_factory=dict, description="The inputs so far.")
+    node: Any = Field(default=None, description="Of a tree: the `item` of the node to look below.")
 
 
 class Begin(Given):
@@ -94,6 +102,16 @@ async def begin_login(_caller: Operator, desk: AtDesk, connection: str, given: B
 async def finish_login(_caller: Operator, desk: AtDesk, given: Finish) -> dict[str, Any]:
     """Finish a login with what the redirect has brought; its state says for which connection."""
     return await logging_in.finish_login(desk, given.query)
+
+
+@router.post("/connections/{connection}/operations/{operation}/choices", tags=["connections"])
+async def choices(
+    _caller: Operator, desk: AtDesk, connection: str, operation: str, given: Choose
+) -> dict[str, Any]:
+    """Ask the backend what may stand at an input: values, a schema, or the nodes of a tree."""
+    return await choosing.running_choices(
+        desk, connection, operation, given.input, given.arguments, node=given.node, now=time.time()
+    )
 
 
 @callback.get("/oauth/callback", include_in_schema=False)

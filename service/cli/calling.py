@@ -40,7 +40,7 @@ def call(
 
     Example: pointsman call shop.getHealth --dry-run
     """
-    connection, name = _two(operation, "connection.operation")
+    connection, name = two(operation, "connection.operation")
     answer = asyncio.run(_call(_path(config), connection, name, given_arguments(with_), dry_run=dry_run))
     if output == "table":
         _show_call(answer)
@@ -53,7 +53,7 @@ def _path(config: Path | None) -> Path:
     return settings(config=config).config
 
 
-def _two(text: str, form: str) -> tuple[str, str]:
+def two(text: str, form: str) -> tuple[str, str]:
     """Split `first.second`. Raise Invalid when it is not of that form."""
     first, dot, second = text.partition(".")
     if not (dot and first and second):
@@ -117,7 +117,7 @@ def list_connectors(*, config: Config = None, output: Output = "table") -> None:
     """
     from service.usecases import connecting
 
-    emit(connecting.list_connectors(_plan(config)), output)
+    emit(connecting.list_connectors(plan_of(config)), output)
 
 
 def list_operations(
@@ -132,7 +132,7 @@ def list_operations(
     """
     from service.usecases import connecting
 
-    page = connecting.list_operations(connecting.connector_spec(_plan(config), connector))
+    page = connecting.list_operations(connecting.connector_spec(plan_of(config), connector))
     broken = any(item["problem"] for item in page["items"])
     emit(page, output, (*OPERATION_COLUMNS, "problem") if broken else OPERATION_COLUMNS)
 
@@ -149,11 +149,12 @@ def show_operation(
     """
     from service.usecases import connecting
 
-    connector, name = _two(operation, "connector.operation")
-    emit(connecting.show_operation(connecting.connector_spec(_plan(config), connector), name), output)
+    connector, name = two(operation, "connector.operation")
+    emit(connecting.show_operation(connecting.connector_spec(plan_of(config), connector), name), output)
 
 
-def _plan(config: Path | None) -> "Plan":
+def plan_of(config: Path | None) -> "Plan":
+    """Return the plan of a configuration. Raise Invalid with everything that is wrong in it."""
     from service.usecases.checking import check_configuration
 
     return asyncio.run(check_configuration(_path(config), resolve=False, env=os.environ)).wanted()

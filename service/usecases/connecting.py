@@ -20,10 +20,9 @@ from service.usecases.messages import instant
 
 def list_connectors(plan: Plan) -> dict[str, Any]:
     """Return every connector with how many operations it has and what is wrong with it."""
-    specs = {one.config.connector: one.spec for one in plan.connections.values()}
     items = []
     for name, config in plan.configuration.connectors.items():
-        spec = specs.get(name)
+        spec = plan.specs.get(name)
         items.append(
             {
                 "name": name,
@@ -69,6 +68,7 @@ def show_operation(spec: Spec, name: str) -> dict[str, Any]:
         "deprecated": operation.deprecated,
         "problem": operation.problem,
         "idempotency_header": operation.key_header or None,
+        "examples": [one.name for one in operation.presets],
         "input": spec.input_schema(operation),
         "output": dict(spec.output_schemas(operation)),
     }
@@ -85,9 +85,10 @@ def find_operation(spec: Spec, name: str) -> Operation:
 
 def connector_spec(plan: Plan, name: str) -> Spec:
     """Return the description of a connector, or of a connection's connector. Raise NotFound."""
-    for one in plan.connections.values():
-        if name in (one.config.connector, one.name):
-            return one.spec
+    if name in plan.specs:
+        return plan.specs[name]
+    if name in plan.connections:
+        return plan.connections[name].spec
     near = nearest(name, list(plan.configuration.connectors))
     raise NotFound(f"there is no connector {name}" + (f"; did you mean {near}?" if near else ""))
 
