@@ -3,7 +3,8 @@
 The connection decides where its credentials go, never an event: connection parameters may be any part of the
 URL, but none ends the host early or begins another one. A `@headers('…')` or `@queryParameters('…')` in the
 host takes one of the values that the description lists for it, or that the connection allows under the same
-name in its `parameters` (several with commas between), and nothing else (S11).
+name in its `parameters` (several with commas between), and nothing else (S11). In the path behind the host it
+is one segment.
 """
 
 import re
@@ -14,9 +15,9 @@ from urllib.parse import quote
 from typing_extensions import override
 
 from actions.addresses import read_server
-from actions.expressions import Method, Path, Scalar, Template, Text
+from actions.expressions import Method, Path, Scalar, Template, Text, parse
 from actions.policies.documents import Unfit
-from actions.policies.messages import LITERAL, Draft, Lookup
+from actions.policies.messages import LITERAL, Draft, Lookup, encode
 from actions.policies.steps import Step
 from actions.specs.model import Operation
 from actions.specs.references import Registry
@@ -35,44 +36,45 @@ class Host(Step):
         self, title: str, fields: Parameters, operation: Operation, registry: Registry, lookup: Lookup
     ) -> None:
         super().__init__(title)
-        self._template = fields.template("urlTemplate")
+        self._template = parse(fields.text("urlTemplate").strip())
         self._lookup = lookup
-        self._chosen = {
-            one.name: _allowed(one, operation, registry, lookup)
-            for one in self._template
-            if isinstance(one, Scalar) and one.function != "connectionParameters"
-        }
+        hosts, paths = _arguments(self._template)
+        self._paths = paths
+        self._hosts = {one: _allowed(one, operation, registry, lookup) for one in hosts}
 
     @override
     def server(self, base: str) -> str:
-        for name, allowed in self._chosen.items():
+        for one, allowed in self._hosts.items():
             if not allowed:
                 raise Unfit(
-                    f"the host is made of {name}, an argument of the call, and data of an event never "
-                    f"chooses the host: say in the connection's `parameters` what {name} may be"
+                    f"the host is made of {one.name}, an argument of the call, and data of an event never "
+                    f"chooses the host: say in the connection's `parameters` what {one.name} may be"
                 )
-        return self._url({name: allowed[0] for name, allowed in self._chosen.items()})
+        chosen = {one: allowed[0] for one, allowed in self._hosts.items()}
+        return self._url(chosen | dict.fromkeys(self._paths, "x"))
 
     @override
     def request(self, draft: Draft) -> None:
-        if not self._chosen:
+        if not self._hosts and not self._paths:
             return  # `server` has said it
         self.server("")
-        chosen: dict[str, str] = {}
-        for one in self._template:
-            if not isinstance(one, Scalar) or one.function == "connectionParameters":
-                continue
-            allowed = self._chosen[one.name]
+        chosen: dict[Scalar, str] = {}
+        for one, allowed in self._hosts.items():
             given = draft.named(one.function, one.name)
             if given is None and len(allowed) > 1 and one.default is None:
                 raise Unfit(f"{one.name} must be given: it chooses the host; {_listed(allowed)}")
             value = (one.default or allowed[0]) if given is None else given
             if _same(value) not in map(_same, allowed):
                 raise Unfit(f"{one.name} may not choose this host; {_listed(allowed)}")
-            chosen[one.name] = value
+            chosen[one] = value
+        for one in self._paths:
+            value = draft.named(one.function, one.name) or one.default or ""
+            if not value:
+                raise Unfit(f"{one.name} must be given: it is part of the URL that is called")
+            chosen[one] = value
         draft.base = self._url(chosen)
 
-    def _url(self, chosen: Mapping[str, str]) -> str:
+    def _url(self, chosen: Mapping[Scalar, str]) -> str:
         url = compose(self._template, chosen, self._lookup)
         server, problems = read_server(url)
         if server is None:
@@ -80,7 +82,7 @@ class Host(Step):
         return server.origin + server.path
 
 
-def compose(template: Template, chosen: Mapping[str, str], lookup: Lookup) -> str:
+def compose(template: Template, chosen: Mapping[Scalar, str], lookup: Lookup) -> str:
     """Return the URL that a template makes, every value held to the part where it stands."""
     url, place = "", "start"  # then "host", then "path"
     for index, part in enumerate(template):
@@ -93,7 +95,7 @@ def compose(template: Template, chosen: Mapping[str, str], lookup: Lookup) -> st
             continue
         value = _value(part, chosen, lookup)
         if place == "path":
-            url += quote(value.strip("/"), safe=_WITHIN)
+            url += encode(value) if part in chosen else quote(value.strip("/"), safe=_WITHIN)
         elif place == "start" or (ends and url.endswith("://")):
             url, place = _with_whole(url, value)
         else:
@@ -124,8 +126,23 @@ def _with_whole(url: str, value: str) -> tuple[str, str]:
     return server.origin + server.path, "path" if server.path else "host"
 
 
-def _value(part: Scalar, chosen: Mapping[str, str], lookup: Lookup) -> str:
-    value = chosen.get(part.name) if part.function != "connectionParameters" else lookup(part.name)
+def _arguments(template: Template) -> tuple[list[Scalar], list[Scalar]]:
+    """Return the arguments of a call that stand in the host, and those that stand in the path alone."""
+    hosts: dict[Scalar, None] = {}
+    paths: dict[Scalar, None] = {}
+    place = "start"
+    for part in template:
+        if isinstance(part, Text):
+            _, place = _with_text("", place, part.text)
+        elif isinstance(part, Scalar):
+            if part.function != "connectionParameters":
+                (paths if place == "path" else hosts)[part] = None
+            place = "host" if place == "start" else place
+    return list(hosts), [one for one in paths if one not in hosts]
+
+
+def _value(part: Scalar, chosen: Mapping[Scalar, str], lookup: Lookup) -> str:
+    value = lookup(part.name) if part.function == "connectionParameters" else chosen.get(part)
     value = part.default if value is None else value
     if value is None:
         raise Unfit(f"the connection's `parameters` must say {part.name}: it is part of the server's URL")

@@ -58,7 +58,8 @@ class Target:
     def __init__(self, fields: Parameters) -> None:
         self._parent = fields.path("propertyParentPath")
         self._sub = fields.path("propertySubPath").steps
-        self._new = fields.path("newPropertyPath") if fields.text("newPropertyPath").strip() else None
+        new = fields.text("newPropertyPath").strip().lower()
+        self._new = fields.path("newPropertyPath") if new not in {"", "null"} else None
 
     def each(self, message: Message, wanted: type) -> Iterator[tuple[Slot, Slot]]:
         """Yield what is worked on, holding a value of the wanted type, and where its result goes."""

@@ -124,6 +124,19 @@ def test_an_argument_chooses_among_what_the_description_lists() -> None:
         made.request(request("https://a.example/x/orders/7?env=c.example"))
 
 
+def test_an_argument_may_be_a_segment_of_the_path_behind_the_host() -> None:
+    template = {"urlTemplate": " https://a.example/t/@headers('tenant')/@queryParameters('v','1') "}
+    made = policies(("dynamichosturl", template))
+    base = made.server(BASE)
+    sent = made.request(request(f"{base}/orders/7", ("Tenant", "x@evil.com?#")))
+    assert wire(sent).startswith(b"POST /t/x%40evil.com%3F%23/1/orders/7 HTTP/1.1\r\nhost: a.example\r\n")
+    with pytest.raises(Refused, match="tenant must be given"):
+        made.request(request(f"{base}/orders/7"))
+    for value in ("..", "x/../y"):
+        with pytest.raises(Refused, match="segment"):
+            made.request(request(f"{base}/orders/7", ("tenant", value)))
+
+
 def test_a_single_allowed_value_need_not_be_given() -> None:
     made = policies(("dynamichosturl", CHOOSING), values={"region": "eu"})
     assert made.request(request("https://eu.a.example/orders/7")).url == "https://eu.a.example/orders/7"
