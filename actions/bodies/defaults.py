@@ -63,12 +63,9 @@ class Defaults:
             below = self._known[target][1]
             for user, name in users.get(target, ()):
                 tree = self._known[user][1]
-                default, inside = tree.get(name, (ABSENT, None))
-                if inside is below:
-                    continue
                 if not tree:
                     waiting.append(user)
-                tree[name] = (default, below)
+                tree[name] = (tree[name][0] if name in tree else ABSENT, below)
 
     def of(self, schema: Any) -> Any:
         """Return the object that the defaults alone make, ABSENT when something required has none."""

@@ -175,9 +175,8 @@ class _Parts:
 
     def _styled(self, name: str, value: Any, field: _Field, problems: Problems, pointer: str) -> list[Part]:
         """Return the parts of a property with a style, as RFC 6570 has it, with nothing encoded."""
-        kind = concrete(field.types[0], "text") if field.types else ""
         try:
-            return [Part(key, utf8(text), kind) for key, text in _pairs(name, value, field)]
+            return [Part(key, utf8(text)) for key, text in _pairs(name, value, field)]
         except Unfit as reason:
             problems.append((pointer, f"{pointer[1:]} {reason}"))
             return []
@@ -266,22 +265,20 @@ def _headers(declared: Mapping[str, Any], registry: Registry) -> Iterable[tuple[
         value = schema.get("default", schema.get("const", only))
         if not _FIELD.fullmatch(name) or name.lower() in _OURS:
             continue
-        if value is not None or header.get("required") is True:
-            text = None if value is None else inner(value)
-            yield name, text if text is None or _VALUE.fullmatch(text) else None
+        text = inner(value) or ""
+        sound = value is not None and _VALUE.fullmatch(text) is not None
+        if sound or header.get("required") is True:
+            yield name, text if sound else None
 
 
 def assembled(parts: list[Part]) -> tuple[bytes, str]:
-    """Return the body and its boundary."""
+    """Return the body and its boundary, which nobody can put inside: it would have to hold its own hash."""
     blocks = [_block(part) for part in parts]
     hash_ = hashlib.blake2b(digest_size=16)
     for block in blocks:
         hash_.update(len(block).to_bytes(8, "big"))
         hash_.update(block)
     boundary = hash_.hexdigest()
-    while any(boundary.encode() in block for block in blocks):
-        hash_.update(b"again")
-        boundary = hash_.hexdigest()
     line = f"--{boundary}".encode()
     whole = b"".join(line + b"\r\n" + block + b"\r\n" for block in blocks)
     return whole + line + b"--\r\n", boundary

@@ -2,7 +2,7 @@
 
 import re
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import msgspec
 import pytest
@@ -148,6 +148,14 @@ def test_json_in_a_header_is_ascii() -> None:
     assert text is not None
     assert text.isascii()
     assert msgspec.json.decode(text) == {"é": "😀"}
+
+
+def test_dots_are_looked_for_in_what_is_encoded_often() -> None:
+    dots = ".."
+    for _ in range(3):
+        dots = quote(dots).replace(".", "%2E")
+        assert has_dots(dots)
+    assert not has_dots("%25252525252541")
 
 
 def test_double_encoding() -> None:

@@ -69,6 +69,7 @@ def refused(path: str, arguments: dict[str, Any], **more: Any) -> str:
         ("/x?c=d{&a}", {"a": 1}, ("a",), "/x?c=d&a=1"),
         ("/{unknown}/x", {}, (), "/%7Bunknown%7D/x"),
         ("/{a", {}, (), "/%7Ba"),
+        ("/{}/{+}/{a:b:c}", {"a": 1}, (), "/%7B%7D/%7B+%7D/%7Ba:b:c%7D"),
     ],
 )  # fmt: skip
 def test_paths(path: str, arguments: dict[str, Any], query: tuple[str, ...], url: str) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from actions.errors import Refused
 from actions.serialize import RequestParts, build, compile_operation, expand_server
 from actions.specs import read_spec
-from actions.specs.model import Operation, Server, Spec, Variable
+from actions.specs.model import Operation, Parameter, Server, Spec, Variable
 
 BASE = "https://shop.example/v1"
 
@@ -237,6 +237,26 @@ def test_header_values_that_could_end_a_header_are_refused(value: str) -> None:
         == refusals(parameter("header"), {"p": "x\t"})
         == {"/p": words}
     )
+
+
+def test_there_is_only_one_cookie_header() -> None:
+    operation = {
+        "parameters": [
+            {"name": "cookie", "in": "header"},
+            {"name": "a", "in": "cookie"},
+            {"name": "b", "in": "cookie"},
+        ]
+    }
+    assert sent(operation, {"cookie": "x=1", "a": 2, "b": 3}).headers == (("cookie", "x=1; a=2; b=3"),)
+    assert sent(operation, {"a": 2}).headers == (("Cookie", "a=2"),)
+
+
+def test_a_message_cannot_be_called() -> None:
+    one = Operation(
+        id="o", method="PUBLISH", path="t", parameters=(Parameter(name="key", location="message"),)
+    )
+    with pytest.raises(Refused, match="publishes a message"):
+        compile_operation(one, Spec(), BASE)
 
 
 def test_header_values_go_as_they_are() -> None:

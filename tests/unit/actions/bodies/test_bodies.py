@@ -184,6 +184,34 @@ def test_lines_of_json() -> None:
     }
 
 
+def test_lists_of_themselves_and_values_deeper_than_anybody_reads_are_no_trouble() -> None:
+    schemas = {
+        "Loop": {"type": "array", "items": {"$ref": "#/components/schemas/Loop"}},
+        "Deep": {
+            "properties": {
+                "n": {"default": 1, "x-ms-visibility": "internal"},
+                "a": {"$ref": "#/components/schemas/Deep"},
+            }
+        },
+        "Mixed": {
+            "allOf": [
+                {"$ref": "#/components/schemas/Mixed"},
+                {"type": ["object", "null"]},
+                {"properties": {"l": {"$ref": "#/components/schemas/Loop"}}},
+            ]
+        },
+    }
+    for name in ("Loop", "Mixed"):
+        content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}
+        assert sent(content, [[]], schemas=schemas).body == b"[[]]"
+        assert sent({"text/plain": content["application/json"]}, [[]], schemas=schemas).body == b"[[]]"
+    value: Any = {}
+    for _ in range(100_000):
+        value = {"a": value}
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Deep"}}}
+    assert refusal(content, value, schemas=schemas) == "body is nested too deep"
+
+
 def test_text_in_the_character_set_that_is_asked_for() -> None:
     content: dict[str, Any] = {"text/plain; charset=iso-8859-1": {}}
     assert sent(content, "é").body == b"\xe9"
@@ -202,6 +230,8 @@ def test_bytes() -> None:
     assert sent(content, {"base64": "AP8="}).body == b"\x00\xff"
     assert sent(content, {"base64": "AP\n8="}).body == b"\x00\xff"
     assert sent(content, "ü").body == "ü".encode()
+    assert sent({"*/*": {"schema": {"type": "file"}}}, "x").content_type == "application/octet-stream"
+    assert sent({"text/plain": {}}, b"\xff").body == sent({"text/xml": {}}, b"\xff").body == b"\xff"
     assert sent(content, msgspec.Raw(b'{"base64": "AP8="}')).body == b"\x00\xff"
     made = sent({"image/*": {}}, {"base64": "AP8=", "type": "image/png", "filename": "x"})
     assert (made.body, made.content_type) == (b"\x00\xff", "image/png")

@@ -101,7 +101,11 @@ def test_parts_follow_their_encoding() -> None:
         "xml": {"contentType": "application/xml; charset=utf-8"},
         "image": {
             "contentType": "image/png, image/jpeg",
-            "headers": {"X-Kind": {"schema": {"default": "a"}}},
+            "headers": {
+                "X-Kind": {"schema": {"default": "a"}},
+                "X-Not": {"schema": {"default": "\n"}},
+                "X-May": {},
+            },
         },
         "any": {"contentType": "image/*"},
         "csv": {"style": "form", "explode": False},
@@ -109,6 +113,10 @@ def test_parts_follow_their_encoding() -> None:
         "many": {"style": "form", "explode": True},
         "piped": {"style": "pipeDelimited"},
         "spread": {"explode": True},
+        "object": {"explode": False},
+        "single": {"style": "form"},
+        "sdp": {"contentType": "application/sdp"},
+        "either": {"contentType": "text/plain, application/json"},
         "bad": 7,
     }
     content = {
@@ -124,6 +132,10 @@ def test_parts_follow_their_encoding() -> None:
         "many": ["x", "y"],
         "piped": [1, 2],
         "spread": {"k": "v"},
+        "object": {"k": ["v"], "n": None},
+        "single": 5,
+        "either": {"a": 1},
+        "sdp": "v=0",
         "bad": True,
     }
     assert read(content, value) == [
@@ -137,6 +149,10 @@ def test_parts_follow_their_encoding() -> None:
         ("many", None, "", b"y"),
         ("piped", None, "", b"1|2"),
         ("k", None, "", b"v"),
+        ("object", None, "", b'k,["v"]'),
+        ("single", None, "", b"5"),
+        ("either", None, "application/json", b'{"a":1}'),
+        ("sdp", None, "application/sdp", b"v=0"),
         ("bad", None, "", b"true"),
     ]
     assert b"X-Kind: a\r\n" in (sent(content, {"image": "x"}).body or b"")
@@ -184,7 +200,7 @@ def test_everything_wrong_is_said_at_once() -> None:
     content = {
         FORM: {
             "schema": schema(a=FILE, b={"type": "array", "items": FILE}),
-            "encoding": {"a": {"contentType": "image/png"}},
+            "encoding": {"a": {"contentType": "image/png"}, "s": {"style": "form"}},
         }
     }
     value = {
@@ -195,6 +211,7 @@ def test_everything_wrong_is_said_at_once() -> None:
         "f\x00": 1,
         "g": {"text": "x", "type": "no type"},
         "h": {"text": "x", "headers": 1},
+        "s": float("inf"),
     }
     assert refusals(content, value) == {
         "/body/a": "body/a is text/csv, but must be image/png",
@@ -206,6 +223,7 @@ def test_everything_wrong_is_said_at_once() -> None:
         "/body/f\x00": "body/f\x00 has control characters in its name",
         "/body/g": "body/g has 'no type' as its type, which is no media type",
         "/body/h": "body/h must have an object as its headers",
+        "/body/s": "body/s is not a number that JSON has",
     }
 
 
@@ -217,6 +235,8 @@ def test_names_are_escaped_as_browsers_do() -> None:
 
 
 def test_the_boundary_is_of_the_content_and_never_inside() -> None:
+    write = compile_media(Media(type=FORM, encoding={"a": {}}), Registry({}))
+    assert write({"a": 1}, [], "/body") == write({"a": 1}, [], "/body")
     first, again = sent({FORM: {}}, {"a": "1", "b": "2"}), sent({FORM: {}}, {"a": "1", "b": "2"})
     assert first == again
     boundary = first.content_type.partition("boundary=")[2]
