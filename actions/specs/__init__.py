@@ -6,7 +6,7 @@ Pure: bytes by file name in, a Spec out. A reader is one file, one line in READE
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from actions.base import Finding
 from actions.specs.load import Bundle, load
@@ -16,6 +16,9 @@ from actions.specs.reading import Reader
 
 MAX_OPERATIONS: Final = 10_000
 """How many operations of one description can be called; the others are listed with that reason."""
+
+_FAR: Final = 10
+"""How many times too many operations a description may have and still be read."""
 
 READERS: Final[dict[str, str]] = {
     "openapi": "actions.specs.openapi:OpenAPIReader",
@@ -47,6 +50,11 @@ def read_spec(
         if document.value is None and any(one.severity == "error" for one in document.findings):
             findings.extend(document.findings)
             continue
+        count = _count(document.value)
+        if count > max_operations * _FAR:
+            message = f"it has {count} operations, far more than the {max_operations} that can be called"
+            findings.append(_error("too-large", message, name))
+            continue
         bundle = Bundle(root=document, files=files)
         for target in READERS.values():
             reader: Reader = pkgutil.resolve_name(target)()
@@ -56,6 +64,13 @@ def read_spec(
     if not names:
         findings.append(_error("empty", "there is no file to read", ""))
     return Spec(findings=tuple(findings))
+
+
+def _count(value: Any) -> int:
+    """Return how many operations a description by paths has, at most: reading each of them takes its time."""
+    paths = value.get("paths") if isinstance(value, dict) else None
+    items = paths.values() if isinstance(paths, dict) else ()
+    return sum(len(item) for item in items if isinstance(item, dict))
 
 
 def _bounded(spec: Spec, name: str, most: int) -> Spec:

@@ -21,7 +21,7 @@ Place = tuple[int, int]
 
 NOWHERE: Final[Place] = (0, 0)
 
-_GAP: Final = re.compile(r"(?:[\s\ufeff]++|//[^\n]*+|#[^\n]*+|/\*.*?\*/)*", re.DOTALL)
+_GAP: Final = re.compile(r"(?:[\s\ufeff]++|//[^\n]*+|#[^\n]*+|/\*.*?\*/)*+", re.DOTALL)
 _GAP_BEGINS: Final = frozenset(" \t\r\n\f\v\xa0\ufeff/#")
 _WORD: Final = re.compile(r"[A-Za-z0-9+\-.]+")
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
@@ -201,7 +201,7 @@ class JSONText:
             self._lenient("a raw control character in a string", control.start())
         if _SURROGATE.search(value):
             self._lenient("half a surrogate pair, read as U+FFFD", at)
-            value = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            value = _SURROGATE.sub("\ufffd", value)
         return value, end
 
     def _scalar(self, at: int) -> tuple[str, bool, int]:

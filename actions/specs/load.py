@@ -115,8 +115,8 @@ def load(name: str, data: bytes, *, max_bytes: int = MAX_BYTES) -> Document:
         report.add("empty", "the document is empty", (1, 1), error=True)
         return Document(name=name, value=None, findings=tuple(report.findings), text=text)
     looks_json = _JSON_AHEAD.match(text) is not None
-    if looks_json and text.count(",") > MAX_VALUES:
-        report.add("too-large", f"there are more than {MAX_VALUES} values in it", (1, 1), error=True)
+    if looks_json and sum(map(text.count, ",{[")) > MAX_VALUES:
+        report.add("too-large", f"there are more than {MAX_VALUES} keys and values in it", (1, 1), error=True)
         return Document(name=name, value=None, findings=tuple(report.findings))
     if looks_json:
         known, value = _strict(text)
@@ -129,6 +129,8 @@ def _decode(data: bytes, report: Report) -> str:
     encoding = next((encoding for bom, encoding in _BOMS if data.startswith(bom)), "utf-8")
     if encoding == "utf-8" and b"\x00" in data[:2]:
         encoding = "utf-16-be" if data[0] == 0 else "utf-16-le"
+    if not encoding.startswith("utf-8"):
+        report.add("encoding", f"{encoding[:6].upper()} instead of UTF-8", (1, 1))
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
@@ -277,5 +279,5 @@ class _YAMLText:
                     return
 
     def _check_tag(self, tag: str | None, mark: Any) -> None:
-        if tag is not None and tag not in _KNOWN_TAGS:
+        if tag is not None and tag not in _KNOWN_TAGS and not self._report.full("yaml-tag"):
             self._report.add("yaml-tag", f"the tag {tag[:80]} is ignored", self.place(mark))

@@ -13,9 +13,9 @@ from actions.specs.events import Broken, Event, Place, Report, Source, escape
 MAX_DEPTH: Final = 256
 """What lies deeper is read as null, with a finding: encoders and validators of others do recurse."""
 ABSURD_DEPTH: Final = 10_000
-MAX_VALUES: Final = 2_000_000
-"""How many values a document may have: thirty times what the largest descriptions have."""
-MAX_EVENTS: Final = 2 * MAX_VALUES
+MAX_VALUES: Final = 3_000_000
+"""How many keys and values a document may have: twenty times what the largest descriptions have."""
+MAX_ANCHORS: Final = 50_000
 MAX_ALIASED: Final = 1_000_000
 """How many values all aliases of a document together may stand for, after expansion."""
 
@@ -78,8 +78,10 @@ class Builder:
         skipping, place = 0, self._source.place
         for number, event in enumerate(self._source.events()):
             kind, text, plain, mark, anchor = event
-            if number > MAX_EVENTS:
-                raise Broken(f"there are more than {MAX_VALUES} values in it", place(mark))
+            if number > MAX_VALUES:
+                raise Broken(f"there are more than {MAX_VALUES} keys and values in it", place(mark))
+            if anchor and len(self._anchors) > MAX_ANCHORS:
+                raise Broken(f"there are more than {MAX_ANCHORS} anchors in it", place(mark))
             if skipping:
                 skipping += (kind in "{[") - (kind == "}")
                 if skipping > ABSURD_DEPTH:

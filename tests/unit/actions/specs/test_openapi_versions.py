@@ -208,6 +208,9 @@ def test_operations_beyond_the_bound_are_listed_and_refused() -> None:
     spec = read_spec({"a.json": document}, max_operations=4)
     assert [one.status for one in spec.operations.values()] == ["ok"] * 4 + ["refused"] * 2
     assert "2 of its 6 cannot be called" in spec.findings[-1].message
+    far = read_spec({"a.json": document}, max_operations=0)
+    assert not far.readable
+    assert "it has 6 operations, far more than" in far.findings[-1].message
 
 
 def test_every_path_whose_file_is_missing_is_named() -> None:
