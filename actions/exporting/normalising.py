@@ -160,4 +160,11 @@ def _library(root: Any) -> Iterator[str]:
 
 
 def _without_secret(one: ConnectionParameter) -> ConnectionParameter:
-    return replace(one, default=None) if one.kind in ("secret", "oauth") else one
+    if one.kind not in ("secret", "oauth"):
+        return one
+    extras = {name: part for name, part in one.extras.items() if name != "defaultValue"}
+    shown = extras.get("uiDefinition")
+    if isinstance(shown, dict) and isinstance(shown.get("constraints"), dict):
+        told = {name: part for name, part in shown["constraints"].items() if name != "default"}
+        extras["uiDefinition"] = {**shown, "constraints": told}
+    return replace(one, default=None, extras=extras)

@@ -45,7 +45,7 @@ def plain(value: Any) -> Any:
         return {
             one.name: plain(getattr(value, one.name))
             for one in fields(value)
-            if one.name not in _OURS and getattr(value, one.name) != _default(one)
+            if one.name != "pointer" and getattr(value, one.name) != _default(one)
         }
     if isinstance(value, Mapping):
         return {name: plain(part) for name, part in value.items()}
