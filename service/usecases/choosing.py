@@ -52,6 +52,7 @@ async def choices(
     does not answer.
     """
     try:
+        place = place if place.startswith("/") else f"/{place}"
         found = dynamic(spec, operation, place)
         call = _call_of(found) if node is None or isinstance(found, DynamicCall) else found.browse
         if call.problem:

@@ -149,4 +149,4 @@ async def test_the_backend_itself_says_what_may_stand_at_an_input(tmp_path: Path
         assert found["items"] == [{"value": "q7", "title": "Bills"}, {"value": "q8", "title": "Moves"}]
         wrong = await it.admin("POST", path, json={"input": "body/text"})
         assert wrong.status_code == 422
-        assert "there is at body/queue" in wrong.text
+        assert "there is at /body/queue" in wrong.text
