@@ -12,6 +12,7 @@ from actions.kafka.connector import KafkaConnector
 from actions.plain import description
 from actions.rabbitmq.connector import RabbitMQConnector
 from service.config.model import Configuration
+from service.config.secrets import PLACEHOLDER
 from service.connectors import PEM, make_connector
 from service.plan import Plan, build
 
@@ -144,3 +145,94 @@ async def test_login_and_events_reach_the_message() -> None:
     shown = mq.show(mq.prepare("publish", {"body": 1, "properties": {"user_id": "u"}}, key="k"))
     assert shown["headers"]["cloudEvents:id"] == "k"
     await mq.close()
+
+
+# -- logins of HTTP
+
+SCHEMES = {
+    "sso": {
+        "type": "oauth2",
+        "flows": {"clientCredentials": {"tokenUrl": "https://login.example/token", "scopes": {}}},
+    },
+    "key": {"type": "apiKey", "in": "header", "name": "X-Key"},
+}
+SECURED = json.dumps({**json.loads(OPENAPI), "components": {"securitySchemes": SCHEMES}}).encode()
+CLIENT = {"client_id": "c", "client_secret": "s3cret"}
+
+
+def secured(**connection: Any) -> Any:
+    content = {
+        "connectors": {"shop": {"spec": "shop.json"}},
+        "connections": {"c": {"connector": "shop", **connection}},
+    }
+    planned = build(Configuration.model_validate(content), {"shop": SECURED}).connections["c"]
+    return make_connector(planned, planned.spec, PEM())
+
+
+@pytest.mark.parametrize(
+    ("auth", "kind"),
+    [
+        ({"oauth2": CLIENT}, "oauth2 client_credentials"),
+        ({"oauth2": {**CLIENT, "grant": "password", "username": "u", "password": "p"}}, "oauth2 password"),
+        ({"schemes": {"sso": {"oauth2": CLIENT}, "key": {"api_key": "k"}}}, "oauth2 client_credentials"),
+        ({"oauth2": {**CLIENT, "token_url": "http://127.0.0.1:9/t"}}, "oauth2 client_credentials"),
+        ({"jwt": {"key": "a shared secret that is long enough", "issuer": "me", "lifetime": "9m"}}, None),
+        ({"digest": {"username": "u", "password": "p"}}, None),
+    ],
+)
+async def test_a_login_is_made_of_configuration_and_description(
+    auth: dict[str, Any], kind: str | None
+) -> None:
+    connector = secured(auth=auth)
+    assert [state.kind for state in connector.login().states()] == [kind] * (kind is not None)
+    shown = connector.show(connector.prepare("a", {}, key="k"))
+    assert "***" in str(shown["headers"])
+    assert "s3cret" not in f"{shown} {connector.login().states()}"
+    await connector.close()
+
+
+@pytest.mark.parametrize(
+    ("auth", "where", "words"),
+    [
+        ({"schemes": {"ssso": {"bearer": "t"}}}, ["/auth/schemes/ssso"], "did you mean 'sso'"),
+        ({"oauth2": {}}, ["/auth/oauth2/client_id"], "needs `client_id`"),
+        (
+            {"schemes": {"sso": {"oauth2": {**CLIENT, "token_url": "http://login.example/t"}}}},
+            ["/auth/schemes/sso/oauth2/token_url"],
+            "secrets are not sent over http://",
+        ),
+        (
+            {"oauth2": {"grant": "jwt_bearer", "assertion": {"key": "s3cret", "algorithm": "RS256"}}},
+            ["/auth/oauth2/assertion"],
+            "signs with HS256",
+        ),
+    ],
+)
+def test_a_login_that_cannot_be_is_refused_at_its_place(
+    auth: dict[str, Any], where: list[str], words: str
+) -> None:
+    with pytest.raises(Refused, match=words) as caught:
+        secured(auth=auth)
+    assert [pointer for pointer, _ in caught.value.problems] == where
+    assert "s3cret" not in str(caught.value)
+
+
+async def test_a_key_that_is_missing_where_only_a_check_runs_is_no_fault_of_the_key() -> None:
+    assertion = {"key": PLACEHOLDER, "algorithm": "RS256"}
+    for auth in (
+        {"jwt": assertion},
+        {"oauth2": {"assertion": assertion}},
+        {"schemes": {"sso": {"jwt": assertion}}},
+    ):
+        await secured(auth=auth).close()
+
+
+async def test_a_token_url_in_the_clear_may_be_listed() -> None:
+    oauth2 = {**CLIENT, "token_url": "http://login.internal/t"}
+    await secured(auth={"oauth2": oauth2}, egress=["public", "login.internal"]).close()
+
+
+async def test_connection_parameters_reach_the_connector() -> None:
+    connector = secured(parameters={"a": True, "b": "x"})
+    assert connector._place.parameters == {"a": "true", "b": "x"}
+    await connector.close()

@@ -117,7 +117,9 @@ class Connection:
         return replace(scheme, extras={**scheme.extras, "power-platform": {"parameters": taken}})
 
     def _named(self, word: str) -> str:
-        return next((name for name in self.parameters if name.lower() == word), "")
+        """Return the parameter that is called like this, however it is spelt: `apiKey` is `api_key`."""
+        wanted = _letters(word)
+        return next((name for name in self.parameters if wanted and _letters(name) == wanted), "")
 
     def _key(self, scheme: SecurityScheme) -> str:
         for word in ("api_key", scheme.parameter.lower(), scheme.name.lower()):
@@ -125,6 +127,10 @@ class Connection:
                 return self._named(word)
         secrets = [one.name for one in self.parameters.values() if one.kind == "secret"]
         return secrets[0] if len(secrets) == 1 else ""
+
+
+def _letters(name: str) -> str:
+    return "".join(mark for mark in name.lower() if mark.isalnum())
 
 
 def read_connection(reading: Reading, properties: Mapping[str, Any]) -> Connection:
