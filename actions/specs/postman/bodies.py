@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+import msgspec
+
 from actions.specs.load import load
 from actions.specs.model import Body, Media, media_kind
 from actions.specs.postman.calls import Call, Pair, Payload
@@ -31,7 +33,9 @@ _LANGUAGES: Final = {
     "graphql": "application/json",
 }
 _MEDIA_TYPE: Final = re.compile(r"[A-Za-z0-9!#$&^_.+*-]+/[A-Za-z0-9!#$&^_.+*-]+")
-_STRING: Final = r'"(?:[^"\\]|\\.)*+"'
+_STRING: Final = r'"(?:[^"\\]|\\[\s\S])*+"?'
+"""A string of JSON; one that does not end goes to the end of the text, so that it is looked at once."""
+_HALF: Final = re.compile(r"\\u[dD][89a-fA-F]")
 _STRING_OR_HOLE: Final = re.compile(rf"{_STRING}|{{{{[^{{}}]*}}}}")
 _STRING_OR_WORDS: Final = re.compile(rf"{_STRING}|<<?[^<>{{}}\"\n]{{1,80}}>>?")
 _ESCAPED_QUOTES: Final = re.compile(r'[\\"]')
@@ -74,6 +78,11 @@ class Sent:
     fields: tuple[Pair, ...] = ()
     files: dict[str, str] = field(default_factory=dict)
     problem: str = ""
+
+
+def essence(media_type: str) -> str:
+    """Return a media type without its parameters."""
+    return media_type.partition(";")[0].strip().lower()
 
 
 def hinted(value: str | None) -> tuple[dict[str, Any], Any] | None:
@@ -167,20 +176,31 @@ def _parsed(text: str) -> tuple[Any, str]:
     """Return the JSON value of a text, or ABSENT and why it is none."""
     whole = _quoted(text, _STRING_OR_HOLE) if "{{" in text else text
     try:
-        value = json.loads(whole)
+        value = decoded(whole)
     except (ValueError, RecursionError) as reason:
         if "<" in whole:
             whole = _quoted(whole, _STRING_OR_WORDS)  # `<your id>` stands where somebody has to write a value
         value = _leniently(whole)
         if value is ABSENT:
             return ABSENT, f"the body is no JSON: {reason}"
-    if too_deep(value):
-        return ABSENT, "the body is nested too deep"
     return (_exemplary(value) if _HINT.search(whole) else value), ""
 
 
-def too_deep(value: Any) -> bool:
-    """Say whether a JSON value is nested deeper than what people send; all others are walked by recursion."""
+def decoded(text: str) -> Any:
+    """Return the value of JSON that can be walked by recursion and written again. Raises ValueError."""
+    value = json.loads(text, parse_constant=_no_number)
+    if _too_deep(value):
+        raise ValueError("it is nested too deep")
+    if _HALF.search(text):
+        msgspec.json.encode(value)  # half a surrogate pair is no text; UnicodeEncodeError is a ValueError
+    return value
+
+
+def _no_number(word: str) -> Any:
+    raise ValueError(f"{word} is no number of JSON")
+
+
+def _too_deep(value: Any) -> bool:
     level = [value]
     for _ in range(_MAX_DEPTH):
         level = [
@@ -199,7 +219,7 @@ def _leniently(text: str) -> Any:
     if len(text) > _MAX_LENIENT or text.lstrip()[:1] not in ("{", "["):
         return ABSENT
     document = load("", text.encode("utf-8", "replace"))
-    broken = any(one.severity == "error" for one in document.findings)
+    broken = any(one.severity == "error" for one in document.findings) or _too_deep(document.value)
     return ABSENT if broken or document.syntax != "json" else document.value
 
 
@@ -247,7 +267,7 @@ def _fields(given: Sequence[Pair], type_: str, variables: Variables) -> Sent:
             files[one.name] = one.value or ""
             continue
         hint = hinted(one.value)
-        text = str(hint[1]) if hint else variables.fill(one.value or "")
+        text = hint[1] if hint else variables.fill(one.value or "")
         if one.name not in value:
             value[one.name] = text
         elif isinstance(value[one.name], list):
@@ -269,10 +289,14 @@ def merged(given: Sequence[tuple[str, Sent | None]]) -> Body | None:
     if not sent:
         return None
     counts = Counter(one.type for _, one in sent if one.type)
-    order = [type_ for type_, _ in counts.most_common()] or ["application/json"]
+    types: dict[str, str] = {}
+    for type_, _ in counts.most_common():
+        types.setdefault(essence(type_), type_)  # `text/xml` and `text/xml; charset=utf-8` are one
+    types = types or {"application/json": "application/json"}
+    main = next(iter(types))
     media = []
-    for type_ in order:
-        of_type = [(name, one) for name, one in sent if (one.type or order[0]) == type_]
+    for short, type_ in types.items():
+        of_type = [(name, one) for name, one in sent if (essence(one.type) or main) == short]
         media.append(_media(type_, of_type))
     return Body(
         media=preferred(media), required=len(sent) == len(given), extras={"x-inferred-from": len(sent)}

@@ -14,7 +14,7 @@ from typing import Any, Final
 from actions.specs.model import Operation, Preset, Security, SecurityScheme, Server
 from actions.specs.paths import key_header, settled
 from actions.specs.postman.auth import Schemes
-from actions.specs.postman.bodies import ABSENT, merged
+from actions.specs.postman.bodies import ABSENT, essence, merged
 from actions.specs.postman.drafts import Draft
 from actions.specs.postman.inputs import Given, inputs
 from actions.specs.postman.responses import responses
@@ -110,7 +110,7 @@ def preset_names(drafts: Sequence[Draft]) -> list[str]:
 
 def _arguments(operation: Operation, draft: Draft, given: Given, media: str) -> dict[str, Any]:
     """Return what a call gives, in the form that the operation takes; `media` is what it sends ordinarily."""
-    if draft.sent and draft.sent.type not in ("", media):
+    if draft.sent and essence(draft.sent.type) not in ("", essence(media)):
         given = {**given, "header": {**given.get("header", {}), "Content-Type": draft.sent.type}}
     arguments: dict[str, Any] = {}
     for location, values in given.items():

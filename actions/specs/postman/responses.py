@@ -1,11 +1,10 @@
 """Saved responses as declared answers: every one is kept as an example of its status and media type."""
 
-import json
 from collections.abc import Iterable
 from typing import Any, Final
 
 from actions.specs.model import Media, Response, Schema, media_kind
-from actions.specs.postman.bodies import too_deep, with_examples
+from actions.specs.postman.bodies import decoded, with_examples
 from actions.specs.postman.calls import Call, Saved
 from actions.specs.postman.shapes import Shape
 
@@ -72,11 +71,9 @@ def _keep(seen: _Status, saved: Saved) -> None:
         )
     if media_kind(type_) == "json":
         try:
-            value = json.loads(body)
+            value = decoded(body)
         except (ValueError, RecursionError):
             type_ = type_ if saved.language else "text/plain"
-        if too_deep(value):
-            value = body
     examples = seen.bodies.setdefault(type_, {})
     name, count = saved.name or "example", 1
     while name in examples:

@@ -1,6 +1,7 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -62,6 +63,7 @@ def test_a_content_type_header_decides() -> None:
         ('{"a": "<long>", "b": "<string>", "c": ["<boolean>"], "d": "<dateTime>"}', {"a": 1, "b": "string", "c": [True], "d": "2000-01-01T00:00:00Z"}),
         ('{"q": "\\"{{n}}\\""}', {"q": '"5"'}),
         ("{{whole}}", {"x": 1}),
+        ('{"a": "\\ud83d\\ude00"}', {"a": "😀"}),
     ],
 )  # fmt: skip
 def test_json_with_holes_becomes_a_value(text: str, value: Any) -> None:
@@ -75,6 +77,28 @@ def test_what_is_no_json_is_kept_as_text_beside_the_arguments() -> None:
     assert "body" not in preset.arguments
     assert preset.extras["text"] == "{ {{members}} }"
     assert "no JSON" in preset.extras["problem"]
+
+
+@pytest.mark.parametrize("text", ['{"a": "\\ud800"}', '{"a": NaN}', '{"\\udfff": 1}'])
+def test_json_that_cannot_be_written_again_is_mended(text: str) -> None:
+    (preset,) = one(read(post(raw(text, "json")))).presets
+    assert msgspec.json.decode(msgspec.json.encode(preset.arguments)) == preset.arguments
+
+
+def test_json_that_is_too_deep_is_no_value() -> None:
+    (preset,) = one(read(post(raw("[" * 200 + "]" * 200, "json")))).presets
+    assert "body" not in preset.arguments
+    assert "too deep" in preset.extras["problem"]
+
+
+def test_parameters_of_a_media_type_make_no_other() -> None:
+    types = ("text/xml; charset=utf-8", "text/XML", "text/xml; charset=utf-8")
+    items = [
+        post(raw("<a/>"), name=str(index), headers=f"Content-Type: {type_}")
+        for index, type_ in enumerate(types)
+    ]
+    assert [known.type for known in media(*items)] == ["text/xml; charset=utf-8"]
+    assert all("Content-Type" not in preset.arguments for preset in one(read(*items)).presets)
 
 
 def test_the_samples_of_an_operation_make_its_schema() -> None:

@@ -309,6 +309,7 @@ BOMB = {f"v{index}": f"{{{{v{index + 1}}}}}" * 40 for index in range(12)}
         {"items": [item("{{a}}/{{b}}")], "variable": variables(a="{{b}}{{b}}", b="{{a}}{{a}}")},
         {"items": [item("https://a.x", "POST", body=raw("[" * 900 + "]" * 900))]},
         {"items": [item("https://a.x", "POST", body=raw("{" * 100_000))]},
+        {"items": [item("https://a.x", "POST", body=raw('{"' + '\\"' * 50_000))]},
         {"items": [item("https://a.x/" + "{{" * 50_000)]},
         {"items": [item("https://a.x/" + ":/" * 20_000)]},
         {"items": [item("https://a.x", event=[{"listen": "test", "script": {"exec": "pm.environment.set('a', " * 5_000}}])]},
