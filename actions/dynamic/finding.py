@@ -40,5 +40,5 @@ def _made(spec: Spec, operation: Operation, kind: str, value: Mapping[str, Any])
         return make_tree(spec, operation, value)
     if "capability" in value and "operationId" not in value:
         return make_picker(spec, operation, value)
-    wanted = "values" if kind in ("x-ms-dynamic-list", "x-ms-dynamic-values") else "schema"
-    return make_call(wanted, spec, operation, value)  # type: ignore[arg-type]
+    listed = kind in ("x-ms-dynamic-list", "x-ms-dynamic-values")
+    return make_call("values" if listed else "schema", spec, operation, value)
