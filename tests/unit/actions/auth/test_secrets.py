@@ -72,7 +72,7 @@ def outcomes(secret):
     )  # fmt: skip
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(st.data())
 def test_no_secret_is_ever_shown(data):
     one, two = data.draw(SECRETS), data.draw(SECRETS)
