@@ -108,9 +108,8 @@ class BodyReader:
                 spread.append(name)
             else:
                 _add(made, name, self._field(fields, field, member), member)
-            if name in view.required:
-                for one in fields.traceless(field, member):
-                    nothing[name] = one
+            if name in view.required and fields.may_vanish(field, member):
+                nothing[name] = {}
         for name in fields.left() if not spread else ():
             _add(made, name, fields.read_open(name, view.member(name)), view.member(name))
         for name in spread:

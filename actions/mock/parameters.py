@@ -197,11 +197,13 @@ class Fields:
             raise Unreadable("came several times, but its values belong into one")
         return self._delimited(own[0], parameter.style, view)
 
-    def traceless(self, parameter: Parameter, view: View) -> list[Any]:
-        """Return the values that leave no trace when they are written: an empty list or object, in pieces."""
-        if parameter.content_type or not (parameter.explode or parameter.style == "deepObject"):
-            return []
-        return [[]] * view.takes_list + [{}] * view.takes_object
+    def may_vanish(self, parameter: Parameter, view: View) -> bool:
+        """Say whether an empty object leaves no trace: it is written in pieces.
+
+        So does an empty list; but a list that has to be there is hardly meant to be empty.
+        """
+        pieces = parameter.style == "deepObject" or (parameter.explode and not parameter.content_type)
+        return pieces and view.takes_object
 
     def spreads(self, parameter: Parameter, view: View) -> bool:
         """Say whether the members of an object come under their own names."""

@@ -124,19 +124,17 @@ class _Reading:
             if fields.spreads(one, view) and not fields.has(one.name):
                 spread.append(one)
             else:
-                self._take(one, partial(fields.read, one, view), fields.traceless(one, view))
+                self._take(one, partial(fields.read, one, view), fields.may_vanish(one, view))
         spread.sort(key=lambda one: not self._view(one).names)  # what has no names of its own comes last
         for one in spread:
             view = self._view(one)
             read = partial(fields.read_spread, view, rest=one is spread[-1])
-            self._take(one, read, fields.traceless(one, view))
+            self._take(one, read, fields.may_vanish(one, view))
 
-    def _take(
-        self, parameter: Parameter, read: Callable[[], Ways | None], traceless: Sequence[Any] = ()
-    ) -> None:
+    def _take(self, parameter: Parameter, read: Callable[[], Ways | None], may_vanish: bool = False) -> None:
         """Read a parameter and keep its value, or what is wrong with it.
 
-        `traceless` are the values that nothing at all may stand for, where it is required.
+        `may_vanish`: nothing at all may stand for an empty object, where one is required.
         """
         place = f"{parameter.location}/{escape(parameter.name)}"
         try:
@@ -146,9 +144,8 @@ class _Reading:
             return
         if ways is None:
             validator = self._reader.validators.parameter(parameter)
-            nothing = next((one for one in traceless if not validator.problems(one)), None)
-            if parameter.required and nothing is not None:
-                self._values.setdefault(parameter.location, {})[parameter.name] = nothing
+            if may_vanish and parameter.required and not validator.problems({}):
+                self._values.setdefault(parameter.location, {})[parameter.name] = {}
             else:
                 self._miss(parameter)
             return
