@@ -1,7 +1,7 @@
 """Writes a description of any format as an OpenAPI 3.1 document that is read back without difference.
 
-`normalising` brings the description into the form of 3.1, `writing` says of it what OpenAPI can say. That document
-is read again, and what then is not as it was is said beside its part (`x-pointsman`, see
+`normalising` brings the description into the form of 3.1, `writing` says of it what OpenAPI can say. That
+document is read again, and what then is not as it was is said beside its part (`placing`; `x-pointsman`, see
 `actions.specs.restoring`): so an extension stands only where OpenAPI has no word for what is meant.
 Pure: nothing here opens a file.
 """

@@ -47,7 +47,7 @@ class _Completion:
         for pointer in self._written.triggers.keys() - there:
             self._written.homeless.append(self._written.triggers.pop(pointer))
         for name, scheme in wanted.security_schemes.items():
-            holder = self._document["components"]["securitySchemes"][name]
+            holder = self._document["components"]["securitySchemes"][self._written.keys[name]]
             self._say(holder, remainder(scheme, got.security_schemes[name]))
         self._servers(wanted.servers, got.servers, self._document, self._document.get("servers", []))
         self._around()

@@ -5,6 +5,7 @@ that path items do not know stands as POST, a second operation of the same path 
 not as it was is the business of whoever compares (`export`).
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from actions.specs.model import (
     Spec,
     Trigger,
 )
-from actions.specs.reading import METHODS
+from actions.specs.reading import EXTENSION, METHODS
 
 VERSION: Final = "3.1.0"
 STYLES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -40,6 +41,7 @@ _FLOWS: Final[Mapping[str, tuple[str, ...]]] = {
     "clientCredentials": ("tokenUrl",),
     "authorizationCode": ("authorizationUrl", "tokenUrl"),
 }
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _STATUSES: Final = frozenset({"default", *(f"{one}XX" for one in range(1, 6)), *map(str, range(100, 600))})
 
 Json = dict[str, Any]
@@ -47,18 +49,23 @@ Json = dict[str, Any]
 
 @dataclass(slots=True, kw_only=True)
 class Written:
-    """A document, and by pointer what was written where; triggers without a place are in `homeless`."""
+    """A document, and by pointer what was written where; triggers without a place are in `homeless`.
+
+    `keys` are those of the security schemes, by their names.
+    """
 
     document: Json
     operations: dict[str, Operation] = field(default_factory=dict)
     triggers: dict[str, Trigger] = field(default_factory=dict)
     homeless: list[Trigger] = field(default_factory=list)
+    keys: Mapping[str, str] = field(default_factory=dict)
 
 
 def write(spec: Spec) -> Written:
     """Write a description that `normal` made."""
     securities = {one.security for one in spec.operations.values()}
     common = next(iter(securities)) if len(securities) == 1 else ()
+    keys = _keys(spec.security_schemes)
     names = Counter(one.name for one in spec.operations.values())
     paths: Json = {}
     webhooks: Json = {}
@@ -66,19 +73,21 @@ def write(spec: Spec) -> Written:
         "openapi": VERSION,
         "info": {"title": spec.title, **_said("description", spec.description), "version": spec.version},
         **_said("servers", [_server(one) for one in spec.servers]),
-        **({"security": _security(common)} if common else {}),
+        **({"security": _security(common, keys)} if common else {}),
         "paths": paths,
         "webhooks": webhooks,
-        "components": _components(spec),
+        "components": _components(spec, keys),
         **_x(spec.extras),
     }
-    written = Written(document=document)
+    written = Written(document=document, keys=keys)
     places: dict[str, Json] = {}
     for name, one in spec.operations.items():
         pointer, places[name] = _place(paths, one)
         written.operations[pointer] = one
         own = one.name if names[one.name] == 1 else one.id if one.name else ""
-        places[name] |= _operation(one, own, () if common else one.security)
+        places[name] |= _operation(one, own)
+        if one.security and not common:
+            places[name]["security"] = _security(one.security, keys)
     where = {one.id: pointer for pointer, one in written.operations.items()}
     for trigger in spec.triggers.values():
         if trigger.kind == "poll":
@@ -92,6 +101,8 @@ def write(spec: Spec) -> Written:
             pointer, holder = _hook(callbacks, f"{above}/callbacks", trigger, _expression(trigger.address))
         written.triggers[pointer] = trigger
         holder |= _trigger(trigger)
+        if trigger.security:
+            holder["security"] = _security(trigger.security, keys)
     for empty in ("webhooks", "components"):
         if not document[empty]:
             del document[empty]
@@ -158,7 +169,7 @@ def _x(extras: Mapping[str, Any]) -> Json:
     return {name: one for name, one in extras.items() if name.startswith("x-")}
 
 
-def _operation(one: Operation, name: str, security: Security) -> Json:
+def _operation(one: Operation, name: str) -> Json:
     responses = {status: _response(part) for status, part in one.responses.items() if status in _STATUSES}
     return {
         **_said("operationId", name),
@@ -169,7 +180,6 @@ def _operation(one: Operation, name: str, security: Security) -> Json:
         **_inputs(one.parameters, one.body),
         **_said("responses", responses),
         **_said("servers", [_server(server) for server in one.servers]),
-        **({"security": _security(security)} if security else {}),
         **_x(one.extras),
     }
 
@@ -179,7 +189,6 @@ def _trigger(one: Trigger) -> Json:
         **_said("summary", one.summary),
         **_said("description", one.description),
         **_inputs(one.parameters, one.body),
-        **({"security": _security(one.security)} if one.security else {}),
         **_x(one.extras),
     }
 
@@ -264,19 +273,32 @@ def _server(one: Server) -> Json:
     return {"url": one.url, **_said("description", one.description), **_said("variables", variables)}
 
 
-def _security(security: Security) -> list[Json]:
+def _keys(schemes: Mapping[str, SecurityScheme]) -> dict[str, str]:
+    """Return under which key each security scheme can stand; OpenAPI takes few characters."""
+    keys: dict[str, str] = {}
+    for name in schemes:
+        wanted = key = _UNSAFE.sub("_", name) or "login"
+        count = 1
+        while key in keys.values() or (key != name and key in schemes):
+            count += 1
+            key = f"{wanted}_{count}"
+        keys[name] = key
+    return keys
+
+
+def _security(security: Security, keys: Mapping[str, str]) -> list[Json]:
     if security == ((),):
         return []
-    return [{need.scheme: list(need.scopes) for need in needs} for needs in security]
+    return [{keys.get(need.scheme, need.scheme): list(need.scopes) for need in needs} for needs in security]
 
 
-def _components(spec: Spec) -> Json:
-    schemes = {name: _scheme(one) for name, one in spec.security_schemes.items()}
+def _components(spec: Spec, keys: Mapping[str, str]) -> Json:
+    schemes = {keys[name]: _scheme(one, keys[name]) for name, one in spec.security_schemes.items()}
     schemas = spec.registry.root["components"]["schemas"]
     return {**_said("schemas", schemas), **_said("securitySchemes", schemes)}
 
 
-def _scheme(one: SecurityScheme) -> Json:
+def _scheme(one: SecurityScheme, key: str) -> Json:
     made: Json = {"type": one.kind}
     if one.kind == "apiKey" and one.location in ("query", "header", "cookie"):
         made |= {"name": one.parameter, "in": one.location}
@@ -292,6 +314,8 @@ def _scheme(one: SecurityScheme) -> Json:
         made["scheme"] = one.scheme
     elif one.kind != "mutualTLS":
         made = {"type": "http", "scheme": "other"}
+    if key != one.name:
+        made[EXTENSION] = {"name": one.name}
     return {**made, **_said("description", one.description), **_x(one.extras)}
 
 

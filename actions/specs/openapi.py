@@ -97,7 +97,7 @@ class _OpenAPI:
             servers=servers,
             operations={one.id: one for one in operations},
             triggers=self._named_triggers(),
-            security_schemes=self._schemes,
+            security_schemes={one.name: one for one in self._schemes.values()},
             aliases=aliases_of((one.id, one.aliases) for one in operations),
             registry=reading.registry,
             extras=extras(root),
@@ -194,7 +194,7 @@ class _OpenAPI:
                 problem=problem,
                 extras=extras(value),
             )
-            schemes[name] = replace(restored(reading, made, value, f"{pointer}/{escape(name)}"), name=name)
+            schemes[name] = restored(reading, made, value, f"{pointer}/{escape(name)}")
         return schemes
 
     def _read_security(self, value: Any, pointer: str) -> Security:
@@ -305,6 +305,7 @@ class _OpenAPI:
 
     def _restored(self, operations: list[Operation]) -> list[Operation]:
         """Return the operations as they were before the export; an id that two of them want is neither's."""
+        operations = [replace(one, security=self._named(one.security)) for one in operations]
         if not self._said:
             return operations
         wanted = [
@@ -328,9 +329,19 @@ class _OpenAPI:
             made.append(again)
         return made
 
+    def _named(self, security: Security) -> Security:
+        """Return what is needed by the names that the schemes had, where an export could not keep them."""
+        if all(name == one.name for name, one in self._schemes.items()):
+            return security
+        return tuple(
+            tuple(replace(need, scheme=self._schemes[need.scheme].name) for need in needs)
+            for needs in security
+        )
+
     def _named_triggers(self) -> dict[str, Trigger]:
         named: dict[str, Trigger] = {}
-        for one in named_triggers(self._triggers).values():
+        for plain in named_triggers(self._triggers).values():
+            one = replace(plain, security=self._named(plain.security))
             made = restored(self._reading, one, self._said.get(one.pointer), one.pointer)
             made = replace(made, id=_unlike(made.id, named))
             named[made.id] = made

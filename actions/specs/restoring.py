@@ -67,7 +67,8 @@ def restored(reading: Reading, made: T, value: Any, pointer: str) -> T:
     if said is None:
         return made
     at = f"{pointer}/{EXTENSION}"
-    hints = _hints(type(made))
+    kind: Any = type(made)
+    hints = _hints(kind)
     changes: dict[str, Any] = {}
     for name, one in reading.mapping(said, at).items():
         try:

@@ -103,8 +103,8 @@ SWAGGER = {
     "schemes": ["https", "http"],
     "consumes": ["application/json"],
     "produces": ["application/json", "text/plain"],
-    "securityDefinitions": {"basic": {"type": "basic"}, "odd": {"type": "martian"}},
-    "security": [{"basic": []}],
+    "securityDefinitions": {"basic": {"type": "basic"}, "odd one": {"type": "martian"}},
+    "security": [{"basic": []}, {"odd one": []}],
     "paths": {
         "/find/{ids}": {
             "get": {
