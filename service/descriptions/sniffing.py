@@ -11,9 +11,10 @@ import msgspec
 
 SUFFIXES: Final = (".json", ".yaml", ".yml")
 
-_BLOCK: Final = re.compile(
-    rb"^(?:\xef\xbb\xbf)?[\"']?(?:openapi|swagger|swaggerVersion|asyncapi)[\"']?[ \t]*:", re.MULTILINE
+_FIRST: Final = re.compile(
+    rb"(?:\xef\xbb\xbf)?(?:[ \t]*(?:#[^\n]*|---[^\n]*|%[^\n]*)?\r?\n)*+(?P<indent>[ ]*)"
 )
+_MARK: Final = rb"[\"']?(?:openapi|swagger|swaggerVersion|asyncapi)[\"']?[ \t]*:"
 _FLOW: Final = re.compile(rb"[\"'](?:openapi|swagger|swaggerVersion|asyncapi)[\"'][ \t]*:[ \t]*[\"']?[0-9]")
 _OBJECT: Final = re.compile(rb"(?:[\xef\xbb\xbf\xfe\xff\s]++|//[^\n]*+|/\*.*?\*/)*+[{\[]", re.DOTALL)
 _POSTMAN: Final = re.compile(rb"schema\.(?:get)?postman\.com/|_postman_(?:id|variable_scope)|\"requests\"")
@@ -65,11 +66,20 @@ def is_description(data: bytes) -> bool:
     if b"\x00" in data[:4]:
         data = _narrow(data)
     if not _OBJECT.match(data):
-        return _BLOCK.search(data) is not None
+        return _in_block(data)
     marks = _decoded(data)
     if marks is None:
         return _FLOW.search(data) is not None or _POSTMAN.search(data) is not None
     return marks
+
+
+def _in_block(data: bytes) -> bool:
+    """Look at the keys of YAML that stand as far to the right as the first one."""
+    first = _FIRST.match(data)
+    indent = first["indent"] if first else b""
+    if first and re.compile(_MARK).match(data, first.end()):
+        return True
+    return re.search(rb"^" + indent + _MARK, data, re.MULTILINE) is not None
 
 
 def _decoded(data: bytes) -> bool | None:

@@ -110,6 +110,20 @@ def test_descriptions_are_known_by_their_marks_in_any_dress(tmp_path: Path, data
     assert len(unit.read().operations) == 1
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "openapi: 3.0.0\n",
+        "# c\n\n---\n  info: {}\n  openapi: 3.0.0\n",
+        "%YAML 1.2\n---\n'openapi' : 3.0.0\n",
+        "\ufeffinfo: {}\r\nswagger: '2.0'\r\n",
+        "asyncapi: [\n",
+    ],
+)
+def test_yaml_is_known_by_its_outermost_keys(tmp_path: Path, text: str) -> None:
+    assert collect(write(tmp_path, {"x.yaml": text}))[0].problem is None
+
+
 def test_other_files_are_no_descriptions(tmp_path: Path) -> None:
     write(
         tmp_path,
