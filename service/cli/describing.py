@@ -26,7 +26,8 @@ READ_COLUMNS: Final = (
     "path", "dialect", "version", "operations", "degraded", "refused", "triggers", "findings", "error",
 )  # fmt: skip
 EXERCISE_COLUMNS: Final = (
-    "path", "operations", "accepted", "failed", "refused", "code", "code_accepted", "bus", "error",
+    "path", "operations", "accepted", "failed", "refused", "code", "code_accepted", "bus", "requests",
+    "accepted_requests", "error",
 )  # fmt: skip
 MISS_COLUMNS: Final = ("id", "method", "path", "reason")
 

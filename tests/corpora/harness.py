@@ -111,10 +111,10 @@ def table(corpora: Sequence[Corpus]) -> Table:
     made = Table(title="API descriptions, read and exercised")
     titles = (
         "corpus", "documents", "read", "rightly refused", "wrong", "operations", "listed", "refused", "triggers",
-        "callable", "of", "%", "C# (ok)", "on a bus", "policies", "executable", "slowest s", "peak MB", "seconds",
+        "callable", "of", "%", "requests sent", "C# (ok)", "on a bus", "policies", "executable", "slowest s", "peak MB", "seconds",
     )  # fmt: skip
     for title in titles:
-        made.add_column(title, justify="left" if title == "corpus" else "right")
+        made.add_column(title, justify="left" if title == "corpus" else "right", no_wrap=title == "corpus")
     for one in corpora:
         verdicts = list(one.verdicts.values())
         called = one.total("accepted") + one.total("failed")
@@ -123,7 +123,7 @@ def table(corpora: Sequence[Corpus]) -> Table:
             one.name, len(verdicts), sum(v.read for v in verdicts), sum(v.refused_rightly for v in verdicts),
             sum(bool(v.miss) for v in verdicts), sum(v.expected for v in verdicts),
             sum(v.listed for v in verdicts), sum(v.refused for v in verdicts), sum(v.triggers for v in verdicts),
-            one.total("accepted"), called, share, f"{one.total('code')} ({one.total('code_accepted')})",
+            one.total("accepted"), called, share, f"{one.total('accepted_requests')}/{one.total('requests')}", f"{one.total('code')} ({one.total('code_accepted')})",
             one.total("bus"), f"{sum(v.policies for v in verdicts)}/{sum(v.policies_expected for v in verdicts)}",
             sum(v.policies_executable for v in verdicts), f"{one.slowest[0]:.2f}", f"{one.peak_mb:.0f}",
             f"{one.seconds:.0f}",

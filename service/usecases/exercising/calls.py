@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from actions.base import Connector
-from actions.errors import ActionError
+from actions.errors import ActionError, Refused
 from actions.http import HTTPConnector, Place
 from actions.mock import Fault, MockBackend, MockServer
+from actions.publishing import compile_publication
 from actions.samples import Calls
 from actions.specs.model import Operation, Preset, Spec
 from service.usecases.exercising.diverting import Nowhere, anywhere, diverted_to
@@ -70,37 +71,34 @@ class Exercise:
 
     async def _operation(self, one: Operation) -> dict[str, Any]:
         made: dict[str, Any] = {"id": one.id, "method": one.method, "path": one.path}
+        if one.presets:
+            made["requests"] = len(one.presets)
         if one.problem:
             return {**made, "accepted": False, "refused": True, "status": None, "reasons": [one.problem]}
-        if any(input_.location == "message" for input_ in one.parameters) or not one.method:
-            reason = "it publishes a message to a bus: there is no HTTP to exercise"
-            return {**made, "accepted": None, "status": None, "reasons": [reason]}
-        reasons: dict[str, None] = {}
-        status: int | None = None
-        calls = accepted = 0
+        if one.method == "PUBLISH":
+            return {**made, **self._published(one)}
+        tally = _Tally(unfit=[f"as {shown.name!r}: {why}" for shown in one.presets if (why := _unfit(shown))])
         for name, arguments in self._arguments(one):
-            seen, problems = await self._call(one, arguments)
-            calls += 1
-            accepted += not problems
-            if problems or status is None:
-                status = seen
-            reasons.update(dict.fromkeys(f"{name}: {text}" for text in problems))
-        return {
-            **made,
-            "accepted": not reasons,
-            "status": status,
-            "calls": calls,
-            "accepted_calls": accepted,
-            **({"needs_code": True} if one.needs_code else {}),
-            "reasons": list(reasons)[:MAX_REASONS],
-        }
+            tally.add(name, *await self._call(one, arguments))
+        if one.presets:
+            made["accepted_requests"] = tally.shown
+        return {**made, **tally.line(), **({"needs_code": True} if one.needs_code else {})}
+
+    def _published(self, one: Operation) -> dict[str, Any]:
+        """Say whether a message can be made: there is no HTTP to send it over."""
+        try:
+            compile_publication(one, self._spec, "kafka")(self._least.arguments(one))
+        except Refused as error:
+            return {"accepted": False, "status": None, "reasons": [text for _, text in error.problems]}
+        reason = "the message was made; a bus is nothing that a mock of HTTP can play"
+        return {"accepted": None, "status": None, "reasons": [reason]}
 
     def _arguments(self, one: Operation) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Yield the calls to make: those that the description shows, the least, and everything."""
         least = self._placed(one, self._least.arguments(one))
         most = self._placed(one, self._most.arguments(one))
         for preset in one.presets:
-            if "problem" not in preset.extras:
+            if not _unfit(preset):
                 yield f"as {preset.name!r}", _as_shown(one, preset, least, most)
         yield "with what is required", least
         if most != least:
@@ -138,6 +136,41 @@ class Exercise:
 
     def _is_policed(self, one: Operation, fault: Fault) -> bool:
         return fault.place.startswith("body") and one.id in self._bodies
+
+
+class _Tally:
+    """What became of the calls of one operation; `unfit` are its own requests that nobody can send."""
+
+    def __init__(self, unfit: list[str]) -> None:
+        self.shown = 0
+        self._unfit = unfit
+        self._reasons: dict[str, None] = {}
+        self._status: int | None = None
+        self._calls = self._accepted = 0
+
+    def add(self, name: str, status: int | None, problems: list[str]) -> None:
+        """Count one call."""
+        self._calls += 1
+        self._accepted += not problems
+        self.shown += not problems and name.startswith("as ")
+        if problems or self._status is None:
+            self._status = status
+        self._reasons.update(dict.fromkeys(f"{name}: {text}" for text in problems))
+
+    def line(self) -> dict[str, Any]:
+        """Return what is said of the operation; a request that is written wrongly is no fault of it."""
+        return {
+            "accepted": not self._reasons,
+            "status": self._status,
+            "calls": self._calls,
+            "accepted_calls": self._accepted,
+            "reasons": [*self._reasons, *self._unfit][:MAX_REASONS],
+        }
+
+
+def _unfit(preset: Preset) -> str:
+    """Return why a request of the description cannot be sent as it is, "" when it can."""
+    return str(preset.extras.get("problem", ""))
 
 
 def _as_shown(

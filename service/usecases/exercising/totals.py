@@ -5,19 +5,24 @@ what the description says, which is not what the script makes of it. Messages to
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 Line = Mapping[str, Any]
+
+COUNTS: Final = (
+    "operations", "accepted", "failed", "refused", "bus", "code", "code_accepted", "calls", "requests",
+    "accepted_requests",
+)  # fmt: skip
+"""What is counted; `requests` are those that the description shows itself."""
 
 
 def totals(operations: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     """Return the counts of one document."""
-    made = dict.fromkeys(
-        ("operations", "accepted", "failed", "refused", "bus", "code", "code_accepted", "calls"), 0
-    )
+    made = dict.fromkeys(COUNTS, 0)
     for one in operations:
         made["operations"] += 1
-        made["calls"] += one.get("calls", 0)
+        for name in ("calls", "requests", "accepted_requests"):
+            made[name] += one.get(name, 0)
         if one.get("refused"):
             made["refused"] += 1
         elif one["accepted"] is None:

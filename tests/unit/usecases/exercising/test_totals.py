@@ -4,7 +4,16 @@ from service.usecases.exercising import accepted_share, is_sound, rows, summary
 from service.usecases.exercising.totals import totals
 
 OPERATIONS = [
-    {"id": "a", "method": "GET", "path": "/a", "accepted": True, "calls": 2, "reasons": []},
+    {
+        "id": "a",
+        "method": "GET",
+        "path": "/a",
+        "accepted": True,
+        "calls": 2,
+        "requests": 3,
+        "accepted_requests": 2,
+        "reasons": [],
+    },
     {"id": "b", "method": "GET", "path": "/b", "accepted": False, "calls": 1, "reasons": ["x", "y"]},
     {"id": "c", "method": "GET", "path": "/c", "accepted": False, "refused": True, "reasons": ["z"]},
     {"id": "d", "method": "PUBLISH", "path": "d", "accepted": None, "reasons": ["bus"]},
@@ -24,6 +33,7 @@ LINE = {"path": "p", "operations": OPERATIONS, "totals": totals(OPERATIONS)}
 def test_totals() -> None:
     assert LINE["totals"] == {
         "operations": 5, "accepted": 1, "failed": 1, "refused": 1, "bus": 1, "code": 1, "code_accepted": 1, "calls": 4,
+        "requests": 3, "accepted_requests": 2,
     }  # fmt: skip
 
 
