@@ -306,8 +306,6 @@ class _OpenAPI:
     def _restored(self, operations: list[Operation]) -> list[Operation]:
         """Return the operations as they were before the export; an id that two of them want is neither's."""
         operations = [replace(one, security=self._named(one.security)) for one in operations]
-        if not self._said:
-            return operations
         wanted = [
             restored(self._reading, one, self._said.get(one.pointer), one.pointer) for one in operations
         ]
