@@ -63,13 +63,17 @@ class CheckedConfiguration:
         """Return the file that the text at `pointer` names, relative to the file that says it."""
         return (folder_of(self.marks, pointer) / str(self.marks.value(pointer))).absolute()
 
+    def folder(self, pointer: str) -> Path:
+        """Return the folder of the file that says what stands at a pointer."""
+        return folder_of(self.marks, pointer).absolute()
+
     def description(self, connector: str) -> Path:
         """Return where the description of a connector lies: the path that is named, or the copy of a URL."""
         pointer = join_pointer("connectors", connector, "spec")
         pinned = self.sketch.connectors[connector].sha256
         if pinned is None:
             return self.path(pointer)
-        return (folder_of(self.marks, pointer) / copy_of(pinned)).absolute()
+        return self.folder(pointer) / copy_of(pinned)
 
     def sound(self, pointer: str) -> bool:
         """Say whether no error was found at a pointer or below it."""

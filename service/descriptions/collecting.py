@@ -16,15 +16,16 @@ from service.descriptions.units import DEFAULT, Bounds, Unfit, Unit, refused, to
 _FIX = "give the path of a description, of its folder, of a zip archive or of a git directory"
 
 
-def collect(path: Path, bounds: Bounds = DEFAULT) -> list[Unit]:
+def collect(path: Path, bounds: Bounds = DEFAULT, *, within: Path | None = None) -> list[Unit]:
     """Return the units at a path, in the order of their names; at least one, perhaps with a problem.
 
-    A file is one unit, and its folder is where its references lead. In a folder, a zip archive or a git
-    directory every description is a unit; a path may go on inside of the last two.
+    A file is one unit, and its references lead up to its folder, or up to `within` where it lies in there.
+    In a folder, a zip archive or a git directory every description is a unit; a path may go on inside of
+    the last two.
     """
     name = str(path)
     try:
-        return _collected(name, path, bounds)
+        return _collected(name, path, bounds, within)
     except Unfit as unfit:
         return [refused(name, unfit.code, f"{path.name or name} {unfit}", unfit.fix)]
     except (OSError, ValueError) as error:
@@ -40,7 +41,7 @@ def collect_archive(name: str, data: bytes, bounds: Bounds = DEFAULT) -> list[Un
         return [refused(name, unfit.code, f"{name} {unfit}", unfit.fix)]
 
 
-def _collected(name: str, path: Path, bounds: Bounds) -> list[Unit]:
+def _collected(name: str, path: Path, bounds: Bounds, within: Path | None) -> list[Unit]:
     place, inner = _place(path)
     if place.is_dir():
         if is_git_directory(place):
@@ -50,8 +51,11 @@ def _collected(name: str, path: Path, bounds: Bounds) -> list[Unit]:
         return _chosen(name, Archive(BytesIO(_whole(place, bounds)), bounds), inner, bounds)
     if inner:
         raise Unfit("is not there", code="no-such-file")
-    files = Folder(place.parent, bounds, deep=False)
-    return [Unit(name=name, root=place.name, files=files, bounds=bounds)]
+    folder = place.parent
+    if within is not None and place.resolve().is_relative_to(within.resolve()):
+        folder, place = within.resolve(), place.resolve()
+    root = place.relative_to(folder).as_posix()
+    return [Unit(name=name, root=root, files=Folder(folder, bounds, around=root), bounds=bounds)]
 
 
 def _place(path: Path) -> tuple[Path, str]:

@@ -6,27 +6,33 @@ A name never leads out of the folder: not by `..`, not by a symbolic link. Only 
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from itertools import islice
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from typing_extensions import override
 
 from actions.specs.files import NoFile
-from service.descriptions.units import Bounds, too_much
+from service.descriptions.units import Bounds, Unfit, too_much
 
 SKIPPED: Final = frozenset({"node_modules", "__pycache__", "__MACOSX"})
 """Folders that nobody's descriptions lie in; hidden ones are skipped too."""
+
+_NEAR: Final = 2_000
+"""How many entries are listed around one file."""
 
 
 class Folder(Mapping[str, bytes]):
     """The files below a folder by their path from it, with `/` between the parts."""
 
-    def __init__(self, path: Path, bounds: Bounds, *, deep: bool = True) -> None:
-        """Give the files of a folder; not `deep`: those in the folders of it are opened, but not listed."""
+    def __init__(self, path: Path, bounds: Bounds, *, around: str | None = None) -> None:
+        """Give the files of a folder. `around` one of them: only those near it are listed, and only some.
+
+        Whatever is not listed can be opened by its name all the same.
+        """
         self._path = path.resolve()
         self._bounds = bounds
-        self._deep = deep
+        self._around = around
         self._names: list[str] | None = None
 
     @override
@@ -65,35 +71,39 @@ class Folder(Mapping[str, bytes]):
     @override
     def __iter__(self) -> Iterator[str]:
         if self._names is None:
-            self._names = list(self._walk() if self._deep else self._beside())
+            bounds = self._bounds
+            walk = self._walk("", bounds.depth, bounds.entries) if self._around is None else self._near()
+            self._names = list(walk)
         return iter(self._names)
 
     @override
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
-    def _beside(self) -> Iterator[str]:
-        files = (entry.name for entry in self._entries("") if _is_file(entry))
-        return islice((name for name in files if not name.startswith(".")), self._bounds.files)
+    def _near(self) -> Iterator[str]:
+        """Yield the names in the folder of the one file, and in the folders of that, as far as they go."""
+        above, mark, _ = (self._around or "").rpartition("/")
+        with suppress(Unfit):
+            yield from self._walk(above + mark, 1, _NEAR)
 
-    def _walk(self) -> Iterator[str]:
+    def _walk(self, start: str, depth: int, entries: int) -> Iterator[str]:
         """Yield the names of all files, folder by folder, in the same order everywhere. Raise Unfit."""
         count = 0
-        stack = [("", 0)]
+        stack = [(start, 0)]
         while stack:
-            above, depth = stack.pop()
+            above, level = stack.pop()
             inner = []
             for entry in self._entries(above):
                 count += 1
-                if count > self._bounds.entries:
-                    raise too_much(f"holds more than {self._bounds.entries} files and folders")
+                if count > entries:
+                    raise too_much(f"holds more than {entries} files and folders")
                 name = f"{above}{entry.name}"
                 if entry.is_dir(follow_symlinks=False):
                     if not entry.name.startswith(".") and entry.name not in SKIPPED:
-                        inner.append((f"{name}/", depth + 1))
+                        inner.append((f"{name}/", level + 1))
                 elif not entry.name.startswith(".") and _is_file(entry):
                     yield name
-            if depth < self._bounds.depth:
+            if level < depth:
                 stack.extend(reversed(inner))
 
     def _entries(self, above: str) -> list[os.DirEntry[str]]:

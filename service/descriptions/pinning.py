@@ -72,9 +72,9 @@ def pin(unit: Unit) -> bytes:
     return packed.getvalue()
 
 
-def kept(path: Path, bounds: Bounds = DEFAULT) -> bytes:
+def kept(path: Path, bounds: Bounds = DEFAULT, *, within: Path | None = None) -> bytes:
     """Return the bytes to keep of the one description at a path. Raises Unfit when there is not just one."""
-    return _only(collect(path, bounds))
+    return _only(collect(path, bounds, within=within))
 
 
 def kept_copy(name: str, data: bytes, bounds: Bounds = DEFAULT) -> bytes:

@@ -19,7 +19,6 @@ from actions.errors import Refused, RetryLater
 from actions.plain import description
 from service.config.check import CheckedConfiguration, load_configuration, problems_at
 from service.config.marks import join_pointer
-from service.config.model import ConnectorConfig
 from service.connectors import PEM, make_connector
 from service.descriptions import Unfit, kept, kept_copy
 from service.errors import Invalid, Problem
@@ -99,23 +98,24 @@ def _descriptions(checked: CheckedConfiguration) -> tuple[dict[str, bytes], list
             files[name] = description(config.kind)
         elif checked.sound(pointer):
             try:
-                files[name] = _description(checked.description(name), config)
+                files[name] = _description(checked, name)
             except Unfit as unfit:
                 problem = Problem(message=str(unfit), code=unfit.code, pointer=pointer, fix=unfit.fix)
                 problems.append(problem)
         for version in config.versions:
             pointer = join_pointer("connectors", name, "versions", version)
             try:
-                files[versioned(name, version)] = kept(checked.path(pointer))
+                files[versioned(name, version)] = kept(checked.path(pointer), within=checked.folder(pointer))
             except Unfit as unfit:
                 problem = Problem(message=str(unfit), code=unfit.code, pointer=pointer, fix=unfit.fix)
                 problems.append(problem)
     return files, problems
 
 
-def _description(path: Path, config: ConnectorConfig) -> bytes:
+def _description(checked: CheckedConfiguration, name: str) -> bytes:
+    config, path = checked.sketch.connectors[name], checked.description(name)
     if config.sha256 is None:
-        return kept(path)
+        return kept(path, within=checked.folder(join_pointer("connectors", name, "spec")))
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -127,14 +127,18 @@ def _description(path: Path, config: ConnectorConfig) -> bytes:
 
 
 def _certificates(checked: CheckedConfiguration) -> tuple[dict[str, PEM], list[Problem]]:
-    """Read the certificate files of every connection."""
+    """Read the certificate files of every connection, and the hook of its connector."""
     pems: dict[str, PEM] = {}
     problems: list[Problem] = []
     for name, config in checked.sketch.connections.items():
         read = {}
         said = config.tls.model_dump(exclude_none=True) if config.tls is not None else {}
-        for field in said:
-            pointer = join_pointer("connections", name, "tls", field)
+        places = {field: join_pointer("connections", name, "tls", field) for field in said}
+        connector = checked.sketch.connectors.get(config.connector)
+        if connector is not None and connector.code is not None:
+            said["code"] = connector.code
+            places["code"] = join_pointer("connectors", config.connector, "code")
+        for field, pointer in places.items():
             try:
                 read[field] = checked.path(pointer).read_bytes()
             except OSError as error:

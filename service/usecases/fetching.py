@@ -15,11 +15,10 @@ from typing import Final
 from actions.base import Answer
 from actions.egress import Egress, Resolver
 from actions.errors import ActionError, Refused
-from actions.http import Certificates, HTTPLimits, make_origins
-from actions.origins import origin_of
+from actions.origins import Certificates, HTTPLimits, make_origins, origin_of
 from actions.specs.load import MAX_BYTES
 from actions.transport import Engine, EngineSettings, Request
-from service.config.check import CheckedConfiguration, folder_of
+from service.config.check import CheckedConfiguration
 from service.config.marks import join_pointer
 from service.config.model import copy_of, is_url
 from service.descriptions import Unfit, kept_copy, read_pinned
@@ -132,7 +131,7 @@ async def fetch_connector(
         problem = Problem(message=f"the description of {name} is not from a URL", code="no-url")
         raise Invalid([problem])
     fetched = await fetch_description(config.spec, egress=egress, engine=engine, resolver=resolver)
-    folder = folder_of(checked.marks, join_pointer("connectors", name, "spec"))
+    folder = checked.folder(join_pointer("connectors", name, "spec"))
     return await asyncio.to_thread(_keep, name, fetched, config.sha256, folder)
 
 

@@ -89,7 +89,14 @@ def test_a_file_is_one_unit_and_its_folder_is_where_references_lead(tmp_path: Pa
     (unit,) = collect(tmp_path / "v1" / "api.yaml")
     assert unit.root == "api.yaml"
     assert unit.read().operations["get_a"].status == "ok"
-    assert list(unit.files) == ["api.yaml"]
+    assert list(unit.files) == ["api.yaml", "common/p.yaml", "paths/a.yaml"]
+    (same,) = collect(tmp_path / "v1" / "api.yaml", within=tmp_path)
+    assert (same.root, list(same.files)) == (
+        "v1/api.yaml",
+        ["v1/api.yaml", "v1/common/p.yaml", "v1/paths/a.yaml"],
+    )
+    assert same.read().operations["get_a"].status == "ok"
+    assert collect(tmp_path / "v1" / "api.yaml", within=tmp_path / "connector")[0].root == "api.yaml"
     (other,) = collect(
         write(tmp_path, {"v1/sub/up.yaml": "openapi: 3.0.0\npaths: {/a: {$ref: ../paths/a.yaml}}"})
         / "v1/sub/up.yaml"

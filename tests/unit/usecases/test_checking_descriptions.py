@@ -113,3 +113,18 @@ async def test_a_place_without_the_one_description_is_a_problem(
     assert problem.code == code
     assert words in f"{problem.message} {problem.fix}"
     assert problem.line == 1
+
+
+async def test_references_may_lead_up_to_the_folder_of_the_configuration(tmp_path: Path) -> None:
+    made = folder(tmp_path / "in" / "shop")
+    (made / "api.yaml").write_text(ROOT.replace("paths/note.yaml", "../common/note.yaml"))
+    (tmp_path / "in" / "common").mkdir()
+    (tmp_path / "in" / "common" / "note.yaml").write_text(
+        NOTE.replace("../schemas.json", "../shop/schemas.json")
+    )
+    candidate = await check(tmp_path / "in", "shop/api.yaml")
+    assert candidate.errors == ()
+    (tmp_path / "in" / "common" / "note.yaml").rename(tmp_path / "note.yaml")
+    (made / "api.yaml").write_text(ROOT.replace("paths/note.yaml", "../../note.yaml"))
+    candidate = await check(tmp_path / "in", "shop/api.yaml")
+    assert "leads out of the description's folder" in " ".join(one.message for one in candidate.problems)
