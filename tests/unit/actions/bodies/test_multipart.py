@@ -252,9 +252,10 @@ def test_no_part_at_all_is_a_closing_boundary() -> None:
 
 
 def test_parameters_of_the_media_type_stay_but_for_the_boundary() -> None:
-    assert sent({'multipart/form-data; charset=utf-8; boundary="x y"': {}}, {"a": 1}).content_type.startswith(
-        "multipart/form-data; charset=utf-8; boundary="
-    )
+    made = sent({'multipart/form-data; charset=utf-8; boundary="x y"': {}}, {"a": 1})
+    assert made.content_type.startswith("multipart/form-data; charset=utf-8; boundary=")
+    assert made.content_type.count("boundary") == 1
+    assert len(parts_of(made.body, made.content_type)) == 1
     assert sent({"multipart/*": {}}, {"a": 1}).content_type.startswith("multipart/form-data; boundary=")
 
 
