@@ -8,7 +8,7 @@ challenge) belongs to the call.
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -19,12 +19,13 @@ from actions.addresses import read_server
 from actions.auth import Auth, NoAuth
 from actions.base import Answer, Connector, Difference, Finding, OperationInfo, Prepared
 from actions.drift import Drift
-from actions.egress import Egress, Resolver, SystemResolver, Transport
-from actions.engines import DEFAULT, make_engine
+from actions.egress import Egress, Resolver, Transport
+from actions.engines import DEFAULT
 from actions.errors import Refused
 from actions.following import Send, follow
+from actions.hooks import Hook, performs
 from actions.operations import Infos, find
-from actions.origins import Origins
+from actions.origins import Certificates, HTTPLimits, Origins, make_origins
 from actions.policies import OperationPolicies, compile_policies
 from actions.serialize import Build, compile_operation, expand_server
 from actions.specs.filling import bound
@@ -33,24 +34,11 @@ from actions.transport import Engine, EngineSettings, Request, header_problems
 
 USER_AGENT: Final = "Pointsman"
 KEY_HEADER: Final = "Idempotency-Key"
+CAUSE_HEADER: Final = "pointsman-causation"
+"""What a call is known by to the backend and in the logs: the message that brought it about."""
 _OURS: Final[tuple[tuple[str, str], ...]] = (("User-Agent", USER_AGENT), ("Accept-Encoding", "identity"))
 _KEYLESS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that change nothing: no key is sent unless the operation declares a header for it."""
-
-
-class HTTPLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What one connection may use: calls at a time, seconds to connect, bytes of an answer that are kept."""
-
-    in_flight: int = 16
-    connect_timeout: float = 5.0
-    max_answer_bytes: int = 1 << 20
-
-
-class Certificates(msgspec.Struct, frozen=True, kw_only=True):
-    """PEM text: an authority to trust besides the system's, and our certificate together with its key."""
-
-    ca: bytes = b""
-    identity: bytes = b""
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,10 +57,12 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 class _Compiled(msgspec.Struct, frozen=True, kw_only=True):
     """What is worked out once for an operation. `declared` are its header parameters, in lower case.
 
-    `masked` are the policies with stars for secrets, for showing.
+    `masked` are the policies with stars for secrets, for showing. `in_steps`: a call may be more than one
+    request.
     """
 
     id: str
+    in_steps: bool
     build: Build
     key_header: str
     quoted: bool
@@ -122,8 +112,13 @@ class HTTPConnector(Connector):
         resolver: Resolver | None = None,
         origins: Origins | None = None,
         drift: Drift | None = None,
+        hook: Hook | None = None,
+        hooked: Collection[str] = (),
     ) -> None:
-        """Take over engine and resolver, or the origins. Raise Refused for a server that cannot be called."""
+        """Take over engine and resolver, or the origins, and the hook. Raise Refused for what can never work.
+
+        The hook performs the operations that are named in `hooked`, or else those that need code.
+        """
         self.name = name
         self._spec = spec
         self._place = server if isinstance(server, Place) else Place(url=server)
@@ -141,12 +136,16 @@ class HTTPConnector(Connector):
             resolver=resolver,
         )
         self._drift = drift
+        self._hook = hook
+        self._hooked = _hooked(spec, hooked) if hook is not None else frozenset()
         self._transport = self._origins.transport(place)
         self._compiled: dict[str, _Compiled] = {}
 
     @override
     async def check(self) -> list[Finding]:
         found = [*await self._transport.check(), *self._login_findings()]
+        if self._hook is not None:
+            found += await self._hook.check()
         in_clear = self._server.startswith("http://") and not isinstance(self._auth, NoAuth)
         if in_clear and self._origins.egress.public:
             found.append(
@@ -215,7 +214,7 @@ class HTTPConnector(Connector):
     async def call(self, prepared: Prepared, *, deadline: float, headers: Mapping[str, str]) -> Answer:
         compiled = self._compiled.get(prepared.operation) or self._compile(prepared.operation)
         auth = compiled.auth
-        if auth.needs_ready or compiled.policies is not None or prepared.follow is not None:
+        if compiled.in_steps or prepared.follow is not None:
             answer = await self._call_in_steps(compiled, prepared, deadline, headers)
         else:
             request = auth.apply(self._attempt(compiled, prepared.request, headers))
@@ -253,10 +252,24 @@ class HTTPConnector(Connector):
             if isinstance(completed, Answer):
                 return completed  # what a policy had to fetch first could not be had
             request, perform = completed, partial(_policed, policies, auth, signed)
+        if self._hook is not None and compiled.id in self._hooked:
+            perform = partial(
+                self._by_hook, compiled.id, headers.get(CAUSE_HEADER, prepared.key), send, until
+            )
         if prepared.follow is None:
             return await perform(request)
         operation = self._spec.operations[compiled.id]
         return await follow(request, operation, prepared.follow, perform, deadline=until - now())
+
+    async def _by_hook(
+        self, operation: str, correlation: str, send: Send, until: float, request: Request
+    ) -> Answer:
+        """Let the hook perform an operation; what it sends has the login of the connection."""
+        hook = self._hook
+        if hook is None:
+            raise Refused(f"{operation}: there is no hook")
+        left = until - asyncio.get_running_loop().time()
+        return await hook.execute(operation, request, send, correlation=correlation, deadline=left)
 
     def _sendable(self, request: Request) -> Transport:
         """Return the transport for a request that policies or logins have changed. Raise Refused."""
@@ -293,6 +306,8 @@ class HTTPConnector(Connector):
 
     @override
     async def close(self) -> None:
+        if self._hook is not None:
+            await self._hook.close()
         await self._auth.close()
         await self._origins.close()
 
@@ -309,17 +324,20 @@ class HTTPConnector(Connector):
         operation = bound(find(self._spec, name, self.name), self._spec, self._place.parameters)
         header = operation.key_header or ("" if operation.method in _KEYLESS else KEY_HEADER)
         server = self._server_of(operation)
-        policies = compile_policies(self._spec, operation, self._place.parameters)
+        hooked = operation.id in self._hooked
+        policies = None if hooked else self._policies(operation)
         if policies is not None:
             server = policies.server(server)
         declared = frozenset(one.name.lower() for one in operation.parameters if one.location == "header")
+        auth = self._auth.choose([[need.scheme for need in needs] for needs in operation.security])
         compiled = _Compiled(
             id=operation.id,
+            in_steps=auth.needs_ready or policies is not None or hooked,
             build=compile_operation(operation, self._spec, server),
             key_header=header,
             quoted=header.lower() == KEY_HEADER.lower(),
             declared=declared,
-            auth=self._auth.choose([[need.scheme for need in needs] for needs in operation.security]),
+            auth=auth,
             transport=self._origins.at(server),
             policies=policies,
             masked=policies.masked() if policies is not None else None,
@@ -328,6 +346,10 @@ class HTTPConnector(Connector):
         if name in self._spec.aliases:  # only names of the description: callers cannot make this grow
             self._compiled[name] = compiled
         return compiled
+
+    def _policies(self, operation: Operation) -> OperationPolicies | None:
+        """Return the policies of an operation; a server that the connection itself names is not overruled."""
+        return compile_policies(self._spec, operation, self._place.parameters, hosts=self._place.own)
 
     def _server_of(self, operation: Operation) -> str:
         """Return the base URL of an operation. Raise Refused where its own server cannot be used."""
@@ -342,6 +364,16 @@ async def _policed(policies: OperationPolicies, auth: Auth, signed: Send, reques
     return policies.answer(request, await signed(request))
 
 
+def _hooked(spec: Spec, named: Collection[str]) -> frozenset[str]:
+    """Return the ids of the operations that a hook performs. Raise Refused for names of none."""
+    found = {name: spec.find(name) for name in named}
+    unknown = [name for name, one in found.items() if one is None]
+    if unknown:
+        raise Refused(f"the hook is to perform {', '.join(unknown)}, which the description does not have")
+    listed = tuple(one.id for one in found.values() if one is not None)
+    return frozenset(one.id for one in spec.operations.values() if performs(one, listed))
+
+
 def own_server(server: Server, base: str, variables: Mapping[str, str]) -> str:
     """Return the URL of an operation's own server; a relative one is relative to the connection's base."""
     known = {name: value for name, value in variables.items() if name in server.variables}
@@ -353,34 +385,6 @@ def own_server(server: Server, base: str, variables: Mapping[str, str]) -> str:
         return place.origin + place.path
     origin = "/".join(base.split("/")[:3])
     return origin + url if url.startswith("/") else f"{base}/{url}"
-
-
-def make_origins(
-    name: str,
-    *,
-    egress: Egress | None = None,
-    limits: HTTPLimits | None = None,
-    certificates: Certificates | None = None,
-    engine: str | Callable[[EngineSettings], Engine] = DEFAULT,
-    resolver: Resolver | None = None,
-) -> Origins:
-    """Return the guarded transports of one connection, for its connector and its logins."""
-    limits, certificates = limits or HTTPLimits(), certificates or Certificates()
-    settings = EngineSettings(
-        name=name,
-        host="",
-        in_flight=limits.in_flight,
-        connect_timeout=limits.connect_timeout,
-        ca_pem=certificates.ca,
-        identity_pem=certificates.identity,
-    )
-    return Origins(
-        settings=settings,
-        egress=egress or Egress(),
-        make=partial(make_engine, engine) if isinstance(engine, str) else engine,
-        resolver=resolver or SystemResolver(),
-        max_answer_bytes=limits.max_answer_bytes,
-    )
 
 
 def sf_string(text: str) -> str:

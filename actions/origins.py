@@ -5,18 +5,35 @@ token servers make it several; each is judged by the same egress policy, and non
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import msgspec
 
 from actions.addresses import Server, read_server
 from actions.base import Answer
-from actions.egress import Egress, Resolver, Transport
+from actions.egress import Egress, Resolver, SystemResolver, Transport
+from actions.engines import DEFAULT, make_engine
 from actions.errors import Refused, RetryLater
 from actions.transport import Engine, EngineSettings, Request
 
 MAX_ORIGINS: Final = 64
 """Origins that one connection may call: a bound for descriptions with hosts made of parameters."""
+
+
+class HTTPLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What one connection may use: calls at a time, seconds to connect, bytes of an answer that are kept."""
+
+    in_flight: int = 16
+    connect_timeout: float = 5.0
+    max_answer_bytes: int = 1 << 20
+
+
+class Certificates(msgspec.Struct, frozen=True, kw_only=True):
+    """PEM text: an authority to trust besides the system's, and our certificate together with its key."""
+
+    ca: bytes = b""
+    identity: bytes = b""
 
 
 class Origins:
@@ -86,3 +103,31 @@ def origin_of(url: str) -> str:
     scheme, mark, rest = url.partition("://")
     end = min((place for place in map(rest.find, "/?#") if place >= 0), default=len(rest))
     return f"{scheme}{mark}{rest[:end]}"
+
+
+def make_origins(
+    name: str,
+    *,
+    egress: Egress | None = None,
+    limits: HTTPLimits | None = None,
+    certificates: Certificates | None = None,
+    engine: str | Callable[[EngineSettings], Engine] = DEFAULT,
+    resolver: Resolver | None = None,
+) -> Origins:
+    """Return the guarded transports of one connection, for its connector and its logins."""
+    limits, certificates = limits or HTTPLimits(), certificates or Certificates()
+    settings = EngineSettings(
+        name=name,
+        host="",
+        in_flight=limits.in_flight,
+        connect_timeout=limits.connect_timeout,
+        ca_pem=certificates.ca,
+        identity_pem=certificates.identity,
+    )
+    return Origins(
+        settings=settings,
+        egress=egress or Egress(),
+        make=partial(make_engine, engine) if isinstance(engine, str) else engine,
+        resolver=resolver or SystemResolver(),
+        max_answer_bytes=limits.max_answer_bytes,
+    )

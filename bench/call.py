@@ -22,7 +22,8 @@ from pyreqwest.client import ClientBuilder
 
 from actions.auth import Bearer
 from actions.egress import read_egress
-from actions.http import HTTPConnector, HTTPLimits
+from actions.http import HTTPConnector
+from actions.origins import HTTPLimits
 from actions.specs import read_spec
 from actions.specs.model import Spec
 from bench.figures import Table

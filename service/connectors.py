@@ -30,7 +30,9 @@ from actions.drift import Drift
 from actions.egress import Egress, Resolver, read_egress
 from actions.engines.tls import trust
 from actions.errors import Refused
-from actions.http import Certificates, HTTPLimits, Place, make_origins
+from actions.hooks import Hook, HookLimits
+from actions.http import Place
+from actions.origins import Certificates, HTTPLimits, make_origins
 from actions.specs.model import Spec
 from actions.transport import EngineSettings
 from service.config.model import EventsConfig
@@ -41,11 +43,12 @@ from service.plan import PlannedConnection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PEM:
-    """The text of a connection's certificate files; empty where there is none."""
+    """The text of the files of a connection and its connector; empty where there is none."""
 
     ca: bytes = b""
     cert: bytes = b""
     key: bytes = b""
+    code: bytes = b""
 
 
 def make_connector(
@@ -108,8 +111,21 @@ def _http(
         "server": place,
         "auth": _login(planned, known, context),
         "origins": origins,
+        **_hook(planned, pem),
         "drift": Drift(spec, arguments=config.validate_.arguments, answers=config.validate_.answers),
     }
+
+
+def _hook(planned: PlannedConnection, pem: PEM) -> dict[str, Any]:
+    connector = planned.connector
+    if connector.code is None:
+        return {}
+    try:
+        source = pem.code.decode()
+    except UnicodeDecodeError as error:
+        raise Refused(f"the hook {connector.code} is not UTF-8 text") from error
+    limits = HookLimits(seconds=connector.code_timeout.total_seconds())
+    return {"hook": Hook(connector.code, source, limits=limits), "hooked": connector.code_for}
 
 
 def _login(planned: PlannedConnection, known: Described, context: LoginContext) -> Auth:
@@ -176,7 +192,6 @@ def revealed(value: Any) -> Any:
 
 def config_digest(planned: PlannedConnection, pem: PEM) -> str:
     """Return a hash over all that could make a held connection work again, secrets included."""
-    shown = planned.config.model_dump(mode="python")
-    return hashlib.blake2b(
-        repr((planned.server, revealed(shown), pem)).encode(), digest_size=16, key=b"connection"
-    ).hexdigest()
+    shown = revealed(planned.config.model_dump(mode="python"))
+    whole = repr((planned.server, shown, pem, planned.connector.code_for))
+    return hashlib.blake2b(whole.encode(), digest_size=16, key=b"connection").hexdigest()

@@ -15,6 +15,7 @@ import msgspec
 
 from actions.base import Answer, Connector, Prepared
 from actions.errors import ActionError
+from actions.http import CAUSE_HEADER
 from service.rules.cel import Budget
 from service.rules.mapping import RenderError, View
 from service.rules.model import Pin, Rule, Ruleset, Step
@@ -35,7 +36,6 @@ ANSWER_FOR_STEPS: Final = 256 * 1024
 """Bytes of an answer that later steps can see; of a longer one they see that it is too long."""
 
 HOPS_HEADER: Final = "pointsman-hops"
-CAUSE_HEADER: Final = "pointsman-causation"
 
 _decode_message: Final = msgspec.msgpack.Decoder(TriggerMessage).decode
 _decode_json: Final = msgspec.json.Decoder().decode

@@ -16,7 +16,7 @@ from actions.errors import Refused
 from actions.serialize import expand_server
 from actions.specs.model import Operation, Server, Spec, Variable
 from service.calls import check_follow, check_inputs, check_login, check_references, check_repeats
-from service.config.model import Configuration, ConnectionConfig, RuleConfig, StepConfig
+from service.config.model import Configuration, ConnectionConfig, ConnectorConfig, RuleConfig, StepConfig
 from service.descriptions import read_pinned
 from service.errors import Invalid, Problem, nearest
 from service.examples import failed_examples
@@ -44,6 +44,7 @@ class PlannedConnection:
 
     name: str
     config: ConnectionConfig
+    connector: ConnectorConfig
     spec: Spec
     spec_digest: str
     server: str
@@ -219,6 +220,7 @@ class _Builder:
             connections[name] = PlannedConnection(
                 name=name,
                 config=config,
+                connector=self.configuration.connectors[config.connector],
                 spec=spec,
                 spec_digest=specs[config.connector].digest,
                 server=server,

@@ -95,6 +95,17 @@ class ConnectorConfig(Closed):
         "(`version`). A step that pins none floats: it is called as `spec` says.",
         examples=[{"2024-10": "specs/shop-2024-10.yaml"}],
     )
+    code: PathText | None = Field(
+        default=None,
+        description="A hook: a Python file that performs operations, see docs/hooks.md.",
+        examples=["hooks/shop.py"],
+    )
+    code_for: tuple[str, ...] = Field(
+        default=(), description="The operations that the hook performs; absent: those that need code."
+    )
+    code_timeout: Duration = Field(
+        default=timedelta(seconds=5), description="How long the hook may take a call, what it sends apart."
+    )
     kind: Literal["kafka", "rabbitmq"] | None = Field(
         default=None,
         description="Instead of a description: a bus, to which anything can be published.",
@@ -109,6 +120,10 @@ class ConnectorConfig(Closed):
             )
         if self.versions and self.spec is None:
             raise Refused("a bus has no versions", "remove `versions`")
+        if self.code is not None and self.spec is None:
+            raise Refused("hooks are for descriptions of HTTP APIs", "remove `code`")
+        if self.code is None and self.code_for:
+            raise Refused("`code_for` belongs to `code`", "remove it, or name the hook's file as `code`")
         if self.sha256 is not None and not is_url(self.spec or ""):
             raise Refused(
                 "`sha256` pins a description from a URL, and this is none",

@@ -161,6 +161,9 @@ def _files(document: dict[str, Any], folder: Folder) -> Iterator[Problem]:
             yield from _copy(connector, pointer, folder)
         elif isinstance(spec, str) and spec:
             yield from _file(spec, place, folder, description=True)
+        code = connector.get("code")
+        if isinstance(code, str) and code:
+            yield from _file(code, f"{pointer}/code", folder)
         versions = connector.get("versions")
         for version, path in versions.items() if isinstance(versions, dict) else ():
             if isinstance(path, str) and path:

@@ -9,7 +9,8 @@ from actions.auth import Bearer
 from actions.egress import SystemResolver, read_egress
 from actions.engines import ENGINES
 from actions.errors import OutcomeUnknown, Refused, RetryLater
-from actions.http import HTTPConnector, HTTPLimits
+from actions.http import HTTPConnector
+from actions.origins import HTTPLimits
 from actions.specs import read_spec
 from tests.fakes.raw_backend import RawBackend, Talk
 

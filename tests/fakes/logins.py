@@ -17,7 +17,8 @@ from actions.auth import (
 )
 from actions.base import Answer
 from actions.egress import read_egress
-from actions.http import Certificates, HTTPConnector, make_origins
+from actions.http import HTTPConnector
+from actions.origins import Certificates, make_origins
 from actions.specs import read_spec
 from actions.specs.model import Spec
 

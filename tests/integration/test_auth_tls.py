@@ -3,7 +3,7 @@
 import pytest
 
 from actions.errors import LoginRequired, RetryLater
-from actions.http import Certificates
+from actions.origins import Certificates
 from tests.fakes.certificates import authority, server_context
 from tests.fakes.logins import house
 from tests.fakes.token_server import ProtectedAPI, TokenServer

@@ -11,7 +11,8 @@ import pytest
 
 from actions.auth import read_auth
 from actions.egress import read_egress
-from actions.http import HTTPConnector, HTTPLimits
+from actions.http import HTTPConnector
+from actions.origins import HTTPLimits
 from actions.specs import read_spec
 from service.connections import BreakerPolicy, Connection, Limits
 from service.polling import make_call

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from actions.auth import APIKey, Bearer, read_auth
 from actions.egress import read_egress
 from actions.errors import OutcomeUnknown, Refused
-from actions.http import HTTPConnector, HTTPLimits, sf_string
+from actions.http import HTTPConnector, sf_string
+from actions.origins import HTTPLimits
 from actions.specs import read_spec
 from tests.unit.actions.calling import OK, Names, ScriptedEngine
 
