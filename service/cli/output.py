@@ -102,15 +102,32 @@ def printable(text: str) -> str:
 
 def json_text(value: Any, indent: int = 0) -> str:
     """Return JSON in which unprintable characters are escaped; it means the same to every reader."""
-    encoded = msgspec.json.encode(value)
+    encoded = _encoded(value)
     return _escaped((msgspec.json.format(encoded, indent=indent) if indent else encoded).decode())
 
 
 def yaml_text(value: Any) -> str:
     """Return YAML in which unprintable characters are escaped."""
-    plain = msgspec.json.decode(msgspec.json.encode(value))
+    plain = msgspec.json.decode(_encoded(value))
     dumped = yaml.dump(plain, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=100)
     return _escaped(str(dumped))
+
+
+def _encoded(value: Any) -> bytes:
+    """Return JSON, also for text that is none in UTF-8: the name of a file may be any bytes."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_whole(msgspec.to_builtins(value)))
+
+
+def _whole(value: Any) -> Any:
+    """Return a value in whose texts halves of surrogate pairs stand as people would write them."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, list):
+        return [_whole(one) for one in value]
+    return {_whole(name): _whole(one) for name, one in value.items()} if isinstance(value, dict) else value
 
 
 class _Dumper(yaml.SafeDumper):

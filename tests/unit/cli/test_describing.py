@@ -1,6 +1,7 @@
 """`connectors read`: one line a document, as soon as it is read; nothing is changed. What else takes a path."""
 
 import json
+import os
 
 import pytest
 
@@ -76,3 +77,11 @@ def test_a_mock_wants_one_description_that_can_be_read(pointsman, specs):
     broken = pointsman("mock", "specs/broken.json")
     assert broken.code == 1
     assert "broken.json:1:" in broken.err
+
+
+@pytest.mark.parametrize("style", ["table", "jsonl", "json", "yaml"])
+def test_a_file_may_have_any_name(pointsman, specs, style):
+    (specs / "shop.json").rename(os.fsdecode(os.fsencode(specs) + b"/\xff\nshop.json"))
+    ran = pointsman("connectors", "read", "specs", "-o", style)
+    assert ran.code == 0
+    assert "udcff" in ran.out
