@@ -125,7 +125,7 @@ class Rewriter:
             self._words(node, family, made, todo)
         # Said beside a reference it means nothing in 3.0, and is meant all the same.
         nullable = node.get("nullable") is True or node.get("x-nullable") is True
-        return words.with_null(made) if nullable and made else made
+        return words.with_null(made, node) if nullable and made else made
 
     def _reference(self, node: Mapping[str, Any]) -> dict[str, Any]:
         ref = node["$ref"]

@@ -56,9 +56,17 @@ def _nearest(kind: Any, _: Any) -> str:
     branches = [errors for errors in kind.context if errors]
     if not branches:
         return "fits none of the alternatives"
-    best = max(branches, key=lambda errors: (max(len(one.instance_path) for one in errors), -len(errors)))
+    here = min(len(one.instance_path) for errors in branches for one in errors)
+    best = max(branches, key=lambda errors: _nearness(errors, here))
     told = "; ".join(f"{pointer(one.instance_path)} {explain(one)}".strip() for one in best[:3])
     return f"fits none of the alternatives; of the nearest: {told}"
+
+
+def _nearness(errors: list[jsonschema_rs.ValidationError], here: int) -> tuple[int, bool, int]:
+    """Say how near an alternative is: how deep it went, whether the type was right, how little is wrong."""
+    depth = max(len(one.instance_path) for one in errors)
+    wrong_type = any(one.kind.name == "type" and len(one.instance_path) == here for one in errors)
+    return depth, not wrong_type, -len(errors)
 
 
 def _unknown(kind: Any, _: Any) -> str:

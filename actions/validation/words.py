@@ -30,6 +30,9 @@ SCALAR: Final = frozenset(
 )  # fmt: skip
 """What says something about text and numbers only."""
 
+_EVERY_TYPE: Final = ("$ref", "allOf", "anyOf", "oneOf", "not", "const", "if", "then", "else")
+"""The words that say something about values of any type, `type` and `enum` apart."""
+
 _RANGES: Final = {"int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1)}
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
 
@@ -165,11 +168,17 @@ def _respelt(value: Any, allowed: list[str]) -> list[Any]:
     return []
 
 
-def with_null(made: dict[str, Any]) -> dict[str, Any]:
-    """Return a schema that allows null too."""
-    if set(made) == {"type"} and isinstance(made["type"], str):
-        return {"type": [made["type"], "null"]}
-    return {"anyOf": [{"type": "null"}, made]}
+def with_null(made: dict[str, Any], node: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a schema that allows null too; `node` is what it was made of."""
+    if "anyOf" in made or any(word in node for word in _EVERY_TYPE):
+        return {"anyOf": [made, {"type": "null"}]}
+    # All other words speak of their own types: they let null pass.
+    if "type" in made:
+        known = made["type"]
+        made["type"] = [*([known] if isinstance(known, str) else known), "null"]
+    if "enum" in made:
+        made["enum"] = [*made["enum"], None]
+    return made
 
 
 def shown(value: Any) -> str:

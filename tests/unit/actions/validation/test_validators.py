@@ -148,6 +148,7 @@ def test_each_dialect_is_meant_as_it_says(dialects, schema, good, bad):
         ({"type": "string", "format": "uuid", "maxLength": 24}, "a" * 24, "a" * 25),
         ({"type": "string", "format": "date-time", "pattern": "^[a-z]+$"}, "now", "5"),
         ({"type": "any"}, {"x": 1}, None),
+        ({"type": "file", "nullable": True}, None, 1),
         ({"type": "Integer"}, "x", None),
         ({"type": 5, "maxLength": 1}, "a", "aa"),
         ({"type": "string", "pattern": "["}, "a", 1),
@@ -243,6 +244,8 @@ def test_notes_of_what_several_schemas_reach_are_given_to_each():
             "an object fits several of the alternatives, but may fit only one",
         ),
         ({"maxLength": 1}, "ab", "", '"ab" is longer than 1 character'),
+        ({"type": "string", "nullable": True, "maxLength": 1}, "ab", "", '"ab" is longer than 1 character'),
+        ({"type": "string", "nullable": True, "enum": ["a"]}, "b", "", 'must be "a" or null, not "b"'),
     ],
 )
 def test_problems_are_said_in_words_with_a_pointer(schema, value, pointer, text):
@@ -256,6 +259,16 @@ def test_of_alternatives_the_nearest_is_explained():
         "",
         'fits none of the alternatives; of the nearest: /a must be integer, not "x"',
     )
+
+
+def test_of_alternatives_the_one_of_the_right_type_is_explained():
+    schema = {
+        "properties": {
+            "a": {"anyOf": [{"type": "string", "maxLength": 1}, {"type": "null"}, {"type": "integer"}]}
+        }
+    }
+    ((pointer, text),) = problems(schema, {"a": "xx"})
+    assert (pointer, text.partition("nearest: ")[2]) == ("/a", '/a "xx" is longer than 1 character')
 
 
 def test_alternatives_that_all_fit_are_no_problem_unless_they_exclude_each_other():
