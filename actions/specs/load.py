@@ -36,6 +36,19 @@ _BOMS: Final = (
     (b"\xff\xfe", "utf-16"),
     (b"\xfe\xff", "utf-16"),
 )
+_BINARIES: Final = {
+    b"\x1f\x8b": "gzip",
+    b"PK\x03\x04": "a zip archive",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ": "xz",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"%PDF-": "a PDF",
+    b"\x89PNG": "a picture",
+    b"GIF8": "a picture",
+    b"\xff\xd8\xff": "a picture",
+}
+"""How files begin that people give by mistake."""
+
 _LONE_SURROGATE: Final = re.compile(
     r"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]"
 )
@@ -109,6 +122,10 @@ def load(name: str, data: bytes, *, max_bytes: int = MAX_BYTES) -> Document:
     report = Report(name)
     if len(data) > max_bytes:
         report.add("too-large", f"{len(data)} bytes are more than {max_bytes}", (1, 1), error=True)
+        return Document(name=name, value=None, findings=tuple(report.findings))
+    kind = next((kind for magic, kind in _BINARIES.items() if data.startswith(magic)), "")
+    if kind:
+        report.add("unreadable", f"this is {kind}, not JSON or YAML", (1, 1), error=True)
         return Document(name=name, value=None, findings=tuple(report.findings))
     text = _decode(data, report)
     if not text.strip():

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from actions.specs import read_spec
 from actions.specs.files import MAX_FILES, Files, NoFile
@@ -272,3 +274,58 @@ def test_a_file_that_is_broken_degrades_only_what_refers_to_it() -> None:
     assert spec.operations["post_c"].status == "ok"
     broken = [one for one in spec.findings if one.code == "unreadable"]
     assert [(one.severity, one.file, one.line) for one in broken] == [("warning", "schemas/pet.json", 1)]
+
+
+REFS = st.sampled_from(
+    [
+        "#",
+        "",
+        "#/paths/~1a",
+        "a.json",
+        "./a.json#",
+        "b.json#/x",
+        "a.json#/x/y",
+        "../a.json",
+        "s/c.json",
+        "s/c.json#/x",
+        "/a.json",
+        "http://x/",
+        "#x",
+        "a.json#x",
+        "%",
+        "#/%zz",
+        "a.json#/x/0/x",
+        "b.json#/x/1",
+    ]
+)
+NODES = st.recursive(
+    st.builds(lambda ref: {"$ref": ref}, REFS)
+    | st.sampled_from([{}, [], None, 1, {"get": {}}, {"name": "q", "in": "query"}]),
+    lambda inner: (
+        st.dictionaries(
+            st.sampled_from(
+                ["x", "y", "get", "parameters", "schema", "$ref", "properties", "discriminator", "mapping"]
+            ),
+            inner,
+            max_size=3,
+        )
+        | st.lists(inner, max_size=2)
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(NODES, min_size=5, max_size=5))
+def test_files_that_refer_anywhere_never_raise(nodes: list[Any]) -> None:
+    root = {
+        "openapi": "3.1.0",
+        "paths": {"/a": nodes[0], "/b": {"post": {"parameters": [nodes[1]], "requestBody": nodes[0]}}},
+        "x": nodes[2],
+    }
+    files = {"root.json": root, "a.json": nodes[3], "b.json": {"x": nodes[4]}, "s/c.json": {"x": nodes[1]}}
+    spec = read_spec({name: json.dumps(value).encode() for name, value in files.items()}, "root.json")
+    assert spec.readable
+    assert all(one.line and one.column and one.file in files for one in spec.findings)
+    for one in spec.operations.values():
+        json.dumps([spec.standalone(spec.input_schema(one)), spec.degradations(one)])

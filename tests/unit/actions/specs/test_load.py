@@ -298,3 +298,12 @@ def test_the_number_of_anchors_is_bounded(monkeypatch: pytest.MonkeyPatch) -> No
     text = "".join(f"- &a{number} x\n" for number in range(200))
     assert "anchors" in yaml(text).findings[-1].message
     assert yaml(text[: text.index("- &a100 ")]).findings == ()
+
+
+@pytest.mark.parametrize(
+    "data", [b"\x1f\x8b\x08\x00", b"PK\x03\x04x", b"%PDF-1.7", b"\x89PNG\r\n", b"\xff\xd8\xff\xe0"]
+)
+def test_what_is_no_text_is_called_by_its_name(data: bytes) -> None:
+    finding = load("a.json", data).findings[-1]
+    assert (finding.severity, finding.line) == ("error", 1)
+    assert finding.message.endswith("not JSON or YAML")
