@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from actions.specs.model import GROUPS, Operation, Spec
-from service.config.model import ConnectionConfig, StepConfig
+from service.config.backends import ConnectionConfig
+from service.config.model import StepConfig
 from service.errors import Problem, nearest
 from service.rules.mapping import escape
 from service.rules.model import Step

@@ -35,7 +35,7 @@ from actions.http import Place
 from actions.origins import Certificates, HTTPLimits, make_origins
 from actions.specs.model import Spec
 from actions.transport import EngineSettings
-from service.config.model import EventsConfig
+from service.config.backends import EventsConfig
 from service.config.secrets import PLACEHOLDER
 from service.parameters import chosen_values
 from service.plan import PlannedConnection

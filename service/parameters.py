@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pydantic import SecretStr
 
 from actions.specs.model import ConnectionParameter, Spec
-from service.config.model import ConnectionConfig
+from service.config.backends import ConnectionConfig
 from service.errors import Problem, nearest
 from service.rules.mapping import escape
 

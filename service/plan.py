@@ -16,7 +16,8 @@ from actions.errors import Refused
 from actions.serialize import expand_server
 from actions.specs.model import Operation, Server, Spec, Variable
 from service.calls import check_follow, check_inputs, check_login, check_references, check_repeats
-from service.config.model import Configuration, ConnectionConfig, ConnectorConfig, RuleConfig, StepConfig
+from service.config.backends import ConnectionConfig, ConnectorConfig
+from service.config.model import Configuration, RuleConfig, StepConfig
 from service.descriptions import read_pinned
 from service.errors import Invalid, Problem, nearest
 from service.examples import failed_examples

@@ -15,16 +15,10 @@ import msgspec
 from pydantic import BaseModel, ValidationError
 
 from service.config import words
+from service.config.backends import ConnectionConfig, ConnectorConfig, copy_of
 from service.config.include import SECTIONS, load_files
 from service.config.marks import Marks, join_pointer, show_key, split_pointer
-from service.config.model import (
-    OWN_SOURCE,
-    Configuration,
-    ConnectionConfig,
-    ConnectorConfig,
-    RuleConfig,
-    copy_of,
-)
+from service.config.model import OWN_SOURCE, Configuration, RuleConfig
 from service.config.references import check_references
 from service.config.secrets import MASK, Vault, put_secrets
 from service.config.values import NAME_PATTERN, PATTERN_WORDS, is_name

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from service.config.backends import copy_of, is_url
 from service.config.marks import join_pointer
-from service.config.model import OWN_SOURCE, copy_of, is_url
+from service.config.model import OWN_SOURCE
 from service.config.values import SHA256_PATTERN, is_name
 from service.errors import Problem, nearest
 

@@ -18,9 +18,9 @@ from actions.errors import ActionError, Refused
 from actions.origins import Certificates, HTTPLimits, make_origins, origin_of
 from actions.specs.load import MAX_BYTES
 from actions.transport import Engine, EngineSettings, Request
+from service.config.backends import copy_of, is_url
 from service.config.check import CheckedConfiguration
 from service.config.marks import join_pointer
-from service.config.model import copy_of, is_url
 from service.descriptions import Unfit, kept_copy, read_pinned
 from service.errors import Invalid, NotFound, Problem, Unavailable, nearest
 

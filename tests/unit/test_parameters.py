@@ -4,7 +4,7 @@ import pytest
 from pydantic import SecretStr
 
 from actions.specs.model import ConnectionParameter, Spec
-from service.config.model import ConnectionConfig
+from service.config.backends import ConnectionConfig
 from service.parameters import check_parameters, chosen_values, parameter_values
 
 KNOWN = {

@@ -7,7 +7,7 @@ from typing import get_args
 import jsonschema_rs
 import pytest
 
-from service.config import logins, model
+from service.config import backends, logins, model
 from service.config.load import read_text
 from service.config.schema import configuration_schema
 from service.config.shape import is_model, wire_fields
@@ -25,12 +25,17 @@ def blocks():
 
 
 @pytest.mark.parametrize(
-    "name",
-    [name for name, found in vars(model).items() if is_model(found) and issubclass(found, model.Closed)],
+    ("name", "found"),
+    {
+        name: found
+        for module in (model, backends)
+        for name, found in vars(module).items()
+        if is_model(found) and issubclass(found, model.Closed)
+    }.items(),
 )
-def test_every_field_is_on_the_page(name):
+def test_every_field_is_on_the_page(name, found):
     page = PAGE.read_text("utf-8")
-    for field in wire_fields(getattr(model, name)):
+    for field in wire_fields(found):
         assert f"`{field}`" in page or f"{field}: " in page, f"{name}.{field}"
 
 
@@ -106,4 +111,4 @@ def test_every_way_to_log_in_is_good():
         assert parsed.problems == []
         auth = parsed.root.value["auth"]
         if "env" in str(auth) or "file" in str(auth):
-            assert set(auth) <= set(wire_fields(model.LoginConfig))
+            assert set(auth) <= set(wire_fields(backends.LoginConfig))
