@@ -43,7 +43,10 @@ _WORDS: Final = re.compile(r"[^A-Za-z0-9]+")
 
 
 class Reader(ABC):
-    """Reads one format."""
+    """Reads one format.
+
+    What its Spec depends on it opens through the bundle: only what was opened is kept (docs/adr/0013).
+    """
 
     kind: ClassVar[str]
 
