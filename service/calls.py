@@ -5,7 +5,7 @@ business, nor what a call will do.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from actions.specs.model import GROUPS, Operation, Spec
 from service.config.backends import ConnectionConfig
@@ -13,6 +13,9 @@ from service.config.model import StepConfig
 from service.errors import Problem, nearest
 from service.rules.mapping import escape
 from service.rules.model import Step
+
+_ALWAYS: Final = frozenset({"content-type", "accept"})
+"""Inputs that every operation takes, to choose among media types; they are listed where there is a choice."""
 
 
 def check_inputs(
@@ -32,7 +35,7 @@ def _check_names(
 ) -> Iterator[Problem]:
     properties = schema.get("properties", {})
     for name in given:
-        if name not in properties:
+        if name not in properties and name.lower() not in _ALWAYS:
             near = nearest(name, list(properties))
             yield Problem(
                 message=f"operation {operation} has no input {name}",

@@ -311,3 +311,8 @@ def test_an_unknown_version_is_said_with_those_that_there_are() -> None:
     (problem,) = versioned({"call": "shop.note", "version": "2023", "on_unknown": "dead"}).problems
     assert (problem.code, problem.pointer) == ("unknown-version", "/rules/r/do/0/version")
     assert problem.fix == "did you mean 2024?"
+
+
+def test_media_types_can_be_chosen_where_none_is_listed() -> None:
+    step = {**GOOD, "with": {**GOOD["with"], "Content-Type": "application/json", "accept": "text/plain"}}
+    assert not plan({"r": {"do": [step]}}).problems
