@@ -316,7 +316,7 @@ class _OpenAPI:
             again = one
             if counts[one.id] > 1:
                 message = f"the id {one.id} is wanted {counts[one.id]} times; ignored"
-                self._reading.add("extension", message, one.pointer)
+                self._reading.add("export-extension", message, one.pointer)
                 again = replace(one, id=_unlike(before.id, taken))
                 taken.add(again.id)
             reason = "" if again.problem else unsendable(again)

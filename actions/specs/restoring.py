@@ -77,7 +77,7 @@ def restored(reading: Reading, made: T, value: Any, pointer: str) -> T:
             changes[name] = msgspec.convert(one, hints[name])
             _check(name, changes[name])
         except msgspec.ValidationError as error:
-            reading.add("extension", f"{name[:60]!r} in {EXTENSION}: {str(error)[:200]}; ignored", at)
+            reading.add("export-extension", f"{name[:60]!r} in {EXTENSION}: {str(error)[:200]}; ignored", at)
             changes.pop(name, None)
     for name in MERGED & changes.keys():
         changes[name] = {**getattr(made, name), **changes[name]}

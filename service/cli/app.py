@@ -17,7 +17,9 @@ from service.cli import (
     comparing,
     connections,
     describing,
+    exporting,
     files,
+    linting,
     looking,
     operations,
     sealing,
@@ -60,6 +62,8 @@ _CONNECTORS: Final[dict[str, Callable[..., Any]]] = {
     **calling.CONNECTORS,
     **describing.CONNECTORS,
     "diff": comparing.diff_connectors,
+    "lint": linting.lint_descriptions,
+    "export": exporting.export_connector,
 }
 
 NOUNS: Final[tuple[Group, ...]] = (

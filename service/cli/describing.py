@@ -191,6 +191,11 @@ def _collected(path: Path) -> "list[Unit]":
     return collect(path)
 
 
+def units_at(paths: tuple[Path, ...]) -> "list[Unit]":
+    """Return every description at some paths. Raise Invalid when there is no path."""
+    return [unit for given in _given(paths) for unit in _collected(given)]
+
+
 def _single(path: Path) -> "Unit":
     """Return the one description at a path. Raise Invalid when there are several."""
     units = _collected(path)

@@ -84,7 +84,7 @@ def test_the_extension_is_no_extra():
 def test_what_cannot_be_meant_is_told_and_ignored(said):
     spec = read(**said)
     assert spec.readable
-    assert {code for _, code in told(spec)} & {"extension", "wrong-type"}
+    assert {code for _, code in told(spec)} & {"export-extension", "wrong-type"}
     assert spec.operations.keys() == {"getA", "postA"}
     assert spec.servers[0].url == "https://a.example"
 
@@ -108,7 +108,7 @@ def test_what_must_not_reach_a_wire_refuses_the_operation(said, reason):
 def test_an_id_that_two_operations_want_is_neithers():
     spec = read(operation={"id": "same"}, other={"id": "same"})
     assert spec.operations.keys() == {"getA", "postA"}
-    assert told(spec) == [("warning", "extension")] * 2
+    assert told(spec) == [("warning", "export-extension")] * 2
 
 
 def test_an_id_that_another_operation_has_by_itself_leaves_both_theirs():
