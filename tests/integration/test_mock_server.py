@@ -239,3 +239,14 @@ async def test_no_schema_makes_anybody_call():
         assert mock.judge("POST", "/v1/x", [("content-type", JSON)], b"{}").accepted
         with pytest.raises(TimeoutError):
             canary.accept()
+
+
+async def test_a_client_that_does_not_read_is_not_read_from():
+    shown = {"200": {"description": "", "content": {"text/plain": {"example": "a" * 100_000}}}}
+    mock = backend({"/x": {"get": operation(responses=shown)}})
+    async with MockServer(mock) as server, Client(server) as client:
+        sending = asyncio.create_task(client.send(b"GET /v1/x HTTP/1.1\r\nHost: x\r\n\r\n" * 500))
+        for _ in range(500):
+            assert (await client.answer())[2] == b"a" * 100_000
+        await sending
+        assert len(server.judgements) == 500

@@ -391,3 +391,48 @@ def test_any_form_comes_back(value):
         of_body(FORM, {"type": "object", "additionalProperties": TEXT}), urlencode(value).encode(), FORM
     )
     assert judgement.arguments == ({"body": value} if value else {})
+
+
+def test_one_part_may_be_the_whole_body_where_the_schema_is_a_file():
+    mock = of_body("multipart/form-data", {"type": "string", "format": "binary"})
+    judgement = send(mock, parts(part("any", b"x", filename="a")), "multipart/form-data; boundary=x")
+    assert judgement.arguments == {"body": {"base64": "eA==", "type": "text/plain", "filename": "a"}}
+
+
+def test_xml_as_text_has_to_be_xml():
+    mock = of_body("application/xml", TEXT)
+    assert "is not XML" in send(mock, b"<r>", "application/xml").faults[0].text
+
+
+def test_text_sent_as_a_file_may_be_any_bytes():
+    declared = {"type": "object", "properties": {"f": TEXT}}
+    mock = of_body("multipart/form-data", declared)
+    judgement = send(mock, parts(part("f", b"\xff", filename="a")), "multipart/form-data; boundary=x")
+    assert judgement.arguments == {"body": {"f": "ÿ"}}
+
+
+def test_undeclared_parts_of_one_name_are_a_list():
+    mock = of_body("multipart/form-data", {"type": "object"})
+    judgement = send(
+        mock, parts(*[part("f", b"%d" % n) for n in range(3)]), "multipart/form-data; boundary=x"
+    )
+    assert judgement.arguments == {"body": {"f": ["0", "1", "2"]}}
+
+
+def test_a_form_may_lack_what_leaves_no_trace():
+    declared = {"type": "object", "required": ["f"], "properties": {"f": {"type": "object"}, "g": TEXT}}
+    mock = of_body(FORM, declared, encoding={"f": {"style": "deepObject", "explode": True}})
+    assert send(mock, b"g=1", FORM).arguments == {"body": {"f": {}, "g": "1"}}
+    assert mock.judge("POST", "/v1/x").accepted
+    strict = {**declared, "properties": {"f": {"type": "object", "minProperties": 1}}}
+    assert not of_body(FORM, strict, encoding={"f": {"style": "deepObject"}}).judge("POST", "/v1/x").accepted
+
+
+def test_a_media_type_without_a_slash_is_taken_for_what_it_means():
+    judgement = send(of_body("x-www-form-urlencoded", {"type": "object"}), b"a=1", FORM)
+    assert judgement.arguments == {"body": {"a": "1"}}
+
+
+def test_an_operation_may_take_a_body_of_no_declared_kind():
+    mock = backend({"/x": {"post": operation(body={}, required=False)}})
+    assert not send(mock, b"{}", JSON).accepted

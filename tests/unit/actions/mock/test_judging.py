@@ -379,3 +379,17 @@ def test_judging_is_deterministic():
 def test_a_judgement_says_what_was_asked():
     judgement = of_parameter({"name": "a", "in": "query", "schema": TEXT}).judge("GET", "/v1/x?a=1")
     assert (judgement.method, judgement.target, judgement.operation) == ("GET", "/v1/x?a=1", "get_x")
+
+
+def test_a_file_is_answered_as_its_bytes():
+    shown = {"example": {"base64": "aGk="}}
+    assert answering({"200": content({"type": "string"}, "image/png", **shown)}).answer.body == b"hi"
+    broken = {"example": {"base64": "aGk"}}
+    assert answering({"200": content({"type": "string"}, "image/png", **broken)}).answer.body == b""
+
+
+def test_a_client_cannot_fill_the_memory_with_its_wishes():
+    mock = backend({"/x": {"get": {"responses": {"200": content(TEXT)}}}})
+    for number in range(20_050):
+        mock.judge("GET", "/v1/x", [("accept", f"x/{number}")])
+    assert len(mock._answering._known) < 10_001

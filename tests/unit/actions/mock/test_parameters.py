@@ -16,6 +16,7 @@ OBJECT = {
     "properties": {name: {"type": "integer"} for name in "RGB"},
     "additionalProperties": False,
 }
+NESTED = {"type": "object"}
 RGB = {"R": 100, "G": 200, "B": 150}
 TEXT = {"type": "string"}
 
@@ -309,3 +310,105 @@ def test_deep_objects_of_any_names_come_back(value):
     written = "&".join(f"color%5B{quote(name, safe='')}%5D={one}" for name, one in value.items())
     judgement = arrive(mock_of("query", schema, style="deepObject", required=bool(value)), "query", written)
     assert judgement.arguments == ({"color": value} if value else {})
+
+
+def test_a_path_may_be_encoded_twice():
+    from actions.mock.parameters import read_path
+    from actions.mock.shapes import Shapes
+    from actions.specs.model import Parameter
+    from actions.specs.references import Registry
+
+    one = Parameter(name="a", location="path", schema=TEXT, twice_encoded=True)
+    view = Shapes(Registry({})).view(TEXT)
+    assert read_path(one, "b%252Fc", view).values(view) == ["b/c"]
+
+
+@pytest.mark.parametrize(
+    ("schema", "more", "written", "value"),
+    [
+        ({"type": "array", "items": {"type": "integer"}}, {"explode": True}, "color=", []),
+        (ARRAY, {"explode": False}, "color=a%2Cb", ["a,b"]),
+        ({**ARRAY, "minItems": 2}, {"explode": False}, "color=a%2Cb", ["a", "b"]),
+        ({"type": "object", "properties": {"a": {"type": "integer"}}}, {"style": "deepObject"}, "", {}),
+        ({"type": "object", "properties": {"a": NESTED}}, {}, "a=%7B%22b%22:1%7D", {"a": {"b": 1}}),
+        ({"type": "object", "properties": {"a": {"type": "array"}}}, {}, "a=[1", {"a": ["[1"]}),
+        (
+            {"type": "object"},
+            {"style": "deepObject"},
+            "color[a]=1&color[a]=2&color[a]=3",
+            {"a": ["1", "2", "3"]},
+        ),
+        (
+            {"properties": {"a": {"items": {"type": "integer"}}}},
+            {"style": "deepObject"},
+            "color[a]=1",
+            {"a": [1]},
+        ),
+        ({"anyOf": [{"type": "object"}, {"type": "integer"}]}, {"style": "deepObject"}, "color=5", 5),
+        (
+            {"type": "object", "properties": {"a": {"type": "array", "items": NESTED}}},
+            {"style": "deepObject"},
+            "color[a][x][y]=1",
+            {"a": {"x": {"y": "1"}}},
+        ),
+    ],
+)
+def test_what_has_no_style_of_its_own_is_read_as_people_write_it(schema, more, written, value):
+    judgement = arrive(mock_of("query", schema, **more), "query", written)
+    if value == {"a": {"x": {"y": "1"}}}:
+        assert "must be array" in judgement.faults[0].text
+    else:
+        assert texts(judgement) == []
+        assert judgement.arguments == {"color": value}
+
+
+@pytest.mark.parametrize(
+    ("where", "more", "schema", "written", "told"),
+    [
+        ("path", {"style": "matrix"}, TEXT, ";color=a;color=b", "came several times"),
+        ("query", {"style": "deepObject"}, OBJECT, "color[R][a]=1&color[R]=1", "both a value and members"),
+        ("query", {}, TEXT, "%ff=1&color=x", "is not declared"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(where, more, schema, written, told):
+    assert told in arrive(mock_of(where, schema, **more), where, written).faults[0].text
+
+
+def test_one_document_does_not_come_twice():
+    mock = of_parameter({"name": "color", "in": "query", "content": {"application/json": {"schema": {}}}})
+    assert "its value is one document" in arrive(mock, "query", "color=1&color=2").faults[0].text
+
+
+def test_parameters_side_by_side_cannot_be_told_apart():
+    names = [{"name": name, "in": "path", "required": True, "schema": TEXT} for name in ("a", "b")]
+    mock = backend({"/{a}{b}": {"get": operation(parameters=names)}})
+    assert mock.judge("GET", "/v1/xy").arguments == {"a": "", "b": "xy"}
+
+
+def test_only_parameters_make_a_path_too():
+    names = [{"name": name, "in": "path", "required": True, "schema": TEXT} for name in ("a", "b")]
+    mock = backend({"/{a}/{b}": {"get": operation(parameters=names)}}, servers=[])
+    assert mock.judge("GET", "/x/y").arguments == {"a": "x", "b": "y"}
+
+
+def test_swagger_2_may_allow_an_empty_value():
+    from actions.mock.judging import MockBackend
+    from actions.specs import read_spec
+
+    one = {"name": "a", "in": "query", "type": "integer", "allowEmptyValue": True}
+    path = {"get": {"parameters": [one], "responses": {"200": {"description": ""}}}}
+    document = {"swagger": "2.0", "info": {"title": "t", "version": "1"}, "host": "h", "paths": {"/x": path}}
+    mock = MockBackend(read_spec({"a.json": json.dumps(document).encode()}))
+    assert mock.judge("GET", "/x?a=").arguments == {"a": ""}
+    assert not mock.judge("GET", "/x?a=x").accepted
+
+
+def test_what_a_collection_shows_binds_nobody():
+    from actions.mock.judging import MockBackend
+    from actions.specs.model import Operation, Parameter, Spec
+
+    one = Parameter(name="a", location="query", schema={"type": "integer"}, style="form", explode=True)
+    asked = Operation(id="op", method="GET", path="/x", parameters=(one,))
+    for dialect, accepted in (("postman2.1", True), ("openapi3.0", False)):
+        mock = MockBackend(Spec(dialect=dialect, operations={"op": asked}))
+        assert mock.judge("GET", "/x?a=text").accepted is accepted

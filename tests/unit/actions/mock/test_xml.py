@@ -199,3 +199,33 @@ def test_what_is_written_is_read_back():
 def test_any_bytes_are_read_or_refused(body):
     with suppress(xml.BadXML):
         xml.parse(body)
+
+
+@pytest.mark.parametrize(
+    ("schema", "written", "value"),
+    [
+        (
+            {"type": "array", "items": {"type": "array", "items": {"type": "integer"}}},
+            "<r><a><b>1</b><b>2</b></a></r>",
+            [[1, 2]],
+        ),
+        (
+            of(
+                {
+                    "id": {"type": "integer", "xml": {"nodeType": "attribute"}},
+                    "t": {**TEXT, "xml": {"nodeType": "text"}},
+                }
+            ),
+            "<r id='1'>x</r>",
+            {"id": 1, "t": "x"},
+        ),
+        ({"type": "object"}, "<r>text</r>", {"#text": "text"}),
+    ],
+)
+def test_newer_and_looser_hints_are_read_too(schema, written, value):
+    assert arrive(schema, written).arguments == {"body": value}
+
+
+def test_nothing_is_no_xml():
+    with pytest.raises(xml.BadXML):
+        xml.parse(b"")

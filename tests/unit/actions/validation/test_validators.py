@@ -148,6 +148,10 @@ def test_each_dialect_is_meant_as_it_says(dialects, schema, good, bad):
         ({"type": "string", "format": "uuid", "maxLength": 24}, "a" * 24, "a" * 25),
         ({"type": "string", "format": "date-time", "pattern": "^[a-z]+$"}, "now", "5"),
         ({"type": "any"}, {"x": 1}, None),
+        ({"type": "string", "pattern": "a" * 6_000}, "b", 1),
+        ({"type": "object", "dependencies": 5}, {}, 1),
+        ({"type": "string", "enum": [None, None]}, "b", 1),
+        ({"type": "object", "enum": [{"a": 1}]}, {"a": 1}, {"a": 2}),
         ({"type": "file", "nullable": True}, None, 1),
         ({"type": "Integer"}, "x", None),
         ({"type": 5, "maxLength": 1}, "a", "aa"),
@@ -346,6 +350,38 @@ def arguments(one, value, dialect="openapi3.0"):
     return Validators(Spec(dialect=dialect)).arguments(one).problems(value)
 
 
+@pytest.mark.parametrize("dialect", ["swagger2", "openapi3.0", "openapi3.1"])
+def test_nobody_has_to_give_what_is_filled_in_by_its_default(dialect):
+    body = Media(
+        type="application/json",
+        schema={
+            "type": "object",
+            "required": ["kind", "name"],
+            "properties": {
+                "kind": {"type": "string", "default": "thing"},
+                "name": {"type": "string"},
+                "child": {"type": "object", "required": ["n"], "properties": {"n": {"default": 1}}},
+            },
+        },
+    )
+    version = Parameter(name="v", location="query", required=True, schema={"type": "string", "default": "1"})
+    one = operation(parameters=(version,), body=Body(media=(body,), required=True))
+    assert arguments(one, {"body": {"name": "x", "child": {}}}, dialect) == []
+    assert arguments(one, {"body": {}, "v": "2"}, dialect) == [("/body", "name is required")]
+    # What is looked at on the wire has to be there.
+    assert problems(body.schema, {"name": "x"}, dialect) == [("", "kind is required")]
+
+
+def test_a_body_is_judged_as_the_type_that_was_chosen_for_it():
+    number = Media(type="application/json", schema={"type": "object", "required": ["n"]})
+    text = Media(type="text/plain", schema={"type": "string"})
+    one = operation(body=Body(media=(number, text), required=True))
+    validators = Validators(Spec(dialect="openapi3.0"))
+    assert validators.arguments(one).problems({"body": {"n": 1}}) == []
+    assert validators.arguments(one, "text/plain; charset=utf-8").problems({"body": "x"}) == []
+    assert validators.arguments(one, "text/plain").problems({"body": {"n": 1}}) != []
+
+
 def test_arguments_are_judged_as_one_object():
     body = Media(type="application/json", schema={"type": "object", "required": ["a"]})
     one = operation(
@@ -371,6 +407,7 @@ def test_arguments_are_judged_as_one_object():
         ({"type": "integer"}, "5.0", True),
         ({"type": "integer"}, "5.5", False),
         ({"type": "number"}, "5.5", True),
+        ({"type": "integer", "maximum": 5}, 9, False),
         ({"type": "boolean"}, "true", True),
         ({"type": "boolean"}, "True", False),
         ({"type": "string"}, 5, True),
