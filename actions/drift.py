@@ -6,12 +6,14 @@ Nothing here is kept over a restart.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, Literal
 
 import msgspec
 
+from actions.arguments import ABSENT, opened
 from actions.base import Answer, Difference
+from actions.bodies.defaults import defaults_of
 from actions.errors import Refused
 from actions.specs.model import Operation, Spec
 from actions.validation import Problem, Strictness, Validator, Validators
@@ -25,6 +27,9 @@ MAX_BYTES: Final = 256 * 1024
 SAMPLES: Final = 5
 MAX_KEPT: Final = 1_000
 """Operations of which something is kept."""
+
+_CHOICES: Final = frozenset({"content-type", "accept"})
+"""What chooses among the media types; building the request knows which there are."""
 
 Side = Literal["arguments", "answer"]
 
@@ -41,6 +46,7 @@ class Drift:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._spec = spec
+        self._spec = spec
         self._validators = Validators(spec)
         self._arguments = arguments
         self._answers = answers
@@ -53,7 +59,8 @@ class Drift:
         reject = self._arguments == "reject"
         if self._arguments == "off" or not (reject or self._is_due(operation.id, "arguments")):
             return
-        problems = self._validators.arguments(operation).problems(dict(arguments))
+        validator = self._validators.arguments(operation, _content_type(arguments))
+        problems = validator.problems(self._sent(operation, arguments))
         self._note(operation.id, "arguments", problems, 0)
         if reject and problems:
             raise Refused(
@@ -76,6 +83,18 @@ class Drift:
         """Return what was looked at and differed, the latest first."""
         differing = (one for one in self._found.values() if one.differed)
         return sorted(differing, key=lambda one: -one.at)
+
+    def _sent(self, operation: Operation, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments with the body that defaults make where none was given, without media types."""
+        declared = {one.name for one in operation.parameters}
+        given = _without_choices(arguments, declared)
+        if isinstance(given.get("header"), Mapping) and "header" not in declared:
+            given["header"] = _without_choices(given["header"], declared)
+        if "body" not in given and operation.body is not None and operation.body.media:
+            body = defaults_of(self._spec.registry).of(operation.body.media[0].schema)
+            if body is not ABSENT:
+                given["body"] = body
+        return given
 
     def _of_answer(self, operation: Operation, answer: Answer) -> list[Problem] | None:
         kind = answer.header("content-type") or ""
@@ -111,3 +130,20 @@ class Drift:
             found.at = time.time()
             found.status = status
             found.samples = [f"{pointer or '/'} {text}" for pointer, text in problems[:SAMPLES]]
+
+
+def _without_choices(arguments: Mapping[str, Any], declared: Collection[str]) -> dict[str, Any]:
+    return {
+        name: value for name, value in arguments.items() if name in declared or name.lower() not in _CHOICES
+    }
+
+
+def _content_type(arguments: Mapping[str, Any]) -> str:
+    """Return the media type that the arguments choose for the body, "" when they choose none."""
+    headers = arguments.get("header")
+    for given in (arguments, headers if isinstance(headers, Mapping) else {}):
+        for name, value in given.items():
+            if name.lower() == "content-type":
+                chosen = opened(value)
+                return chosen if isinstance(chosen, str) else ""
+    return ""

@@ -242,8 +242,9 @@ def prepare(connector: Connector, job: Job, step: Step) -> Prepared:
     except RenderError as error:
         raise Failed(f"step {step.name}: `with` {error}") from error
     except ActionError as error:
-        problems = "; ".join(f"{pointer or '/'}: {text}" for pointer, text in getattr(error, "problems", ()))
-        raise Failed(f"step {step.name}: {error}" + (f" ({problems})" if problems else "")) from error
+        said, listed = str(error), getattr(error, "problems", ())
+        problems = "; ".join(f"{pointer or '/'}: {text}" for pointer, text in listed if text not in said)
+        raise Failed(f"step {step.name}: {said}" + (f" ({problems})" if problems else "")) from error
     return prepared if step.follow is None else msgspec.structs.replace(prepared, follow=step.follow)
 
 

@@ -47,8 +47,8 @@ class Rewriter:
     """Rewrites schemas of one description for one purpose.
 
     `answers` says which side speaks: what is `readOnly` is not required of a request, what is `writeOnly` not
-    of an answer. `files` allows a file wherever a binary string stands. `usable` says whether a regular
-    expression can be used.
+    of an answer. `files` allows a file wherever a binary string stands. `fills`: what has a default is filled
+    in before it is sent, so that nobody has to give it. `usable` says whether a regular expression can be used.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class Rewriter:
         *,
         answers: bool = False,
         files: bool = False,
+        fills: bool = False,
     ) -> None:
         self._registry = registry
         self._ignored = _NEWER if dialect in _OLD else frozenset[str]()
@@ -66,6 +67,7 @@ class Rewriter:
         self._usable = usable
         self._hidden = "writeOnly" if answers else "readOnly"
         self._files = files
+        self._fills = fills
         self._names: dict[str, str] = {}
         self._defs: dict[str, Schema] = {}
         self._uses: dict[str, frozenset[str]] = {}
@@ -266,12 +268,12 @@ class Rewriter:
         if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
             self._drop("required", value)
         names = [name for name in value if isinstance(name, str)] if isinstance(value, list) else []
-        kept = [name for name in dict.fromkeys(names) if not self._is_hidden(name, (node, *family))]
+        kept = [name for name in dict.fromkeys(names) if not self._is_spared(name, (node, *family))]
         if kept:
             made["required"] = kept
 
-    def _is_hidden(self, name: str, nodes: Iterable[Mapping[str, Any]]) -> bool:
-        """Say whether a property belongs to the other side, whichever part of a composed schema says so."""
+    def _is_spared(self, name: str, nodes: Iterable[Mapping[str, Any]]) -> bool:
+        """Say whether a property belongs to the other side or is filled in, whichever part says so."""
         waiting = list(nodes)
         seen: set[int] = set()
         while waiting:
@@ -285,7 +287,7 @@ class Rewriter:
             declared = properties.get(name) if isinstance(properties, dict) else None
             if isinstance(declared, dict):
                 both = (declared, self._registry.schema(declared))
-                if any(one.get(self._hidden) is True for one in both):
+                if any(one.get(self._hidden) is True or (self._fills and "default" in one) for one in both):
                     return True
             for parts in map(node.get, _COMPOSED):
                 if isinstance(parts, list):

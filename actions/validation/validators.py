@@ -84,10 +84,10 @@ class Validators:
 
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
-        self._rewriters: dict[tuple[bool, bool], Rewriter] = {}
+        self._rewriters: dict[tuple[bool, bool, bool], Rewriter] = {}
         # The object is kept beside its validator, so that its id stays its own.
         self._known: dict[tuple[int, bool, bool], tuple[Any, Validator]] = {}
-        self._arguments: dict[str, Validator] = {}
+        self._arguments: dict[tuple[str, str], Validator] = {}
 
     def schema(self, schema: Any, *, answer: bool = False, files: bool = False) -> Validator:
         """Return the validator of any schema of the description."""
@@ -98,21 +98,24 @@ class Validators:
             self._known[key] = known
         return known[1]
 
-    def arguments(self, operation: Operation) -> Validator:
+    def arguments(self, operation: Operation, content_type: str = "") -> Validator:
         """Return the validator of all arguments of an operation, as `Spec.input_schema` groups them.
 
-        What travels as text may be given as text: "5" for 5 is no problem beside the body.
+        What travels as text may be given as text: "5" for 5 is no problem beside the body. What is filled in by
+        its default need not be given. `content_type` is what the arguments choose for the body.
         """
-        known = self._arguments.get(operation.id)
+        declared = operation.body.media if operation.body else ()
+        media = fitting(declared, content_type) or next(iter(declared), None)
+        key = (operation.id, media.type if media else "")
+        known = self._arguments.get(key)
         if known is None:
             ours = [one for one in operation.parameters if _is_input(one)]
             schema = self._spec.input_schema(replace(operation, parameters=tuple(ours)))
-            media = operation.body.media[0] if operation.body and operation.body.media else None
             if media:
                 schema["properties"]["body"] = _argument(media)
             files = media is not None and media.kind != "json"
-            known = Validator(schema, self._rewriter(answer=False, files=files), textual=True)
-            self._arguments[operation.id] = known
+            known = Validator(schema, self._rewriter(answer=False, files=files, fills=True), textual=True)
+            self._arguments[key] = known
         return known
 
     def parameter(self, parameter: Parameter) -> Validator:
@@ -132,12 +135,12 @@ class Validators:
         media = fitting(response.media, content_type)
         return self.schema(media.schema, answer=True) if media else None
 
-    def _rewriter(self, *, answer: bool, files: bool) -> Rewriter:
-        known = self._rewriters.get((answer, files))
+    def _rewriter(self, *, answer: bool, files: bool, fills: bool = False) -> Rewriter:
+        known = self._rewriters.get((answer, files, fills))
         if known is None:
             spec = self._spec
-            known = Rewriter(spec.registry, spec.dialect, is_usable, answers=answer, files=files)
-            self._rewriters[answer, files] = known
+            known = Rewriter(spec.registry, spec.dialect, is_usable, answers=answer, files=files, fills=fills)
+            self._rewriters[answer, files, fills] = known
         return known
 
 

@@ -62,6 +62,46 @@ def test_everything_wrong_with_the_arguments_refuses_the_call():
     assert {pointer for pointer, _ in caught.value.problems} == {"/body", "/body/qty"}
 
 
+def test_what_is_filled_in_and_what_chooses_a_media_type_is_no_difference():
+    schema = {
+        "type": "object",
+        "required": ["kind"],
+        "properties": {"kind": {"default": "thing"}, "note": {"type": "string"}},
+    }
+    content = {"application/json": {"schema": schema}, "text/plain": {"schema": {"type": "string"}}}
+    described = {
+        "openapi": "3.1.0",
+        "info": {"title": "Shop", "version": "1"},
+        "paths": {
+            "/things": {
+                "post": {"operationId": "make", "requestBody": {"required": True, "content": content}},
+                "put": {
+                    "operationId": "grouped",
+                    "parameters": [
+                        {"name": "a", "in": "query", "schema": {"type": "string"}},
+                        {"name": "a", "in": "header", "schema": {"type": "string"}},
+                    ],
+                    "requestBody": {"required": True, "content": content},
+                },
+            }
+        },
+    }
+    spec = read_spec({"api.json": msgspec.json.encode(described)})
+    drift = Drift(spec, arguments="reject")
+    make, grouped = spec.operations["make"], spec.operations["grouped"]
+    drift.check_arguments(make, {})
+    drift.check_arguments(make, {"content-type": "application/json", "ACCEPT": "*/*", "body": {}})
+    drift.check_arguments(make, {"Content-Type": msgspec.Raw(b'"text/plain"'), "body": "x"})
+    drift.check_arguments(grouped, {"header": {"content-type": "text/plain", "a": "1"}, "body": "x"})
+    for one, given in (
+        (make, {"body": {"note": 1}}),
+        (make, {"body": "x"}),
+        (grouped, {"header": {"b": "1"}}),
+    ):
+        with pytest.raises(Refused):
+            drift.check_arguments(one, given)
+
+
 def test_what_is_only_told_is_counted_with_samples():
     drift = Drift(SPEC)
     drift.check_arguments(ORDER, {"body": {}})
