@@ -154,7 +154,7 @@ def split(pointer: str) -> tuple[str, str]:
 
 def anchors(value: Any) -> Iterator[tuple[str, Any, str]]:
     """Yield every name that a schema gives itself (`#name` or an `$id`), the schema, and its pointer."""
-    stack: list[tuple[str, Any]] = [("", value)]
+    stack: list[tuple[str, Any]] = [("", value)] if isinstance(value, dict | list) else []
     while stack:
         pointer, node = stack.pop()
         if isinstance(node, dict):

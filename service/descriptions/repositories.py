@@ -59,7 +59,8 @@ class Repository(Mapping[str, bytes]):
             about, _, name = line.partition(b"\t")
             words = about.split()
             if len(words) == 4 and words[0] in (b"100644", b"100755"):  # neither links nor submodules
-                self._objects[os.fsdecode(name)] = words[2].decode(), int(words[3])
+                size = int(words[3]) if words[3].isdigit() else 0  # BAD: the object is not there
+                self._objects[os.fsdecode(name)] = words[2].decode(), size
         if len(self._objects) > bounds.entries:
             raise too_much(f"holds more than {bounds.entries} files")
         self._names = sorted(self._objects)

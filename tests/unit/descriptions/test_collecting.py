@@ -14,6 +14,7 @@ import pytest
 
 from actions.specs.files import NoFile
 from service.descriptions import Bounds, Unit, collect
+from service.descriptions.archives import Archive
 from service.descriptions.folders import Folder
 
 API: dict[str, Any] = {
@@ -344,3 +345,68 @@ def test_a_git_directory_needs_the_program(tmp_path: Path, monkeypatch: pytest.M
     write(tmp_path, {"HEAD": "ref: x", "objects/x": "", "refs/x": ""})
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "the program git must be installed" in problem(collect(tmp_path))[1]
+
+
+@needs_git
+def test_a_repository_that_is_not_whole_says_what_is_missing(tmp_path: Path) -> None:
+    path = repository(several(tmp_path / "x"))
+    for loose in [one for one in (path / "objects").glob("??/*") if len(one.parent.name) == 2]:
+        kind = subprocess.run(
+            ["git", f"--git-dir={path}", "cat-file", "-t", loose.parent.name + loose.name],
+            capture_output=True,
+            check=False,
+        ).stdout
+        if kind == b"blob\n":
+            loose.unlink()
+    units = collect(path)
+    assert {unit.problem.message for unit in units if unit.problem and "v2.json" in unit.name} == {
+        "v2.json is not in the repository, which is not whole"
+    }
+
+
+@needs_git
+def test_a_repository_is_bounded(tmp_path: Path) -> None:
+    path = repository(several(tmp_path / "x"))
+    assert problem(collect(path, Bounds(entries=3)))[1].endswith("holds more than 3 files")
+    units = collect(path, Bounds(file_bytes=10))
+    assert all(unit.problem and "more than 10" in unit.problem.message for unit in units)
+    assert problem(collect(path / "nope.json"))[0] == "no-such-file"
+
+
+def test_entries_of_an_archive_that_cannot_be_had_say_why(tmp_path: Path) -> None:
+    content = packed(
+        tmp_path / "nothing",
+        **{"openapi.json": json.dumps(API).encode(), "b.json": b"{}", ".hidden.json": b"{}"},
+    )
+    place = content.index(b"openapi.json") + len("openapi.json")
+    bent = (
+        content[:place] + bytes(byte ^ 0xFF for byte in content[place : place + 20]) + content[place + 20 :]
+    )
+    (unit,) = [one for one in collect(write(tmp_path, {"x.zip": bent}) / "x.zip") if "openapi" in one.name]
+    assert unit.problem is not None
+    assert "cannot be taken out of the archive" in unit.problem.message
+    (unit,) = collect(write(tmp_path, {"y.zip": content}) / "y.zip")
+    assert set(unit.files) == {"openapi.json", "b.json"}
+    assert len(unit.files) == 2
+    assert "b.json" in unit.files
+    with pytest.raises(NoFile):
+        unit.files["nope"]
+
+
+def test_an_archive_gives_only_so_many_bytes_in_all(tmp_path: Path) -> None:
+    content = packed(tmp_path / "nothing", **{f"{name}.json": b"x" * 60 for name in "ab"})
+    archive = Archive(BytesIO(content), Bounds(total_bytes=120))
+    assert archive["a.json"] == b"x" * 60
+    assert archive["b.json"] == b"x" * 60
+    with pytest.raises(NoFile, match="makes all files together larger"):
+        archive["a.json"]
+
+
+def test_the_files_below_a_folder_are_found_by_their_path_from_it(tmp_path: Path) -> None:
+    units = collect(several(tmp_path))
+    (below,) = [unit.files for unit in units if unit.root == "apiDefinition.swagger.json"]
+    assert len(below) == 2
+    assert "apiProperties.json" in below
+    assert "v2.json" not in below
+    assert 5 not in below
+    assert json.loads(below["apiProperties.json"])

@@ -329,3 +329,58 @@ def test_files_that_refer_anywhere_never_raise(nodes: list[Any]) -> None:
     assert all(one.line and one.column and one.file in files for one in spec.findings)
     for one in spec.operations.values():
         json.dumps([spec.standalone(spec.input_schema(one)), spec.degradations(one)])
+
+
+def test_where_a_value_really_stands_is_found_through_references() -> None:
+    files = Asked(a="get: {parameters: [{$ref: 'p.yaml#/list/0'}]}", p="list: [{name: q}]")
+    known = registry(
+        {"paths": {"/x": {"$ref": "a.yaml"}, "/y": {"$ref": "#/paths/~1y"}, "/z": {"$ref": "gone.yaml"}}},
+        files,
+    )
+    assert known.where("/paths/~1x") == "/paths/~1x"
+    assert known.where("/paths/~1x/get/parameters/0") == "a.yaml#/get/parameters/0"
+    assert known.where("/paths/~1x/get/parameters/0/name") == "p.yaml#/list/0/name"
+    assert known.where("a.yaml#/get/parameters/0/name") == "p.yaml#/list/0/name"
+    assert known.where("/paths/~1x/get/nope/3") == "a.yaml#/get/nope/3"
+    assert known.where("/paths/~1y/get") == "/paths/~1y/get"
+    assert known.where("/paths/~1z/get") == "/paths/~1z/get"
+    assert known.where("gone.yaml#/x") == "gone.yaml#/x"
+    assert known.where("") == ""
+
+
+def test_a_way_through_very_many_references_is_given_up() -> None:
+    chain = {f"s{number}": {"$ref": f"#/s{number + 1}/x"} for number in range(200)}
+    with pytest.raises(Unresolved, match="leads back to itself"):
+        registry(chain, {}).resolve("#/s0/y")
+
+
+def test_examples_that_are_references_are_opened_and_kept_with_the_rest() -> None:
+    files = Asked(e="{value: 1}")
+    media = {
+        "examples": {
+            "one": {"$ref": "e.yaml"},
+            "two": {"$ref": "gone.yaml"},
+            "three": {"value": {"$ref": "data.yaml"}},
+        }
+    }
+    known = registry({"content": {"text/plain": media}, "examples": [1]}, files)
+    assert [(where, reason.why) for where, _, reason in dangling(known)] == [
+        ("/content/text~1plain/examples/two", "file")
+    ]
+    assert sorted(files.asked) == ["e.yaml", "gone.yaml"]
+
+
+def test_all_files_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actions.specs.files.MAX_TOTAL", 10)
+    known = registry({}, {"a.json": b"{}", "b.json": b'"123456789"'})
+    assert known.resolve("a.json") == {}
+    with pytest.raises(Unresolved, match="makes all files together larger than 10 bytes"):
+        known.resolve("b.json")
+
+
+def test_a_key_may_hold_a_percent_sign_itself() -> None:
+    known = registry({"a%20b": 1, "c d": 2, "list": [1]}, {})
+    assert (known.resolve("#/a%2520b"), known.resolve("#/a%20b"), known.resolve("#/c%20d")) == (1, 1, 2)
+    for ref in ("#/list/1", "#/list/x", "#/list/-", "#/list/²"):
+        with pytest.raises(Unresolved):
+            known.resolve(ref)
