@@ -55,6 +55,7 @@ class Calls:
         What cannot be made is left out, which whoever gets the call will say.
         """
         made: Arguments = {}
+        spread: set[str] = set()  # names in the query: those of optional objects must not meet others
         media = operation.body.media[0] if operation.body and operation.body.media else None
         for one in operation.parameters:
             if not _is_given(one, operation) or not (one.required or self._whole):
@@ -63,6 +64,9 @@ class Calls:
                 value = self._parameter(one, operation, media)
             except Cut:
                 continue
+            if not one.required and (_is_lost(value, one) or not spread.isdisjoint(_spread(value, one))):
+                continue
+            spread.update(_spread(value, one))
             group = made.setdefault(one.location, {}) if operation.grouped else made
             group[one.name] = value
         if media is not None:
@@ -155,6 +159,22 @@ def _shaped(value: Any, media: Media) -> Any:
     if media.kind == "text" and isinstance(value, dict | list):
         return json.dumps(value)
     return value
+
+
+def _spread(value: Any, one: Parameter) -> set[str]:
+    """Return the names under which a parameter stands in the query."""
+    if one.location != "query":
+        return set()
+    apart = isinstance(value, dict) and one.style == "form" and one.explode and not one.content_type
+    return set(value) if apart else {one.name}
+
+
+def _is_lost(value: Any, one: Parameter) -> bool:
+    """Say whether a value has parts within parts where the style has no way to write them."""
+    if one.location == "query" or one.content_type or not isinstance(value, dict | list):
+        return False
+    parts = value.values() if isinstance(value, dict) else value
+    return any(isinstance(part, dict | list) for part in parts)
 
 
 def _survives(value: Any, one: Parameter) -> bool:

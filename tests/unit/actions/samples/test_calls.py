@@ -94,3 +94,20 @@ def test_the_example_of_a_body_is_taken_where_it_fits() -> None:
     examples = {"bad": {"value": 3}, "good": {"value": {"a": "shown"}}}
     media = Media(type="application/json", schema={"type": "object", "required": ["a"]}, examples=examples)
     assert made(body=Body(media=(media,))) == {"body": {"a": "shown"}}
+
+
+def test_optional_objects_that_would_meet_in_the_query_are_left_out() -> None:
+    page = {"type": "object", "properties": {"limit": {"type": "integer"}}, "required": ["limit"]}
+    query: dict[str, Any] = {"location": "query", "style": "form", "explode": True}
+    first = Parameter(name="first", required=True, schema=page, **query)
+    second = Parameter(name="second", schema=page, **query)
+    limit = Parameter(name="limit", schema={"type": "integer"}, **query)
+    assert made(first, second, limit, whole=True) == {"first": {"limit": 1}}
+
+
+def test_optional_headers_with_parts_within_parts_are_left_out() -> None:
+    nested = {"type": "array", "items": {"type": "object", "properties": {"a": TEXT}}}
+    assert made(Parameter(name="X-A", location="header", schema=nested), whole=True) == {}
+    assert made(Parameter(name="X-A", location="header", schema=nested, required=True)) == {
+        "X-A": [{"a": "sample"}]
+    }
