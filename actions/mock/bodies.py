@@ -23,18 +23,11 @@ _LINES: Final = frozenset(
 )
 _CHARSETS: Final = frozenset(
     {
-        "utf-8",
-        "utf8",
-        "us-ascii",
-        "ascii",
-        "iso-8859-1",
-        "latin1",
-        "windows-1252",
-        "utf-16",
-        "utf-16le",
+        "utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin1", "windows-1252", "utf-16", "utf-16le",
         "utf-16be",
     }
-)
+)  # fmt: skip
+"""Some of the codecs that Python knows take far longer than their text is long."""
 _NAME: Final = re.compile(r".*/(?:schemas|definitions|\$defs)/([^/]+)")
 _STYLES: Final[Mapping[Any, Style]] = {
     "form": "form",
@@ -74,7 +67,7 @@ class BodyReader:
 
     def _xml(self, media: Media, content_type: str, body: bytes, view: View) -> list[Any]:
         if view.types and view.types <= {"string", "null"}:
-            xml_root(body)
+            _require_xml(body)
             return [_text(content_type, body)]
         ref = media.schema.get("$ref") if isinstance(media.schema, dict) else None
         named = _NAME.fullmatch(ref) if isinstance(ref, str) else None
@@ -170,16 +163,15 @@ def _json(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise Unreadable(
-            f"is not JSON: {error}" if body.strip() else "is empty, which is not JSON"
-        ) from error
+        told = f"is not JSON: {error}" if body.strip() else "is empty, which is not JSON"
+        raise Unreadable(told) from error
 
 
 def _lines(body: bytes) -> list[Any]:
     return [_json(line) for line in body.splitlines() if line.strip()]
 
 
-def xml_root(body: bytes) -> None:
+def _require_xml(body: bytes) -> None:
     """Look whether a body is XML at all. Raises Unreadable."""
     try:
         xml.parse(body)

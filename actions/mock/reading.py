@@ -15,7 +15,7 @@ from actions.mock.parameters import Fields, Unreadable, Ways, decoded, read_head
 from actions.mock.shapes import Shapes, View
 from actions.specs.events import escape
 from actions.specs.model import NEVER_SET, Body, Need, Operation, Parameter, Spec
-from actions.validation import Validator, Validators, fitting
+from actions.validation import MAX_PROBLEMS, Validator, Validators, fitting
 
 Headers = Sequence[tuple[str, str]]
 
@@ -82,11 +82,11 @@ class _Reading:
         query = Fields(self._query)
         self._read_fields(of.get("query", []), query)
         self._read_fields(of.get("cookie", []), Fields(_cookies(self._headers.get("cookie", ())), decoded))
-        unknown = [name for name in query.left() if name not in self._reader.key_names]
-        if checked:
-            self._faults.extend(
-                Fault(400, f"query/{escape(name)}", f"{name[:80]} is not declared") for name in unknown
-            )
+        unknown = [name for name in query.left() if name not in self._reader.key_names] if checked else []
+        self._faults.extend(
+            Fault(400, f"query/{escape(name)[:80]}", f"{name[:80]} is not declared")
+            for name in unknown[:MAX_PROBLEMS]
+        )
         if self._reader.check_login and not self._is_logged_in():
             self._faults.append(
                 Fault(401, "login", "the credentials that the description asks for are missing")

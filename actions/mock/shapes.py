@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from actions.specs.references import Registry
+from actions.validation.validators import TooDeep, plain
 
 _INTEGER: Final = re.compile(r"-?[0-9]{1,400}(?:\.0+)?")
 _NUMBER: Final = re.compile(r"-?[0-9]{1,400}(?:\.[0-9]{1,400})?(?:[eE][-+]?[0-9]{1,3})?")
@@ -161,8 +162,8 @@ def nested_json(text: str) -> Any:
     if text[:1] not in ("[", "{"):
         return None
     try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return plain(msgspec.json.decode(text))
+    except (msgspec.DecodeError, UnicodeError, RecursionError, TooDeep):
         return None
 
 

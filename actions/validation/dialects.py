@@ -48,7 +48,8 @@ class Rewriter:
 
     `answers` says which side speaks: what is `readOnly` is not required of a request, what is `writeOnly` not
     of an answer. `files` allows a file wherever a binary string stands. `fills`: what has a default is filled
-    in before it is sent, so that nobody has to give it. `usable` says whether a regular expression can be used.
+    in before it is sent, so that nobody has to give it. `usable` says whether a regular expression can be
+    used.
     """
 
     def __init__(

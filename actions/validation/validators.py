@@ -70,11 +70,8 @@ class Validator:
                 found.append((pointer(error.instance_path), explain(error)))
                 if len(found) == MAX_PROBLEMS:
                     break
-        except (
-            TooDeep,
-            ValueError,
-            RecursionError,
-        ) as reason:  # half a surrogate pair, a key that is no text
+        except (TooDeep, ValueError, RecursionError) as reason:
+            # Half a surrogate pair, a key that is no text: nothing that JSON has.
             return [("", f"cannot be checked: {str(reason)[:_MAX_TEXT]}")]
         return found
 
@@ -101,8 +98,8 @@ class Validators:
     def arguments(self, operation: Operation, content_type: str = "") -> Validator:
         """Return the validator of all arguments of an operation, as `Spec.input_schema` groups them.
 
-        What travels as text may be given as text: "5" for 5 is no problem beside the body. What is filled in by
-        its default need not be given. `content_type` is what the arguments choose for the body.
+        What travels as text may be given as text: "5" for 5 is no problem beside the body. What is filled in
+        by its default need not be given. `content_type` is what the arguments choose for the body.
         """
         declared = operation.body.media if operation.body else ()
         media = fitting(declared, content_type) or next(iter(declared), None)

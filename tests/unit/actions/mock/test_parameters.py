@@ -412,3 +412,10 @@ def test_what_a_collection_shows_binds_nobody():
     for dialect, accepted in (("postman2.1", True), ("openapi3.0", False)):
         mock = MockBackend(Spec(dialect=dialect, operations={"op": asked}))
         assert mock.judge("GET", "/x?a=text").accepted is accepted
+
+
+@pytest.mark.parametrize("depth", [100, 300, 900, 20_000])
+def test_deep_json_in_a_query_is_no_accident(depth):
+    mock = mock_of("query", {"type": "object", "properties": {"a": {"type": "array"}}})
+    judgement = arrive(mock, "query", f"a={'[' * depth}{']' * depth}")
+    assert judgement.answer.status in (200, 400)
