@@ -13,6 +13,7 @@ from typing import Any, Final
 from actions import SCHEMES
 from actions.base import Follow, Paging
 from actions.errors import Refused
+from actions.http import own_server
 from actions.serialize import expand_server
 from actions.specs.model import Operation, Server, Spec, Variable
 from service.calls import check_follow, check_inputs, check_login, check_references, check_repeats
@@ -241,7 +242,7 @@ class _Builder:
             )
             return None
         try:
-            url = expand_server(server, config.variables)
+            url = expand_server(server, _variables(config, spec, server))
         except Refused as error:
             for where, text in error.problems or (("", str(error)),):
                 self._problem(f"{pointer}/variables{where}", text, "server-variable")
@@ -445,6 +446,14 @@ class _Builder:
                 offset=len(name) + 1,
             )
             return None
+        if connection.config.server is None and operation.servers:
+            try:
+                own_server(operation.servers[0], connection.server, connection.config.variables)
+            except Refused as error:
+                self._problem(
+                    pointer, f"operation {wanted}: {error}", "server-variable", offset=len(name) + 1
+                )
+                return None
         return operation
 
 
@@ -455,6 +464,16 @@ def _server(config: ConnectionConfig, spec: Spec) -> Server | None:
     named = (server for server in spec.servers if server.url == config.server)
     variables = {name: Variable() for name in re.findall(r"{([^{}]+)}", config.server)}
     return next(named, Server(url=config.server, variables=variables))
+
+
+def _variables(config: ConnectionConfig, spec: Spec, server: Server) -> dict[str, str]:
+    """Return the values for a server's variables, and those that no server of the connection has."""
+    others: set[str] = set()
+    if config.server is None:
+        for operation in spec.operations.values():
+            others.update(name for one in operation.servers for name in one.variables)
+    elsewhere = others - server.variables.keys()
+    return {name: value for name, value in config.variables.items() if name not in elsewhere}
 
 
 def _follow(config: StepConfig) -> Follow | None:

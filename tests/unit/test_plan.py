@@ -316,3 +316,37 @@ def test_an_unknown_version_is_said_with_those_that_there_are() -> None:
 def test_media_types_can_be_chosen_where_none_is_listed() -> None:
     step = {**GOOD, "with": {**GOOD["with"], "Content-Type": "application/json", "accept": "text/plain"}}
     assert not plan({"r": {"do": [step]}}).problems
+
+
+OWN = SPEC.replace(
+    b"    get: {operationId: notes,",
+    b"    get: {operationId: notes, servers: [{url: 'https://{zone}.notes.example', variables: {zone: {enum: [z1, z2]}}}],",
+)
+
+
+@pytest.mark.parametrize(
+    ("variables", "problem"),
+    [
+        ({"zone": "z2"}, None),
+        ({"zone": "z2", "region": "us"}, None),
+        ({}, ("/rules/r/do/0/call", "zone is required")),
+        ({"zone": "z3"}, ("/rules/r/do/0/call", "must be one of z1, z2")),
+        ({"zone": "z1", "zoen": "z1"}, ("/connections/shop/variables/zoen", "zoen is not a variable")),
+    ],
+)
+def test_the_servers_of_operations_take_the_connections_variables(variables, problem) -> None:
+    found = problems({"do": [{"call": "shop.notes"}]}, connection={"variables": variables}, spec=OWN)
+    if problem is None:
+        assert not found
+    else:
+        pointer, words = problem
+        assert words in str(found[pointer])
+
+
+def test_where_the_connection_names_the_server_those_of_operations_ask_for_nothing() -> None:
+    there = {"server": "https://mine.example"}
+    assert not problems({"do": [{"call": "shop.notes"}]}, connection=there, spec=OWN)
+    found = problems(
+        {"do": [{"call": "shop.notes"}]}, connection={**there, "variables": {"zone": "z1"}}, spec=OWN
+    )
+    assert "zone is not a variable" in str(found["/connections/shop/variables/zone"])
