@@ -9,14 +9,14 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
-from urllib.parse import urljoin
 
 import msgspec
 
+from actions.addresses import read_server
 from actions.base import Answer, Follow
 from actions.errors import ActionError, OutcomeUnknown, Refused, RetryLater
 from actions.origins import origin_of
-from actions.paging import Page, Pager, joined, read_page
+from actions.paging import Page, Pager, absolute, joined, read_page
 from actions.specs.model import Operation
 from actions.transport import Request, retry_after
 
@@ -40,6 +40,8 @@ _UNDER_WAY: Final = frozenset(_STATES.split())
 _FAILED: Final = frozenset(
     ["aborted", "canceled", "cancelled", "error", "errored", "failed", "failure", "rejected", "timedout"]
 )
+_BUSY: Final = frozenset({408, 425, 429})
+_LOGIN: Final = frozenset({401, 403, 407})
 _CREATED: Final = ("operation-location", "azure-asyncoperation", "location")
 
 
@@ -50,24 +52,34 @@ async def follow(
     send: Send,
     *,
     deadline: float,
+    ask: Send | None = None,
     sleep: Sleep = asyncio.sleep,
 ) -> Answer:
-    """Make a call with all that belongs to it, within `deadline` seconds. Errors as those of `send`."""
+    """Make a call with all that belongs to it, within `deadline` seconds. Errors as those of `send`.
+
+    `ask` sends what only reads, an ETag or a state: where `send` is more than sending, as it is with a hook.
+    """
     until = time.monotonic() + deadline
+    ask = ask or send
     if wanted.if_match and request.method in ("PUT", "PATCH", "DELETE"):
-        request = await _with_etag(request, send)
+        found = await _with_etag(request, ask)
+        if isinstance(found, Answer):
+            return found
+        request = found
     answer = await send(request)
     if wanted.wait and answer.status in (201, 202):
-        answer = await _Waiting(
-            request, operation, send, min(until, time.monotonic() + wanted.wait), sleep
-        ).end(answer)
+        late = min(until, time.monotonic() + wanted.wait)
+        answer = await _Waiting(request, operation, ask, late, sleep).end(answer)
     if wanted.pages is not None and request.method == "GET":
         answer = await _all_pages(request, answer, operation, wanted, send)
     return answer
 
 
-async def _with_etag(request: Request, send: Send) -> Request:
-    """Return the request with the ETag that the resource has now, where it has one (RFC 9110 §13.1.1)."""
+async def _with_etag(request: Request, send: Send) -> Request | Answer:
+    """Return the request with the ETag that the resource has now (RFC 9110 §13.1.1).
+
+    Where the login is not taken that answer is returned: it is the call's, for nothing else was sent.
+    """
     if request.header("if-match"):
         return request
     dropped = ("content-type", "idempotency-key", "accept")
@@ -76,12 +88,15 @@ async def _with_etag(request: Request, send: Send) -> Request:
         found = await send(Request("GET", request.url, headers))
     except OutcomeUnknown as error:  # reading changes nothing: the call itself has surely not been made
         raise RetryLater(f"the ETag could not be read: {error}") from error
+    if found.status in _LOGIN:
+        return found
+    if found.status >= 500 or found.status in _BUSY:
+        after = retry_after(found.header("retry-after"), time.time())
+        raise RetryLater(f"`if_match` cannot be sent: GET answered {found.status}", after=after)
     tag = found.header("etag")
     if found.status != 200 or not tag or tag.startswith("W/"):
         reason = "it has no strong ETag" if found.status == 200 else f"GET answered {found.status}"
-        raise (RetryLater if found.status >= 500 or found.status == 429 else Refused)(
-            f"`if_match` cannot be sent: {reason}"
-        )
+        raise Refused(f"`if_match` cannot be sent: {reason}")
     return Request(request.method, request.url, (*request.headers, ("If-Match", tag)), request.body)
 
 
@@ -99,31 +114,33 @@ async def _all_pages(
         following = pager.next(request, answer, page)
         if following is None:
             break
-        more = _no_further(request, following, seen, count >= paging.max, size)
+        url = _at_origin(following.url, request.url)
+        more = _no_further(url, following, seen, count >= paging.max, size)
         if more:
             break
-        seen.add(following.url)
-        request = following
+        seen.add(url)
+        request = msgspec.structs.replace(following, url=url)
         try:
             answer = await send(request)
         except (OutcomeUnknown, RetryLater) as error:
-            raise RetryLater(f"page {count + 1}: {error}") from error
-        after = read_page(answer, paging)
-        if after is None:
+            after = error.after if isinstance(error, RetryLater) else None
+            raise RetryLater(f"page {count + 1}: {error}", after=after) from error
+        found = read_page(answer, paging)
+        if found is None:
             if answer.status >= 300:
                 return answer  # what went wrong on page n is how the call ended
             more = "the next page could not be read"
             break
-        page, count, size = after, count + 1, size + len(answer.body)
+        page, count, size = found, count + 1, size + len(answer.body)
         items.extend(page.items)
     return _joined(first, opening, page, items, count, more)
 
 
-def _no_further(request: Request, following: Request, seen: set[str], at_most: bool, size: int) -> str:
-    """Return why the next page is not read, "" when it is."""
-    if origin_of(following.url) != origin_of(request.url):
+def _no_further(url: str, following: Request, seen: set[str], at_most: bool, size: int) -> str:
+    """Return why the next page is not read, "" when it is. Without `url` it is nobody's we know."""
+    if not url:
         return f"the next page is at another origin ({origin_of(following.url)[:100]})"
-    if following.url in seen:
+    if url in seen:
         return "the next page was read already"
     if at_most:
         return "the most pages were read"
@@ -178,24 +195,27 @@ class _Waiting:
         for name in _CREATED:
             target = answer.header(name)
             if target:
-                url = urljoin(self._request.url, target)
-                if origin_of(url) != origin_of(self._request.url):
+                url = absolute(self._request.url, target)
+                here = _at_origin(url, self._request.url)
+                if not here:
                     raise OutcomeUnknown(
                         f"it was accepted; its state is at another origin ({origin_of(url)[:100]})"
                     )
-                return url
+                return here
         return ""
 
     async def _look(self, url: str) -> Answer:
-        """Ask once; a failure to ask is no failure of what was accepted."""
+        """Ask once; a failure to ask is no failure of what was accepted, and never its end."""
         headers = tuple(pair for pair in self._request.headers if pair[0].lower() != "content-type")
         try:
             answer = await self._send(Request("GET", url, headers))
-        except Refused:
-            raise
+        except Refused as error:
+            raise OutcomeUnknown(f"it was accepted; its state cannot be asked for: {error}") from error
         except ActionError:
             return Answer(status=202)
-        return Answer(status=202) if answer.status in (429, 500, 502, 503, 504) else answer
+        if answer.status in _LOGIN:
+            raise OutcomeUnknown(f"it was accepted; asking for its state was answered with {answer.status}")
+        return Answer(status=202) if answer.status in _BUSY | {500, 502, 503, 504} else answer
 
     async def _pause(self, answer: Answer) -> None:
         asked = retry_after(answer.header("retry-after"), time.time())
@@ -216,13 +236,24 @@ class _Waiting:
         ):
             url = self._request.url
         elif location and self._via in ("", "location"):
-            url = urljoin(self._request.url, location)
+            url = _at_origin(absolute(self._request.url, location), self._request.url)
         else:
             return done
-        if origin_of(url) != origin_of(self._request.url):
+        if not url:
             return done
         found = await self._look(url)
         return found if found.status < 300 and found.status != 202 else done
+
+
+def _at_origin(url: str, ours: str) -> str:
+    """Return a URL with its origin written as in ours (`HTTP://Host:80`); "" where it is another one."""
+    written, wanted = origin_of(url), origin_of(ours)
+    if written == wanted:
+        return url
+    place, _ = read_server(written)
+    known, _ = read_server(wanted)
+    same = place is not None and known is not None and place.origin == known.origin
+    return wanted + url[len(written) :] if same else ""
 
 
 def _state(answer: Answer) -> str:

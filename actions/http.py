@@ -259,7 +259,8 @@ class HTTPConnector(Connector):
         if prepared.follow is None:
             return await perform(request)
         operation = self._spec.operations[compiled.id]
-        return await follow(request, operation, prepared.follow, perform, deadline=until - now())
+        ask = send if self._hook is not None and compiled.id in self._hooked else None
+        return await follow(request, operation, prepared.follow, perform, deadline=until - now(), ask=ask)
 
     async def _by_hook(
         self, operation: str, correlation: str, send: Send, until: float, request: Request

@@ -52,6 +52,7 @@ ITEMS: Final = (
 )
 """Members that hold the items, in the order of preference where several are arrays."""
 
+_LONGEST_COUNT: Final = 18
 _LINK: Final = re.compile(r"<([^<>]*)>((?:[^,\"]|\"(?:[^\"\\]|\\.)*\")*)")
 _PARAMETER: Final = re.compile(r";\s*([A-Za-z*]+)\s*=\s*(?:\"((?:[^\"\\]|\\.)*)\"|([^\s;,]+))")
 
@@ -73,6 +74,7 @@ def read_page(answer: Answer, paging: Paging) -> Page | None:
     if answer.truncated or not 200 <= answer.status < 300:
         return None
     try:
+        answer.body.decode()  # tokens are taken as they come, and read one by one later
         if answer.body.lstrip()[:1] == b"[":
             return Page(members={}, items=_decode_list(answer.body), path=())
         members = _decode_object(answer.body)
@@ -112,7 +114,10 @@ def _value(members: Mapping[str, msgspec.Raw], dotted: str) -> Any:
     token = members.get(dotted)
     if token is None:
         token = _at(members, tuple(dotted.split(".")))
-    return None if token is None else msgspec.json.decode(token)
+    try:
+        return None if token is None else msgspec.json.decode(token)
+    except (msgspec.MsgspecError, RecursionError):  # a number that no number can hold
+        return None
 
 
 class Pager:
@@ -130,7 +135,7 @@ class Pager:
         self._taken += len(page.items)
         link = self._link(answer, page)
         if link:
-            return Request(request.method, _absolute(request.url, link), request.headers, request.body)
+            return Request(request.method, absolute(request.url, link), request.headers, request.body)
         for name, value in self._field(page):
             return Request(
                 request.method, with_field(request.url, name, value), request.headers, request.body
@@ -212,8 +217,13 @@ def link_next(header: str) -> str:
     return ""
 
 
-def _absolute(url: str, link: str) -> str:
-    return urljoin(url, quote(link, safe="%/:?#[]@!$&'()*+,;=~-._")).partition("#")[0]
+def absolute(url: str, link: str) -> str:
+    """Return the URL that a link in an answer to `url` means, without its fragment; junk stays junk."""
+    written = quote(link, safe="%/:?#[]@!$&'()*+,;=~-._")
+    try:
+        return urljoin(url, written).partition("#")[0]
+    except ValueError:  # `http://[`: no URL, hence at no origin of ours
+        return written
 
 
 def with_field(url: str, name: str, value: str) -> str:
@@ -222,7 +232,8 @@ def with_field(url: str, name: str, value: str) -> str:
     fields = parse_qsl(query, keep_blank_values=True)
     if value == "+1":
         before = next((text for key, text in fields if key == name), "1")
-        value = str(int(before) + 1) if before.isascii() and before.isdigit() else "2"
+        counted = before.isascii() and before.isdigit() and len(before) <= _LONGEST_COUNT
+        value = str(int(before) + 1) if counted else "2"
     encoded = quote(name, safe="$-._~[]")
     kept = [part for part in query.split("&") if part and part.partition("=")[0] not in (name, encoded)]
     return f"{base}?" + "&".join([*kept, f"{encoded}={quote(value, safe='')}"])
@@ -236,7 +247,7 @@ def joined(first: Page, last: Page, items: list[msgspec.Raw]) -> bytes:
     for name in members:
         if name not in first.path and name in last.members:
             members[name] = last.members[name]
-    for name in [name for name in members if name not in last.members]:
+    for name in [name for name in members if name not in last.members and name not in first.path[:1]]:
         del members[name]
     inner = members
     for name in first.path[:-1]:

@@ -158,3 +158,80 @@ async def test_without_an_etag_nothing_is_changed(answer, error):
     with pytest.raises(error):
         await backend.follow("PUT", "/a", Follow(if_match=True))
     assert [one.method for one in backend.asked] == ["GET"]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_login_that_ends_while_waiting_is_no_reason_to_call_again(status):
+    backend = Backend(
+        POST_a=[Answer(status=202, headers=(("location", "/s"),))], GET_s=[Answer(status=status)]
+    )
+    with pytest.raises(OutcomeUnknown, match=f"it was accepted.*{status}"):
+        await backend.follow("POST", "/a", Follow(wait=10))
+
+
+@pytest.mark.parametrize("place", ["http://[", "//[/", "https://evil.example/s"])
+async def test_a_state_that_cannot_be_asked_for_leaves_the_outcome_unknown(place):
+    backend = Backend(POST_a=[Answer(status=202, headers=(("location", place),))])
+    with pytest.raises(OutcomeUnknown, match="it was accepted"):
+        await backend.follow("POST", "/a", Follow(wait=10))
+
+
+async def test_a_refusal_to_ask_for_the_state_leaves_the_outcome_unknown():
+    backend = Backend(
+        POST_a=[Answer(status=202, headers=(("location", "/s"),))], GET_s=[Refused("no such URL")]
+    )
+    with pytest.raises(OutcomeUnknown, match="no such URL"):
+        await backend.follow("POST", "/a", Follow(wait=10))
+
+
+async def test_the_origin_of_a_state_or_page_may_be_spelt_in_another_way():
+    backend = Backend(
+        POST_a=[Answer(status=202, headers=(("location", "HTTPS://API.example:443/s#now"),))],
+        GET_s=[Answer(status=200)],
+        GET_b=[said({"value": [1], "nextLink": "https://API.example:443/b2"})],
+        GET_b2=[said({"value": [2]})],
+    )
+    assert (await backend.follow("POST", "/a", Follow(wait=10))).status == 200
+    answer = await backend.follow("GET", "/b", ALL)
+    assert msgspec.json.decode(answer.body) == {"value": [1, 2]}
+
+
+async def test_a_busy_backend_is_asked_for_its_state_again():
+    backend = Backend(
+        POST_a=[Answer(status=202, headers=(("location", "/s"),))],
+        GET_s=[Answer(status=408), Answer(status=425), Answer(status=200)],
+    )
+    assert (await backend.follow("POST", "/a", Follow(wait=60))).status == 200
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_login_that_is_not_taken_is_told_when_the_etag_is_read(status):
+    backend = Backend(GET_a=[Answer(status=status)])
+    assert (await backend.follow("PUT", "/a", Follow(if_match=True))).status == status
+    assert len(backend.asked) == 1
+
+
+async def test_what_reads_only_is_asked_past_a_hook():
+    asked, performed = [], []
+
+    async def ask(request):
+        asked.append(request.method)
+        return Answer(status=200, headers=(("etag", '"1"'),))
+
+    async def perform(request):
+        performed.append(request.method)
+        return Answer(status=202, headers=(("location", "/s"),))
+
+    async def sleep(seconds):
+        del seconds
+
+    answer = await follow(
+        Request("PUT", f"{BASE}/a"),
+        Operation(id="x", method="PUT", path="/a"),
+        Follow(wait=10, if_match=True),
+        perform,
+        deadline=60.0,
+        ask=ask,
+        sleep=sleep,
+    )
+    assert (answer.status, performed, asked) == (200, ["PUT"], ["GET", "GET"])

@@ -162,3 +162,37 @@ def test_a_field_never_adds_another_one(name, value):
     query = with_field("https://api.example/x?a=1", name, value).partition("?")[2]
     assert query.count("&") == (name != "a")
     assert "#" not in query
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"items":[1],"next":"\xff"}', b'{"data":{"items":[1],"\xff":2}}', b'["\xff"]']
+)
+def test_what_is_no_utf8_is_no_page(body):
+    assert read_page(Answer(status=200, body=body), Paging()) is None
+
+
+@pytest.mark.parametrize("token", [b"1e999", b'{"href":1}', b"[[]]", b"true"])
+def test_a_next_page_that_is_no_link_is_none(token):
+    body = b'{"items":[1],"next":' + token + b"}"
+    page = read_page(answered := Answer(status=200, body=body), Paging())
+    assert page is not None
+    assert Pager(operation(), Paging()).next(Request("GET", URL), answered, page) is None
+
+
+@pytest.mark.parametrize("link", ["http://[", "//[/"])
+def test_a_link_that_is_no_url_is_left_as_it_is(link):
+    assert following({"value": [1], "nextLink": link}) == link
+
+
+def test_pages_of_different_shapes_become_one_answer():
+    first = read_page(answer({"data": {"items": [1]}, "next": "/2"}), Paging())
+    last = read_page(answer({"items": [2]}), Paging())
+    assert first is not None
+    assert last is not None
+    assert msgspec.json.decode(joined(first, last, [*first.items, *last.items])) == {
+        "data": {"items": [1, 2]}
+    }
+
+
+def test_a_page_number_that_is_none_counts_from_one():
+    assert with_field(f"https://h/x?page={'9' * 5000}", "page", "+1") == "https://h/x?page=2"
