@@ -13,6 +13,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from service import __version__
 from service.cli import (
+    adding,
     calling,
     comparing,
     connections,
@@ -64,6 +65,8 @@ _CONNECTORS: Final[dict[str, Callable[..., Any]]] = {
     "diff": comparing.diff_connectors,
     "lint": linting.lint_descriptions,
     "export": exporting.export_connector,
+    "add": adding.add_connector,
+    "fetch": adding.fetch_connector,
 }
 
 NOUNS: Final[tuple[Group, ...]] = (
@@ -71,7 +74,11 @@ NOUNS: Final[tuple[Group, ...]] = (
     ("deliveries", "Deliveries, one for each rule that matched a message.", looking.DELIVERIES),
     ("rejects", "What came in and could not become a message.", looking.REJECTS),
     ("sources", "Sources: how they are, and what to do with them.", sources.SOURCES),
-    ("connections", "Connections of the running instance.", connections.CONNECTIONS),
+    (
+        "connections",
+        "Connections of the running instance.",
+        {**connections.CONNECTIONS, "add": adding.add_connection},
+    ),
     ("operations", "What can be called, of all connectors.", operations.OPERATIONS),
     ("connectors", "API descriptions and their operations.", _CONNECTORS),
     ("signature", "Sign and verify webhooks as providers do, offline.", signing.SIGNATURE),

@@ -138,18 +138,21 @@ def list_operations(
 
 
 def show_operation(
-    operation: Annotated[str, Parameter(help="connector.operation")],
+    name: Annotated[str, Parameter(help="A connector, or connector.operation.")],
     *,
     config: Config = None,
     output: Output = "table",
 ) -> None:
-    """Show an operation with the schemas of what goes in and what comes back.
+    """Show a connector: what its description holds. Or an operation, with its input and output schemas.
 
     Example: pointsman connectors show shop.reserveStock -o yaml
     """
     from service.usecases import connecting
 
-    connector, name = two(operation, "connector.operation")
+    if "." not in name:
+        emit(connecting.show_connector(plan_of(config), name), output)
+        return
+    connector, name = two(name, "connector.operation")
     emit(connecting.show_operation(connecting.connector_spec(plan_of(config), connector), name), output)
 
 

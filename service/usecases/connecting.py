@@ -16,6 +16,7 @@ from service.rules.model import Pin
 from service.usecases.desk import Desk
 from service.usecases.logins import logins
 from service.usecases.messages import instant
+from service.usecases.overview import overview
 
 
 def list_connectors(plan: Plan) -> dict[str, Any]:
@@ -35,6 +36,21 @@ def list_connectors(plan: Plan) -> dict[str, Any]:
             }
         )
     return {"items": items, "next": ""}
+
+
+def show_connector(plan: Plan, name: str) -> dict[str, Any]:
+    """Return what a connector's description holds, its versions and who uses it. Raise NotFound."""
+    spec = connector_spec(plan, name)
+    if name not in plan.configuration.connectors:  # a connection was named
+        name = plan.connections[name].config.connector
+    config = plan.configuration.connectors[name]
+    return {
+        "name": name,
+        "spec": config.title,
+        **overview(spec),
+        "versions": list(config.versions),
+        "connections": [one.name for one in plan.connections.values() if one.config.connector == name],
+    }
 
 
 def list_operations(spec: Spec) -> dict[str, Any]:

@@ -132,10 +132,10 @@ async def fetch_connector(
         raise Invalid([problem])
     fetched = await fetch_description(config.spec, egress=egress, engine=engine, resolver=resolver)
     folder = checked.folder(join_pointer("connectors", name, "spec"))
-    return await asyncio.to_thread(_keep, name, fetched, config.sha256, folder)
+    return await asyncio.to_thread(keep, name, fetched, config.sha256, folder)
 
 
-def _keep(name: str, fetched: Fetched, pinned: str | None, folder: Path) -> FetchedConnector:
+def keep(name: str, fetched: Fetched, pinned: str | None, folder: Path) -> FetchedConnector:
     """Read what was fetched, and write it to its place; a copy that is there already is the same."""
     try:
         spec = read_pinned(fetched.url, kept_copy(fetched.url, fetched.data))

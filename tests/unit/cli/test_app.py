@@ -70,7 +70,7 @@ def test_the_version_is_printed(pointsman):
         (["call"], "pointsman call --help"),
         (["call", "shop"], "connection.operation"),
         (["call", ".x"], "connection.operation"),
-        (["connectors", "show", "shop"], "connector.operation"),
+        (["connectors", "show", "shop."], "connector.operation"),
         (["match"], "--lines"),
         (["deliveries", "retry"], "ids"),
         (["deliveries", "discard"], "ids"),
