@@ -126,3 +126,33 @@ def _shallow(body: bytes, limit: int) -> bool:
 def _plain(error: Exception) -> str:
     """Return what msgspec says, without its own prefix and within bounds."""
     return str(error).removeprefix("JSON is malformed: ")[:200]
+
+
+def looks_like(body: bytes) -> DataFormat:
+    """Return how rules are to see a body of which nobody says what it is, as every source of records does.
+
+    An object or array that is valid JSON is JSON (a lone number or string is not), UTF-8 is text.
+    """
+    if not body:
+        return "none"
+    if body[:1] == b"{" or body.lstrip()[:1] in (b"{", b"["):
+        try:
+            read_json(body)
+        except BadEvent:
+            pass  # it only looked like it
+        else:
+            return "json"
+    try:
+        read_text(body)
+    except BadEvent:
+        return "binary"
+    return "text"
+
+
+def stated_type(content_type: str | None, form: DataFormat) -> str | None:
+    """Return `datacontenttype`: what the sender said, unless a fixed format says it better."""
+    if form == "none":
+        return None
+    if form == "json" and not (content_type and is_json(media_type(content_type))):
+        return "application/json"
+    return content_type

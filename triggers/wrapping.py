@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from triggers.base import Expression
-from triggers.bodies import MAX_DEPTH, check_charset, format_of, is_json, media_type, read_body
+from triggers.bodies import MAX_DEPTH, check_charset, format_of, read_body, stated_type
 from triggers.credentials import is_credential
 from triggers.expressions import expressed
 from triggers.message import DataFormat, TriggerMessage
@@ -53,7 +53,7 @@ class Wrapper:
             type=self._type(headers, data) or FALLBACK_TYPE,
             subject=self._subject(headers, data),
             time=self._time(headers, data),
-            datacontenttype=_stated(content_type, form),
+            datacontenttype=stated_type(content_type, form),
             format=form,
             data=None if form == "none" else body,
             meta=meta,
@@ -116,12 +116,3 @@ def _query(query: str, drop: frozenset[str]) -> dict[str, str | list[str]]:
         else:
             fields[name] = [known, value]
     return fields
-
-
-def _stated(content_type: str | None, form: DataFormat) -> str | None:
-    """Return `datacontenttype`: what the sender said, unless a fixed format says it better."""
-    if form == "none":
-        return None
-    if form == "json" and not (content_type and is_json(media_type(content_type))):
-        return "application/json"
-    return content_type

@@ -59,6 +59,14 @@ class House:
             await asyncio.sleep(0.01)
         return value
 
+    async def told(self, kind, count, within=10.0):
+        """Wait until so many messages of a kind are stored: they are stored beside what they tell of."""
+        deadline = time.monotonic() + within
+        while (found := await self.stored(kind)) < count:
+            assert time.monotonic() < deadline, f"{found} of {kind} within {within} s"
+            await asyncio.sleep(0.01)
+        assert found == count
+
     async def stored(self, kind=None):
         rows = (await self.room.store.messages(limit=1000, of_type=kind)).rows
         return len(rows)

@@ -193,7 +193,7 @@ async def test_a_trouble_whose_facts_cannot_be_written_is_told_all_the_same(hous
     await house.use(db=BareConfig(kind="bare"))
     await house.state("db", "gap")
     await turns()
-    assert await house.stored("pointsman.source.gap") == 1
+    await house.told("pointsman.source.gap", 1)
 
 
 async def test_what_no_store_can_hold_becomes_a_reject_and_the_source_goes_on(house):
@@ -235,11 +235,11 @@ async def test_a_refusal_is_told_again_when_the_source_had_run_in_between(house,
     house.kinds["bare"] = Odd
     await house.use(odd=BareConfig(kind="bare"))
     await house.until(lambda: house.supervisor.status("odd").restarts >= 3, "tried again")
-    assert await house.stored("pointsman.source.refused") == 1
+    await house.told("pointsman.source.refused", 1)
     mended.append(1)
     restarts = house.supervisor.status("odd").restarts
     await house.until(lambda: house.supervisor.status("odd").restarts >= restarts + 3, "tried again")
-    assert await house.stored("pointsman.source.refused") == 2
+    await house.told("pointsman.source.refused", 2)
 
 
 async def test_a_warning_that_comes_and_goes_is_told_once(house, broker):
@@ -251,7 +251,7 @@ async def test_a_warning_that_comes_and_goes_is_told_once(house, broker):
             report.warn("flaps", "the clock is behind")
             report.clear("flaps")
     await turns()
-    assert await house.stored("pointsman.source.warning") == 1
+    await house.told("pointsman.source.warning", 1)
     assert len(lines) <= 2
 
 
@@ -268,7 +268,7 @@ async def test_what_cannot_be_told_while_the_store_refuses_is_told_later_and_onc
     writer._refusing = ""
     await house.until(lambda: house.supervisor.untold == 0, "told")
     await turns()
-    assert await house.stored("pointsman.source.refused") == 1
+    await house.told("pointsman.source.refused", 1)
 
 
 async def test_what_the_disk_had_no_room_for_is_told_when_there_is_room(house, monkeypatch):
@@ -289,7 +289,7 @@ async def test_what_the_disk_had_no_room_for_is_told_when_there_is_room(house, m
     await house.until(lambda: not house.room.store._writer.refusing, "room again")
     await house.until(lambda: house.supervisor.untold == 0, "told")
     await turns()
-    assert await house.stored("pointsman.source.gap") == 2
+    await house.told("pointsman.source.gap", 2)
 
 
 # -- honest states
@@ -305,7 +305,7 @@ async def test_a_stuck_source_stays_red_through_its_new_beginnings_and_is_told_o
     while time.monotonic() < deadline:
         assert house.supervisor.status("orders").stuck
         await asyncio.sleep(0.02)
-    assert await house.stored("pointsman.source.stuck") == 1
+    await house.told("pointsman.source.stuck", 1)
     broker.freeze(frozen=False)
     await house.until(lambda: not house.supervisor.status("orders").stuck, "moves again")
 

@@ -7,7 +7,16 @@ turn them into JSON first (Avro, Protobuf) is one file more and one line in `DEC
 from pkgutil import resolve_name
 from typing import Final, Protocol
 
-from triggers.bodies import check_charset, format_of, is_json, media_type, read_body, read_json, read_text
+from triggers.bodies import (
+    check_charset,
+    format_of,
+    is_json,
+    looks_like,
+    media_type,
+    read_body,
+    read_json,
+    read_text,
+)
 from triggers.errors import BadEvent
 from triggers.message import DataFormat
 
@@ -51,18 +60,8 @@ def auto(value: bytes, content_type: str) -> Decoded:
             check_charset(content_type)
             read_body(value, form)
         return (form, value, content_type)
-    if value[:1] == b"{" or value.lstrip()[:1] in (b"{", b"["):
-        try:
-            read_json(value)
-        except BadEvent:
-            pass  # it only looked like it
-        else:
-            return ("json", value, "application/json")
-    try:
-        read_text(value)
-    except BadEvent:
-        return ("binary", value, None)
-    return ("text", value, None)
+    form = looks_like(value)
+    return (form, value, "application/json" if form == "json" else None)
 
 
 def nothing_else(value: bytes, content_type: str) -> Decoded:

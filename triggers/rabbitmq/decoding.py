@@ -16,11 +16,9 @@ from triggers.base import Expression, Reject
 from triggers.bodies import (
     check_charset,
     format_of,
-    is_json,
-    media_type,
+    looks_like,
     read_body,
-    read_json,
-    read_text,
+    stated_type,
 )
 from triggers.cloudevents_amqp import Dialect, decode_binary, decode_structured, dialect_of, is_structured
 from triggers.credentials import is_credential
@@ -117,7 +115,7 @@ class Decoder:
             raise BadEvent("invalid-cloudevent", "the message carries no CloudEvent")
         properties, body = delivery.properties, delivery.body
         content_type = readable(properties.content_type) if properties.content_type else None
-        form = self._form or (format_of(content_type) if content_type else _looks(body))
+        form = self._form or (format_of(content_type) if content_type else looks_like(body))
         if not body and form != "json":
             form = "none"  # an empty text or form says nothing; empty JSON is not JSON
         self._check(delivery, form)
@@ -130,7 +128,7 @@ class Decoder:
             source=self._source,
             type=MESSAGE_TYPE,
             time=meta.get("timestamp") if isinstance(properties.timestamp, datetime) else None,
-            datacontenttype=_stated(content_type, form),
+            datacontenttype=stated_type(content_type, form),
             format=form,
             data=None if form == "none" else body,
             meta=meta,
@@ -243,33 +241,3 @@ def as_json(value: Any) -> Any:
     if isinstance(value, Decimal) or (isinstance(value, float) and not math.isfinite(value)):
         return str(value)
     return readable(value) if isinstance(value, str) else value
-
-
-def _looks(body: bytes) -> DataFormat:
-    """Return how rules are to see a body of which nobody says what it is, as every source of records does.
-
-    An object or array that is valid JSON is JSON (a lone number or string is not), UTF-8 is text.
-    """
-    if not body:
-        return "none"
-    if body[:1] == b"{" or body.lstrip()[:1] in (b"{", b"["):
-        try:
-            read_json(body)
-        except BadEvent:
-            pass  # it only looked like it
-        else:
-            return "json"
-    try:
-        read_text(body)
-    except BadEvent:
-        return "binary"
-    return "text"
-
-
-def _stated(content_type: str | None, form: DataFormat) -> str | None:
-    """Return `datacontenttype`: what the publisher said, unless a fixed format says it better."""
-    if form == "none":
-        return None
-    if form == "json" and not (content_type and is_json(media_type(content_type))):
-        return "application/json"
-    return content_type
