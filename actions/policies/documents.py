@@ -110,6 +110,7 @@ class Document:
         if len(data) > MAX_BODY:
             raise Unfit(f"the body is longer than {MAX_BODY} bytes")
         try:
+            data.decode()  # tokens are taken as they come, and read one by one later
             root = msgspec.json.decode(data, type=msgspec.Raw)
             self._holder: list[Any] = [msgspec.Raw(bytes(root).strip())]
             _opened(self._holder[0])

@@ -14,7 +14,7 @@ import msgspec
 from typing_extensions import override
 
 from actions.base import Answer
-from actions.errors import Refused
+from actions.errors import OutcomeUnknown, Refused, RetryLater
 from actions.policies import answers, fields, properties, routes, shapes
 from actions.policies.documents import Unfit
 from actions.policies.hosts import Host
@@ -119,7 +119,7 @@ class OperationPolicies:
                 continue
             with _titled(step):
                 first = step.first(draft)
-            answer = fetched.get((first.method, first.url)) or await send(first)
+            answer = fetched.get((first.method, first.url)) or await _fetched(first, send)
             fetched[first.method, first.url] = answer
             if not 200 <= answer.status < 300:
                 return _noted(answer, [f"{step.title}: {first.method} {_place(first)} brought this answer"])
@@ -247,6 +247,16 @@ def _noted(answer: Answer, notes: list[str]) -> Answer:
     if not notes:
         return answer
     return msgspec.structs.replace(answer, headers=(*answer.headers, (NOTES_HEADER, "; ".join(notes))))
+
+
+async def _fetched(request: Request, send: Send) -> Answer:
+    """Send what is fetched first; as long as it only reads, the call itself has surely not been made."""
+    try:
+        return await send(request)
+    except OutcomeUnknown as error:
+        if request.method not in ("GET", "HEAD"):
+            raise
+        raise RetryLater(f"what a policy fetches first could not be had: {error}") from error
 
 
 def _place(request: Request) -> str:

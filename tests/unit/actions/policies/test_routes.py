@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from actions.base import Answer
-from actions.errors import Refused
+from actions.errors import OutcomeUnknown, Refused, RetryLater
 from actions.policies import OperationPolicies
 from actions.specs.model import Operation
 from actions.transport import Request
@@ -175,3 +175,15 @@ async def test_a_value_is_fetched_from_nowhere_else(url: str) -> None:
 
 def test_what_is_not_fetched_yet_is_shown_as_stars() -> None:
     assert policies(("setvaluefromurl", FETCH)).request(request()).header("if-match") == "***"
+
+
+@pytest.mark.parametrize(("method", "raised"), [("GET", RetryLater), ("POST", OutcomeUnknown)])
+async def test_a_fetch_of_unknown_outcome_is_made_again_if_it_only_reads(
+    method: str, raised: type[Exception]
+) -> None:
+    async def send(asked: Request) -> Answer:
+        raise OutcomeUnknown(f"{asked.method} was cut")
+
+    made = policies(("setvaluefromurl", FETCH | {"httpMethod": method}))
+    with pytest.raises(raised, match=f"{method} was cut"):
+        await made.complete(request(f"{BASE}/orders/7?a=1"), send)
