@@ -110,11 +110,10 @@ class Document:
         if len(data) > MAX_BODY:
             raise Unfit(f"the body is longer than {MAX_BODY} bytes")
         try:
-            data.decode()  # tokens are taken as they come, and read one by one later
             root = msgspec.json.decode(data, type=msgspec.Raw)
             self._holder: list[Any] = [msgspec.Raw(bytes(root).strip())]
             _opened(self._holder[0])
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise Unfit("the body is no JSON") from error
 
     @property
@@ -175,4 +174,6 @@ def _opened(raw: msgspec.Raw) -> Any:
             return _elements(token)
     except RecursionError as error:
         raise Unfit("the body is nested too deep") from error
+    except UnicodeDecodeError as error:
+        raise Unfit("a name in the body is no UTF-8") from error
     return raw
