@@ -150,24 +150,20 @@ def misses(corpora: Sequence[Corpus]) -> list[tuple[int, str, str]]:
                 )
         for line in corpus.lines:
             for one in line.get("operations", ()):
-                if one["accepted"] is False:
-                    kind = (
-                        "refused"
-                        if one.get("refused")
-                        else "needs code"
-                        if one.get("needs_code")
-                        else "failed"
-                    )
-                    reason = (
-                        one["reasons"][0]
-                        .removeprefix("with what is required: ")
-                        .removeprefix("with everything: ")
-                    )
-                    count(
-                        f"{kind}: {_VARYING.sub('*', reason)[:100]}",
-                        f"{line['path']} {one['id']}: {one['reasons'][0]}",
-                    )
+                kind = _kind(one)
+                for reason in one["reasons"] if kind else ():
+                    text = reason.removeprefix("with what is required: ").removeprefix("with everything: ")
+                    count(f"{kind}: {_VARYING.sub('*', text)[:100]}", f"{line['path']} {one['id']}: {reason}")
     return [(number, reason, example[reason]) for reason, number in counted.most_common()]
+
+
+def _kind(one: Mapping[str, Any]) -> str:
+    """Return what kind of miss an operation is, "" for none."""
+    if one["accepted"] is None:
+        return ""
+    if one["accepted"]:
+        return "request as written" if one["reasons"] else ""
+    return "refused" if one.get("refused") else "needs code" if one.get("needs_code") else "failed"
 
 
 def failures(corpora: Sequence[Corpus]) -> list[str]:
