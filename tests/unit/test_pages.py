@@ -3,6 +3,7 @@
 import asyncio
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import yaml
 from service.api.problems import _HTTP, STATUSES
 from service.api.server import create_app
 from service.cli.app import NOUNS, VERBS
+from service.config.sealing import RING_VARIABLE
 from service.observe import METRICS
 from service.settings import Settings
 from service.usecases.checking import check_configuration
@@ -22,6 +24,8 @@ API = (ROOT / "docs/api.md").read_text("utf-8")
 CONFIGURATION = (ROOT / "docs/configuration.md").read_text("utf-8")
 README = (ROOT / "README.md").read_text("utf-8")
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
+INNER = {"__init__", "base", "errors", "brokers", "cloudevents", "operations"}
+"""Modules of the actions that are the floor, or a part of one that the page names."""
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
@@ -44,7 +48,8 @@ def test_every_setting_is_described_with_its_default(name):
 
 def test_no_setting_is_described_that_there_is_not():
     named = set(re.findall(r"POINTSMAN_([A-Z_]+)", OPERATIONS + API + README + DOCKERFILE))
-    assert named <= {name.upper() for name in Settings.model_fields} | {"SERVER", "TOKEN"}
+    others = {"SERVER", "TOKEN", RING_VARIABLE.removeprefix("POINTSMAN_")}
+    assert named <= {name.upper() for name in Settings.model_fields} | others
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -77,12 +82,33 @@ def test_every_file_that_a_page_links_to_is_there():
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/operations.md", "docs/api.md"])
+PAGES = (
+    "README.md",
+    *sorted(f"docs/{page.relative_to(ROOT / 'docs')}" for page in (ROOT / "docs").rglob("*.md")),
+)
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_every_command_in_a_page_is_one_that_there_is(page):
-    verbs = {verb.__name__ for verb in VERBS} | {noun for noun, _, _ in NOUNS}
     text = (ROOT / page).read_text("utf-8")
-    named = re.findall(r"(?:`|^|\| |&& |exec pointsman )pointsman ([a-z]+)", text, re.MULTILINE)
-    assert set(named) - {"pointsman"} <= verbs
+    nouns = {noun: set(commands) for noun, _, commands in NOUNS}
+    said = r"(?:`|^|\| |&& |exec pointsman )pointsman ([a-z]+)(?: ([a-z][a-z-]*)\b(?![./]))?"
+    for first, second in re.findall(said, text, re.MULTILINE):
+        assert first in nouns or first in {verb.__name__ for verb in VERBS} | {"pointsman"}, first
+        assert first not in nouns or not second or second in nouns[first], f"{first} {second}"
+
+
+def test_every_layer_of_the_service_and_every_package_of_the_actions_is_on_the_page_about_them():
+    page = (ROOT / "docs/architecture.md").read_text("utf-8")
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    layers = next(one for one in contracts if one["name"] == "service is layered")["layers"]
+    built = {name.strip() for layer in layers for name in layer.split("|") if "(" not in name}
+    packages = {path.parent.name for path in (ROOT / "actions").glob("*/__init__.py")}
+    modules = {path.stem for path in (ROOT / "actions").glob("*.py")} - INNER
+    for name in built | packages | modules:
+        assert re.search(rf"[`/]{name}[`/.(]", page), name
 
 
 def test_the_configuration_of_the_readme_is_fine(tmp_path):
