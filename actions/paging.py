@@ -53,6 +53,8 @@ ITEMS: Final = (
 """Members that hold the items, in the order of preference where several are arrays."""
 
 _LONGEST_COUNT: Final = 18
+_NEXT: Final = frozenset({"next"})
+_OTHER_PAGES: Final = frozenset({"prev", "previous", "first", "last"})
 _LINK: Final = re.compile(r"<([^<>]*)>((?:[^,\"]|\"(?:[^\"\\]|\\.)*\")*)")
 _PARAMETER: Final = re.compile(r";\s*([A-Za-z*]+)\s*=\s*(?:\"((?:[^\"\\]|\\.)*)\"|([^\s;,]+))")
 
@@ -109,11 +111,14 @@ def _at(members: Mapping[str, msgspec.Raw], path: tuple[str, ...]) -> msgspec.Ra
     return token
 
 
+def _token(members: Mapping[str, msgspec.Raw], dotted: str) -> msgspec.Raw | None:
+    token = members.get(dotted)
+    return _at(members, tuple(dotted.split("."))) if token is None else token
+
+
 def _value(members: Mapping[str, msgspec.Raw], dotted: str) -> Any:
     """Return what stands at a path, None where there is nothing. A name with dots in it counts first."""
-    token = members.get(dotted)
-    if token is None:
-        token = _at(members, tuple(dotted.split(".")))
+    token = _token(members, dotted)
     try:
         return None if token is None else msgspec.json.decode(token)
     except (msgspec.MsgspecError, RecursionError):  # a number that no number can hold
@@ -129,13 +134,17 @@ class Pager:
         self._declared = pageable if isinstance(pageable, dict) else {}
         self._query = [one.name for one in operation.parameters if one.location == "query"]
         self._taken = 0
+        self._linked = bool(paging.next) or isinstance(self._declared.get("nextLinkName"), str)
 
     def next(self, request: Request, answer: Answer, page: Page) -> Request | None:
         """Return the request for the page after this one; None when this is the last."""
         self._taken += len(page.items)
         link = self._link(answer, page)
         if link:
+            self._linked = True
             return Request(request.method, absolute(request.url, link), request.headers, request.body)
+        if self._linked or _last_by_link(answer, page):
+            return None  # who leads on by links says by having none that this is the end
         for name, value in self._field(page):
             return Request(
                 request.method, with_field(request.url, name, value), request.headers, request.body
@@ -198,6 +207,14 @@ class Pager:
         return next((name for name in names if name in self._query), "")
 
 
+def _last_by_link(answer: Answer, page: Page) -> bool:
+    """Tell whether an answer that leads nowhere is of a kind that would lead on if there were more."""
+    if any(link_to(value, _OTHER_PAGES) for name, value in answer.headers if name == "link"):
+        return True
+    tokens = (_token(page.members, path) for path in LINKS)
+    return any(bytes(token).strip() in (b"null", b'""', b"false") for token in tokens if token is not None)
+
+
 def _given(value: Any) -> bool:
     return value is not None and value is not False and value != ""
 
@@ -210,9 +227,14 @@ def _link_text(value: Any) -> str:
 
 def link_next(header: str) -> str:
     """Return the target of the relation `next` in a Link header (RFC 8288 §3); empty when there is none."""
+    return link_to(header, _NEXT)
+
+
+def link_to(header: str, relations: frozenset[str]) -> str:
+    """Return the first target in a Link header that stands in one of these relations; else nothing."""
     for match in _LINK.finditer(header):
         for name, quoted, bare in _PARAMETER.findall(match.group(2)):
-            if name.lower() == "rel" and "next" in (quoted or bare).lower().split():
+            if name.lower() == "rel" and relations & {*(quoted or bare).lower().split()}:
                 return match.group(1).strip()
     return ""
 

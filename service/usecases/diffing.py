@@ -3,7 +3,7 @@
 Reads and builds; changes nothing, and needs neither an instance nor a secret.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,8 @@ def affected(
     """Return the rules that call a connector, with what its new version does to each.
 
     A rule `breaks` when the configuration would be refused with the new version; it is `touched` when
-    something that may break changed in an operation that it calls, else it is `fine`.
+    something that may break changed in an operation that it calls, else it is `fine`. A step that pins
+    another version is not touched.
     """
     spec = new.read()
     changes = compare(old, spec)
@@ -85,8 +86,8 @@ def affected(
     errors = _errors(configuration, {**files, connector: pin(new)})
     verdicts = []
     for name, rule in configuration.rules.items():
-        called = list(_called(configuration, rule, connector, old))
-        if not called:
+        called, pinned = _called(configuration, rule, connector, old)
+        if not called and not pinned:
             continue
         wrong = [text for text in errors.get(name, ()) if text not in said.get(name, ())]
         hints = [
@@ -97,7 +98,7 @@ def affected(
             {
                 "rule": name,
                 "verdict": "breaks" if wrong else "touched" if touching else "fine",
-                "operations": called,
+                "operations": [*called, *pinned],
                 "reasons": [*wrong, *hints, *touching],
             }
         )
@@ -116,13 +117,19 @@ def _errors(configuration: Configuration, files: Mapping[str, bytes]) -> dict[st
     return found
 
 
-def _called(configuration: Configuration, rule: RuleConfig, connector: str, spec: Spec) -> Iterator[str]:
-    """Yield the ids of the operations of a connector that a rule calls."""
+def _called(
+    configuration: Configuration, rule: RuleConfig, connector: str, spec: Spec
+) -> tuple[list[str], list[str]]:
+    """Return the ids of the operations that a rule calls: by the present version, and by one that it pins."""
+    called: list[str] = []
+    pinned: list[str] = []
     for step in rule.do:
         connection = configuration.connections.get(step.connection)
         if connection is not None and connection.connector == connector:
             operation = spec.find(step.operation)
-            yield operation.id if operation is not None else step.operation
+            name = operation.id if operation is not None else step.operation
+            (called if step.version is None else pinned).append(name)
+    return called, pinned
 
 
 def _touching(changes: Iterable[Change], called: list[str]) -> list[Change]:

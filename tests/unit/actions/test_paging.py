@@ -63,6 +63,29 @@ def test_without_a_sign_of_more_a_page_is_the_last(document):
     assert following(document) is None
 
 
+@pytest.mark.parametrize(
+    ("document", "headers", "more"),
+    [
+        ([1], (("link", '</v1/orders?page=1>; rel="prev first"'),), {}),
+        ({"value": [1], "nextLink": None}, (), {}),
+        ({"items": [1], "links": {"next": ""}}, (), {}),
+        ({"items": [1]}, (), {"extras": {"x-ms-pageable": {"nextLinkName": "more"}}}),
+        ({"items": [1]}, (), {"paging": Paging(next="links.more")}),
+    ],
+)
+def test_who_leads_on_by_links_is_not_counted_on(document, headers, more):
+    assert following(document, "page", headers=headers, **more) is None
+
+
+def test_where_the_links_end_nothing_is_counted_on():
+    pager, request = Pager(operation("page"), Paging()), Request("GET", URL)
+    first, last = answer([1], ("link", '<?page=2>; rel="next"')), answer([2])
+    pages = [read_page(one, Paging()) for one in (first, last)]
+    request = pager.next(request, first, pages[0])
+    assert request.url == "https://api.example/v1/orders?page=2"
+    assert pager.next(request, last, pages[1]) is None
+
+
 def test_what_the_description_names_wins():
     document = {"value": [1], "more": "/v1/a", "nextLink": "/v1/b"}
     assert (

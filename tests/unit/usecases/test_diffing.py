@@ -77,6 +77,16 @@ def test_a_rule_whose_operation_lost_something_is_touched(judge):
     assert rules["looking"]["reasons"] == ["item: answer 200 is not declared any more"]
 
 
+def test_a_rule_that_pins_another_version_is_fine(judge, tmp_path):
+    pinned = RULES.replace("{spec: old.yaml}", "{spec: old.yaml, versions: {'1': old.yaml}}").replace(
+        "{call: shop.item,", "{call: shop.item, version: '1',"
+    )
+    (tmp_path / "pointsman.yaml").write_text(pinned)
+    rules = judge(("operationId: item", "operationId: readItem"), ("'201'", "'204'"))
+    assert rules["looking"] == {"rule": "looking", "verdict": "fine", "operations": ["item"], "reasons": []}
+    assert rules["ordering"]["verdict"] == "touched"
+
+
 def test_a_diff_counts_what_breaks(tmp_path):
     (tmp_path / "a.yaml").write_text(OLD)
     (tmp_path / "b.yaml").write_text(OLD.replace("  /health", "  /alive"))
