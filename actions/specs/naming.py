@@ -35,14 +35,20 @@ def unread(document: Document) -> tuple[Finding, ...]:
 
 
 def _operations(document: Document, reason: str) -> Iterator[Finding]:
-    """Yield a finding for every operation that is lost with the document."""
+    """Yield a finding for every operation that is lost with the document, or for a path that stands elsewhere."""
     paths = document.value.get("paths")
     for path, item in paths.items() if isinstance(paths, dict) else ():
-        for method in item if isinstance(item, dict) else ():
-            if method.lower() in _METHODS:
-                message = f"{method.upper()} {path}: {reason}"
-                at = f"/paths/{escape(path)}/{method}"
-                yield Finding(severity="warning", code="operation-refused", message=message, pointer=at)
+        at = f"/paths/{escape(path)}"
+        lost = [key for key in item if key.lower() in _METHODS] if isinstance(item, dict) else []
+        if lost:
+            for method in lost:
+                yield _lost(f"{method.upper()} {path}: {reason}", f"{at}/{method}")
+        elif not path.startswith("x-"):
+            yield _lost(f"{path}: {reason}", at)
+
+
+def _lost(message: str, pointer: str) -> Finding:
+    return Finding(severity="warning", code="operation-refused", message=message, pointer=pointer)
 
 
 def _other(document: Document, value: Mapping[str, Any]) -> Finding:

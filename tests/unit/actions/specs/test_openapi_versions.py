@@ -61,6 +61,14 @@ def test_other_versions_are_refused_and_their_operations_named(version: str) -> 
     assert all(one.line and one.column for one in spec.findings)
 
 
+def test_of_a_refused_document_every_path_is_named() -> None:
+    paths = {"/a": {"get": {}, "POST": {}, "summary": "s"}, "/b": {"$ref": "b.yaml"}, "/c": None, "x-d": {}}
+    spec = read("5.0", paths)
+    lost = [one for one in spec.findings if one.code == "operation-refused"]
+    assert [one.message.partition(":")[0] for one in lost] == ["GET /a", "POST /a", "/b", "/c"]
+    assert [one.pointer for one in lost] == ["/paths/~1a/get", "/paths/~1a/POST", "/paths/~1b", "/paths/~1c"]
+
+
 def test_a_document_of_two_formats_is_read_as_openapi_and_said() -> None:
     spec = read("3.0.0", GET, swagger="2.0")
     assert spec.dialect == "openapi3.0"
