@@ -35,7 +35,7 @@ def unread(document: Document) -> tuple[Finding, ...]:
 
 
 def _operations(document: Document, reason: str) -> Iterator[Finding]:
-    """Yield a finding for every operation that is lost with the document, or for a path that stands elsewhere."""
+    """Yield a finding for every operation that is lost with the document; for a path where none is seen."""
     paths = document.value.get("paths")
     for path, item in paths.items() if isinstance(paths, dict) else ():
         at = f"/paths/{escape(path)}"

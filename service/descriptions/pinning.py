@@ -67,7 +67,7 @@ def pin(unit: Unit) -> bytes:
     packed = BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(zipfile.ZipInfo(MARKER, _EPOCH), unit.root.encode())
-        for name in sorted(files.read):
+        for name in sorted(files.read.keys() - {MARKER}):
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), files.read[name])
     return packed.getvalue()
 
