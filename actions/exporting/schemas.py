@@ -6,7 +6,7 @@ what one leads to is rewritten once and stands among the components; nothing is 
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -32,6 +32,7 @@ _ONE: Final = frozenset(
 )  # fmt: skip
 _MANY: Final = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
 _NAMED: Final = frozenset({"properties", "patternProperties", "dependentSchemas"})
+_HOLDING: Final = _ONE | _MANY | _NAMED | {"items", "additionalItems"}
 _TEXTS: Final = frozenset(
     {"title", "description", "format", "pattern", "$comment", "contentEncoding", "contentMediaType"}
 )
@@ -119,13 +120,25 @@ class Modern:
 
     def schema(self, node: Any) -> Any:
         """Return a schema in the words of 3.1; what is none allows anything."""
-        # Recursion is safe here: the loader cuts documents at a few hundred levels.
         if not isinstance(node, dict):
             return node if isinstance(node, bool) else {}
-        known = self._known.get(id(node))
-        if known is None:
-            known = self._known[id(node)] = (node, self._made(node))
-        return known[1]
+        if id(node) not in self._known:
+            self._make(node)
+        return self._known[id(node)][1]
+
+    def _make(self, node: Mapping[str, Any]) -> None:
+        """Make what a schema holds before itself, so that depth cannot exhaust the stack."""
+        stack: list[Mapping[str, Any]] = [node]
+        opened: set[int] = set()
+        while stack:
+            one = stack[-1]
+            if id(one) in opened or id(one) in self._known:
+                stack.pop()
+                if id(one) not in self._known:
+                    self._known[id(one)] = (one, self._made(one))
+            else:
+                opened.add(id(one))
+                stack.extend(_inside(one))
 
     def _made(self, node: Mapping[str, Any]) -> dict[str, Any]:
         made: dict[str, Any] = {}
@@ -240,6 +253,20 @@ class Modern:
         "externalDocs": _docs,
         "discriminator": _discriminator,
     }
+
+
+def _inside(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the schemas that stand in one."""
+    for word, value in node.items():
+        if word not in _HOLDING:
+            continue
+        if isinstance(value, list):
+            parts: Iterable[Any] = value
+        elif isinstance(value, dict):
+            parts = value.values() if word in _NAMED else (value,)
+        else:
+            continue
+        yield from (part for part in parts if isinstance(part, dict))
 
 
 def _plain(word: str, value: Any, made: dict[str, Any]) -> None:

@@ -72,6 +72,16 @@ def test_words_of_later_drafts_count_where_the_dialect_has_them():
     }
 
 
+def test_depth_cannot_exhaust_the_stack():
+    deep = {"type": "long"}
+    for _ in range(5_000):
+        deep = {"items": deep, "nullable": True}
+    made = modern(deep)
+    while "items" in made:
+        made = made["items"]
+    assert made == {"x-type": "long"}
+
+
 def test_saying_it_again_changes_nothing():
     once = modern({"nullable": True, "allOf": [{"type": "object"}], "items": [{}], "type": "array"})
     assert modern(once, "openapi3.1") == once
