@@ -42,6 +42,8 @@ _RUNNER: Final = Path(__file__).with_name("hook_runner.py")
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that are defined to change nothing (RFC 9110 §9.2.1)."""
 
+_NO_TIME: Final = "the call has no time left for it"
+
 _log = logging.getLogger(__name__)
 
 
@@ -96,8 +98,8 @@ class Hook:
         """Load the hook and report what is wrong with it; nothing of it is performed."""
         try:
             async with self._turn:
-                await self._ready()
-        except (Refused, RetryLater) as error:
+                await self._ready(START)
+        except (Refused, RetryLater, _Lost) as error:
             return [Finding(severity="error", code="hook", message=str(error), file=self.name)]
         return []
 
@@ -116,13 +118,18 @@ class Hook:
             raise call.failed(f"the hook {self.name}: {error}") from error
         except _Lost as error:
             raise call.failed(f"the hook {self.name}: {error}", RetryLater) from error
+        finally:
+            call.forget()
 
     async def close(self) -> None:
-        """End the child. Twice is harmless."""
+        """End the child, and with it the call that it works on. Twice is harmless."""
         self._closed = True
-        child, self._child = self._child, None
-        if child is not None:
-            await child.end()
+        if self._child is not None:
+            self._child.kill()
+        async with self._turn:  # whoever reads from the child has seen its end then
+            child, self._child = self._child, None
+            if child is not None:
+                await child.end()
 
     async def exchange(
         self, frame: Mapping[str, Any], child: "_Child | None", *, left: float, until: float
@@ -138,24 +145,24 @@ class Hook:
         except TimeoutError:
             raise _Lost("other calls of it took all the time there was") from None
         try:
-            current = await self._ready()
+            current = await self._ready(min(START, until - time.monotonic()))
             if child is not None and child is not current:
                 raise _Lost("another call of it ended its process")
             began = time.monotonic()
             try:
                 reply = await current.exchange(frame, max(min(left, until - began), 0.0))
-            except BaseException:
+            except BaseException as error:
                 # The child is in the middle of something that nobody will read: it cannot be used again.
                 self._child = None
                 await current.end()
+                if isinstance(error, _Ended | _Slow) and self._closed:
+                    raise _Lost("it is closed") from error
+                if isinstance(error, _Slow) and until - began < left:
+                    raise _Lost(_NO_TIME) from error
                 raise
             return current, reply, time.monotonic() - began
         finally:
             self._turn.release()
-
-    def forget(self, child: "_Child", number: int) -> None:
-        """Let the child drop a call that nobody waits for."""
-        child.dropped.append(number)
 
     def number(self) -> int:
         """Return a number for a call."""
@@ -166,30 +173,37 @@ class Hook:
         """How long one call may take, without what it sends."""
         return self._limits.seconds
 
-    async def _ready(self) -> "_Child":
+    async def _ready(self, within: float) -> "_Child":
+        """Return the child, which is started and given its hook where there is none."""
         if self._closed:
-            raise RetryLater(f"the hook {self.name} is closed")
+            raise _Lost("it is closed")
         if self._child is None or self._child.gone:
             self._child = None
-            child = await _start(self.name)
-            load = {
-                "kind": "load",
-                "source": self._source,
-                "memory": self._limits.memory_bytes,
-                "cpu": self._limits.seconds,
-            }
+            child = self._child = await _start(self.name)
             try:
-                reply = await child.exchange(load, START)
-            except BaseException as error:
+                await self._load(child, within)
+            except BaseException:
+                self._child = None
                 await child.end()
-                if isinstance(error, _Ended | _Slow):
-                    raise Refused(f"the hook {self.name} cannot be loaded: {error}") from error
                 raise
-            if reply.kind != "loaded":
-                await child.end()
-                raise Refused(f"the hook {self.name} cannot be loaded: {reply.message}")
-            self._child = child
         return self._child
+
+    async def _load(self, child: "_Child", within: float) -> None:
+        """Give a child its hook. Raise Refused where it cannot be loaded."""
+        if self._closed:
+            raise _Lost("it is closed")
+        limits = self._limits
+        load = {"kind": "load", "source": self._source, "memory": limits.memory_bytes, "cpu": limits.seconds}
+        try:
+            reply = await child.exchange(load, max(within, 0.0))
+        except (_Ended, _Slow) as error:
+            if self._closed:
+                raise _Lost("it is closed") from error
+            if isinstance(error, _Slow) and within < START:
+                raise _Lost(_NO_TIME) from error
+            raise Refused(f"the hook {self.name} cannot be loaded: {error}") from error
+        if reply.kind != "loaded":
+            raise Refused(f"the hook {self.name} cannot be loaded: {reply.message}")
 
 
 class _Call:
@@ -205,6 +219,7 @@ class _Call:
         self._child: _Child | None = None
         self._number = hook.number()
         self._changed = False
+        self._waits = False
 
     async def run(self, request: Request, correlation: str) -> Answer:
         """Drive the call to its end."""
@@ -235,7 +250,6 @@ class _Call:
                 "headers": answer.headers,
                 "body": answer.body,
             }
-        self._forget()
         raise self.failed(f"the hook {self._hook.name} sends more than {MAX_SENDS} requests")
 
     def failed(
@@ -251,6 +265,7 @@ class _Call:
             frame, self._child, left=self._left, until=self._until
         )
         self._left -= took
+        self._waits = reply.kind == "send"
         for line in reply.log:
             _log.info("hook %s, %s: %s", self._hook.name, self._operation, line)
         return reply
@@ -258,26 +273,22 @@ class _Call:
     async def _sent(self, request: Request) -> Answer:
         """Send for the hook. Errors go through, made as bad as what was sent before."""
         if origin_of(request.url) != self._origin:
-            self._forget()
             raise self.failed(
                 f"the hook {self._hook.name} may send to {self._origin} only, not to {request.url[:200]}"
             )
         try:
             answer = await self._send(request)
         except ActionError as error:
-            self._forget()
             if self._changed and not isinstance(error, OutcomeUnknown):
                 raise self.failed(str(error)) from error
-            raise
-        except BaseException:
-            self._forget()
             raise
         self._changed = self._changed or request.method.upper() not in _SAFE
         return answer
 
-    def _forget(self) -> None:
-        if self._child is not None:
-            self._hook.forget(self._child, self._number)
+    def forget(self) -> None:
+        """Let the child drop the call, where it still waits for something."""
+        if self._waits and self._child is not None:
+            self._child.dropped.append(self._number)
 
 
 class _Child:
@@ -330,11 +341,15 @@ class _Child:
             return "it was ended: it used more processor time or memory than it may"
         return f"its process ended with {code}"
 
-    async def end(self) -> None:
-        """End the process and wait for its end, also when the caller is given up."""
+    def kill(self) -> None:
+        """End the process; whoever waits for it sees that."""
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
+
+    async def end(self) -> None:
+        """End the process and wait for its end, also when the caller is given up."""
+        self.kill()
         if self._process.stdin is not None:
             self._process.stdin.close()
         await asyncio.shield(asyncio.ensure_future(self._buried()))

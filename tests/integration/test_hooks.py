@@ -402,7 +402,7 @@ async def test_a_call_that_is_given_up_while_the_hook_works_ends_the_child(tmp_p
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        with pytest.raises(Refused, match="longer"):
+        with pytest.raises(RetryLater, match="no time left"):
             await made.execute("x", Request("GET", ASKED.url), Backend(), correlation="", deadline=0.2)
 
 
@@ -415,6 +415,68 @@ async def test_a_call_that_gets_no_turn_in_time_may_be_made_later() -> None:
             await second
         with pytest.raises(Refused):
             await first
+
+
+async def test_starting_a_child_does_not_outlast_the_call() -> None:
+    async with hook("while True:\n    pass") as made:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        with pytest.raises(RetryLater, match="no time left"):
+            await perform(made, deadline=0.5)
+        assert loop.time() - began < hooks.START / 2
+
+
+async def test_a_hook_without_time_because_of_the_backend_is_not_to_blame() -> None:
+    async def slow(request: Request) -> Answer:
+        await asyncio.sleep(0.4)  # the backend's own pace, not a wait for something
+        return Answer(status=200)
+
+    async with hook("""
+        async def execute(context):
+            await context.send(context.Request("GET", context.request.url))
+            while True:
+                pass
+    """) as made:
+        await made.check()
+        with pytest.raises(RetryLater, match="no time left"):
+            await perform(made, slow, deadline=0.6)
+
+
+async def test_a_call_under_way_when_the_hook_is_closed_may_be_made_later() -> None:
+    async with hook(LOOPING) as made:
+        await made.check()
+        waiting = asyncio.create_task(perform(made, of=Request("GET", ASKED.url)))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(waiting), 0.2)
+        await made.close()
+        with pytest.raises(RetryLater, match="closed"):
+            await waiting
+
+
+async def test_a_child_that_starts_while_the_hook_is_closed_is_ended() -> None:
+    made = Hook("x.py", "async def execute(context):\n    return {}")
+    checking = asyncio.create_task(made.check())
+    await asyncio.sleep(0)  # the child is being started
+    await made.close()
+    [finding] = await checking
+    assert "closed" in finding.message
+    assert made._child is None
+
+
+async def test_a_call_that_is_given_up_before_its_turn_is_dropped_by_the_child() -> None:
+    sent = asyncio.Event()
+
+    async def one(request: Request) -> Answer:
+        sent.set()
+        raise RetryLater("not now")
+
+    async with hook(PASSING) as made:
+        with pytest.raises(RetryLater):
+            await perform(made, one)
+        assert made._child is not None
+        assert made._child.dropped == [1]
+        await perform(made)
+        assert made._child.dropped == []
 
 
 async def test_a_closed_hook_performs_nothing() -> None:
