@@ -18,7 +18,8 @@ from actions.base import Connector
 from service.connections import BreakerPolicy, Connection, Limits
 from service.connectors import PEM, config_digest, make_connector
 from service.errors import Unavailable
-from service.plan import Plan, PlannedConnection
+from service.plan import Plan
+from service.planned import PlannedConnection
 from service.rules.model import Pin
 from service.store.base import Store
 

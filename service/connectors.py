@@ -38,7 +38,7 @@ from actions.transport import EngineSettings
 from service.config.backends import EventsConfig
 from service.config.secrets import PLACEHOLDER
 from service.parameters import chosen_values
-from service.plan import PlannedConnection
+from service.planned import PlannedConnection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

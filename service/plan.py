@@ -4,53 +4,28 @@ Everything that can be wrong in a rule is found here, all of it at once, each pr
 No network, no store, no secret value: `check` and `serve` build the same way. A plan never changes.
 """
 
-import hashlib
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from actions import SCHEMES
 from actions.base import Follow, Paging
 from actions.errors import Refused
 from actions.http import own_server
-from actions.serialize import expand_server
-from actions.specs.model import Operation, Server, Spec, Variable
+from actions.specs.model import Operation, Spec
 from service.calls import check_follow, check_inputs, check_login, check_references, check_repeats
-from service.config.backends import ConnectionConfig, ConnectorConfig
 from service.config.model import Configuration, RuleConfig, StepConfig
-from service.descriptions import read_pinned
 from service.errors import Invalid, Problem, nearest
 from service.examples import failed_examples
-from service.parameters import check_parameters
+from service.planned import PlannedConnection, Planning, pins
 from service.retry import Policy
 from service.rules.cel import VARIABLES, CELError, Program, compile_expression
 from service.rules.mapping import Template, TemplateErrors, compile_template, escape, problems_of
-from service.rules.model import Pin, Rule, Ruleset, Step
+from service.rules.model import Rule, Ruleset, Step
 from service.rules.pattern import Pattern, parse_pattern
 from triggers.base import Called
 
-_SERVER_OF: Final = {
-    "http": "https://host/base",
-    "kafka": "kafka://host:9092",
-    "rabbitmq": "amqp://host:5672/vhost",
-}
-
 SOURCE_VARIABLES: Final = ("event", "data", "meta")
 """What the expressions of a source see: there are no steps yet."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedConnection:
-    """A connection with the description it uses: enough to make its connector."""
-
-    name: str
-    config: ConnectionConfig
-    connector: ConnectorConfig
-    spec: Spec
-    spec_digest: str
-    server: str
-    versions: Mapping[str, Pin]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,19 +45,6 @@ class Plan:
     def errors(self) -> tuple[Problem, ...]:
         """The problems that keep the plan from running."""
         return tuple(problem for problem in self.problems if problem.severity == "error")
-
-
-def versioned(name: str, version: str) -> str:
-    """Return what a version of a connector, or of a connection's description, is known by."""
-    return f"{name}@{version}"
-
-
-def _pins(connections: Mapping[str, PlannedConnection]) -> dict[str, Pin]:
-    """Return every description that steps may be performed with."""
-    pins = {name: Pin(one.spec_digest, one.spec) for name, one in connections.items()}
-    for name, one in connections.items():
-        pins.update({versioned(name, version): pin for version, pin in one.versions.items()})
-    return pins
 
 
 def build(
@@ -121,8 +83,9 @@ class _Builder:
         self.problems: list[Problem] = []
 
     def build(self) -> Plan:
-        specs = self._specs()
-        connections = self._connections(specs)
+        planning = Planning(self.configuration, self.files, self.problems)
+        specs = planning.specs()
+        connections = planning.connections(specs)
         self._check_sources(connections)
         rules = []
         for name, config in self.configuration.rules.items():
@@ -134,7 +97,7 @@ class _Builder:
             ruleset=Ruleset(
                 self.number,
                 rules,
-                _pins(connections),
+                pins(connections),
             ),
             connections=connections,
             problems=tuple(self.problems),
@@ -169,107 +132,6 @@ class _Builder:
         operation = self._operation(f"{pointer}/{called.field}", name, wanted, connection)
         if operation is not None:
             self.problems += check_inputs(inputs, called.inputs, operation, connection.spec)
-
-    def _specs(self) -> dict[str, Pin]:
-        """Read the description of every connector, and its earlier versions under `name@version`."""
-        specs = {}
-        for name, config in self.configuration.connectors.items():
-            pointer = f"/connectors/{escape(name)}"
-            wanted = {name: (f"{pointer}/spec", config.title)}
-            for version, path in config.versions.items():
-                wanted[versioned(name, version)] = (f"{pointer}/versions/{escape(version)}", path)
-            for key, (place, title) in wanted.items():
-                pin = self._spec(place, title, self.files.get(key))
-                if pin is not None:
-                    specs[key] = pin
-        return specs
-
-    def _spec(self, pointer: str, title: str, content: bytes | None) -> Pin | None:
-        if content is None:
-            self._problem(pointer, "the description cannot be read", "no-spec", found=title)
-            return None
-        spec = read_pinned(title, content)
-        for finding in spec.findings:
-            if finding.severity == "info":
-                continue
-            place = f"{finding.file or title}:{finding.line}" if finding.line else title
-            self._problem(
-                pointer,
-                f"{place}: {finding.message}",
-                finding.code,
-                severity=finding.severity if not spec.operations else "warning",
-                fix=finding.fix,
-            )
-        if spec.operations:
-            return Pin(hashlib.blake2b(content, digest_size=16).hexdigest(), spec)
-        if not any(finding.severity == "error" for finding in spec.findings):
-            self._problem(pointer, "the description has no operation", "no-operation", found=title)
-        return None
-
-    def _connections(self, specs: Mapping[str, Pin]) -> dict[str, PlannedConnection]:
-        connections = {}
-        for name, config in self.configuration.connections.items():
-            pointer = f"/connections/{escape(name)}"
-            if config.connector not in self.configuration.connectors:
-                continue  # said by the configuration's own check
-            if config.connector not in specs:
-                continue  # said above
-            spec = specs[config.connector].spec
-            server = self._server(pointer, config, spec)
-            if server is None:
-                continue
-            self.problems += check_parameters(pointer, config, spec)
-            connections[name] = PlannedConnection(
-                name=name,
-                config=config,
-                connector=self.configuration.connectors[config.connector],
-                spec=spec,
-                spec_digest=specs[config.connector].digest,
-                server=server,
-                versions={
-                    version: specs[key]
-                    for version in self.configuration.connectors[config.connector].versions
-                    if (key := versioned(config.connector, version)) in specs
-                },
-            )
-        return connections
-
-    def _server(self, pointer: str, config: ConnectionConfig, spec: Spec) -> str | None:
-        server = _server(config, spec)
-        if server is None:
-            self._problem(
-                pointer, "the description names no server", "no-server", fix="say `server:` in the connection"
-            )
-            return None
-        try:
-            url = expand_server(server, _variables(config, spec, server))
-        except Refused as error:
-            for where, text in error.problems or (("", str(error)),):
-                self._problem(f"{pointer}/variables{where}", text, "server-variable")
-            return None
-        kind = SCHEMES.get(url.partition("://")[0])
-        if kind is None:
-            self._problem(
-                pointer,
-                "the description's server is not a whole URL",
-                "relative-server",
-                found=url,
-                fix="say `server: https://…` in the connection",
-            )
-            return None
-        wanted = self.configuration.connectors[config.connector].kind
-        bus = spec.dialect.startswith("asyncapi")
-        if (wanted is not None and kind != wanted) or bus != (kind != "http"):
-            speaks = wanted or ("Kafka or RabbitMQ" if bus else "HTTP")
-            self._problem(
-                pointer,
-                f"connector {config.connector} speaks {speaks}, the server does not",
-                "wrong-server",
-                found=url,
-                fix=f"say `server: {_SERVER_OF[wanted or ('kafka' if bus else 'http')]}` in the connection",
-            )
-            return None
-        return url
 
     # -- rules
 
@@ -455,25 +317,6 @@ class _Builder:
                 )
                 return None
         return operation
-
-
-def _server(config: ConnectionConfig, spec: Spec) -> Server | None:
-    """Return a connection's server: the description's first, the one of it that is named, or another."""
-    if config.server is None:
-        return spec.servers[0] if spec.servers else None
-    named = (server for server in spec.servers if server.url == config.server)
-    variables = {name: Variable() for name in re.findall(r"{([^{}]+)}", config.server)}
-    return next(named, Server(url=config.server, variables=variables))
-
-
-def _variables(config: ConnectionConfig, spec: Spec, server: Server) -> dict[str, str]:
-    """Return the values for a server's variables, and those that no server of the connection has."""
-    others: set[str] = set()
-    if config.server is None:
-        for operation in spec.operations.values():
-            others.update(name for one in operation.servers for name in one.variables)
-    elsewhere = others - server.variables.keys()
-    return {name: value for name, value in config.variables.items() if name not in elsewhere}
 
 
 def _follow(config: StepConfig) -> Follow | None:

@@ -22,7 +22,8 @@ from service.config.marks import join_pointer
 from service.connectors import PEM, make_connector
 from service.descriptions import Unfit, kept, kept_copy
 from service.errors import Invalid, Problem
-from service.plan import SOURCE_VARIABLES, Plan, build, versioned
+from service.plan import SOURCE_VARIABLES, Plan, build
+from service.planned import versioned
 from service.rules.cel import ABSENT, Budget, CELError, EvaluationError, compile_expression, to_json
 from service.rules.mapping import RenderError, TemplateErrors, View, compile_template
 from triggers import SOURCES

@@ -11,7 +11,8 @@ from actions.specs.model import Operation, Spec
 from service.connections import Connection
 from service.errors import Conflict, Invalid, NotFound, Problem, nearest
 from service.outcome import judge, judge_error
-from service.plan import Plan, PlannedConnection
+from service.plan import Plan
+from service.planned import PlannedConnection
 from service.rules.model import Pin
 from service.usecases.desk import Desk
 from service.usecases.logins import logins

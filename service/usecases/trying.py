@@ -14,7 +14,7 @@ import msgspec
 from actions.base import Connector
 from service.connections import BreakerPolicy, Connection, Limits
 from service.connectors import make_connector
-from service.plan import PlannedConnection
+from service.planned import PlannedConnection
 from service.polling import make_call
 from service.rules.model import Pin
 from service.usecases.checking import Candidate, source_context
