@@ -27,9 +27,8 @@ NAMES: Final = (
     "call",
     "cel",
     "specs",
-    "serialising",
 )
-"""What runs when nothing is named, in this order."""
+"""What runs when nothing is named, in this order. `serialising` is a part of `specs`."""
 
 
 class Benchmark(Protocol):
