@@ -157,7 +157,8 @@ def environment(
     crash: str = "", crash_log: Path | None = None, more: Mapping[str, str] | None = None
 ) -> dict[str, str]:
     """Return the environment of a service."""
-    base = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    kept = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPYCACHEPREFIX")
+    base = {name: os.environ[name] for name in kept if name in os.environ}
     base |= {
         "PYTHONPATH": str(ROOT),
         "PYTHONDONTWRITEBYTECODE": "1",
