@@ -4,6 +4,7 @@ Most connections call one origin. Operations with a server of their own, policie
 token servers make it several; each is judged by the same egress policy, and none sees another's sockets.
 """
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Final
@@ -59,9 +60,11 @@ class Origins:
 
     def at(self, url: str) -> Transport:
         """Return the transport for an absolute URL. Raise Refused for one that can never be called."""
-        place, problems = read_server(origin_of(url))
+        origin = origin_of(url)
+        place, problems = read_server(origin)
         if place is None:
-            raise Refused(f"{self._settings.name}: server {url[:200]!r}: " + "; ".join(problems))
+            shown = re.sub(r"//.*@", "//…@", origin)  # a user and a password before the host
+            raise Refused(f"{self._settings.name}: server {shown[:200]!r}: " + "; ".join(problems))
         return self.transport(place)
 
     def transport(self, place: Server) -> Transport:

@@ -1,9 +1,9 @@
 """Measures what API descriptions cost: the import of the largest ones, and the building of their requests.
 
 Run as `python -m bench specs [--file PATH …] [--calls N]`. Without files: the ten largest documents of the
-shared data, where that lies beside the project, the one of most files, and a made one. Each is read in a process
-of its own, from its bytes on disk to operations that can be called. Memory is the most that this process has
-had: the interpreter and our modules, about 25 MB, are in it.
+shared data, where that lies beside the project, the one of most files, and a made one. Each is read in a
+process of its own, from its bytes on disk to operations that can be called. Memory is the most that this
+process has had: the interpreter and our modules, about 25 MB, are in it.
 """
 
 import argparse

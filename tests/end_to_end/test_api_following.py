@@ -79,7 +79,7 @@ def _paged(name: str, url: str, items: str, **more: Any) -> dict[str, Any]:
 
 
 def _spec(name: str) -> dict[str, Any]:
-    body = {"requestBody": {"content": {"application/json": {"schema": {}}}}}
+    body: dict[str, Any] = {"requestBody": {"content": {"application/json": {"schema": {}}}}}
     return openapi({f"/{name}": {"get": PAGED[name][1]}, "/collect": {"post": operation("collect", **body)}})
 
 

@@ -162,3 +162,61 @@ def test_a_variable_may_have_another_name_as_it_is_not_sent():
     assert "operation-removed" not in codes
     assert "operation-moved" not in codes
     assert "input-removed" in codes  # rules name it
+
+
+def say(openapi, schema):
+    """Return a description whose one operation takes and answers this schema."""
+    content = {"application/json": {"schema": schema}}
+    return spec(
+        {
+            "openapi": openapi,
+            "info": {"title": "A", "version": "1"},
+            "paths": {
+                "/a": {
+                    "post": {
+                        "requestBody": {"content": content},
+                        "responses": {"200": {"description": "", "content": content}},
+                    }
+                }
+            },
+            "components": {"schemas": {"B": {"type": "object", "properties": {"c": {"type": "string"}}}}},
+        }
+    )
+
+
+B = {"$ref": "#/components/schemas/B"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ({"type": "string", "nullable": True}, {"type": ["string", "null"]}),
+        (
+            {"type": "integer", "minimum": 1, "exclusiveMinimum": True},
+            {"type": "integer", "exclusiveMinimum": 1},
+        ),
+        ({"nullable": True, "allOf": [B]}, {"anyOf": [{"allOf": [B]}, {"type": "null"}]}),
+        ({**B, "nullable": True}, {"anyOf": [{"type": "null"}, B]}),
+        ({**B, "nullable": True}, {"oneOf": [B, {"type": "null"}]}),
+    ],
+)
+def test_the_same_in_the_words_of_another_version_is_no_change(old, new):
+    before, after = say("3.0.3", old), say("3.1.0", new)
+    assert compare(before, after) == []
+    assert compare(after, before) == []
+
+
+def test_what_may_be_null_is_looked_into():
+    before = say("3.1.0", {"anyOf": [B, {"type": "null"}]})
+    after = say(
+        "3.1.0", {"anyOf": [{"type": "object", "properties": {"c": {"type": "integer"}}}, {"type": "null"}]}
+    )
+    assert ("type-changed", "body.c") in [(one.code, one.place) for one in compare(before, after)]
+
+
+def test_that_null_is_gone_breaks_who_sends_it():
+    codes = [
+        (one.code, one.effect)
+        for one in compare(say("3.1.0", {"anyOf": [B, {"type": "null"}]}), say("3.1.0", B))
+    ]
+    assert ("type-changed", "breaking") in codes

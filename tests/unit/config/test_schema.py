@@ -65,7 +65,15 @@ def test_secrets_are_references_in_the_schema(validator):
 
     assert validator.is_valid(login({"env": "TOKEN"}))
     assert validator.is_valid(login({"file": "/run/secrets/x"}))
-    for wrong in ("plain", {"env": "a b"}, {"env": "A", "file": "b"}, {"sealed": "x"}, {"sealed": "pm1.x"}, {}, 5):
+    for wrong in (
+        "plain",
+        {"env": "a b"},
+        {"env": "A", "file": "b"},
+        {"sealed": "x"},
+        {"sealed": "pm1.x"},
+        {},
+        5,
+    ):
         assert not validator.is_valid(login(wrong))
     source = {"sources": {"door": {"kind": "bell", "verify": {"scheme": "signed", "secrets": ["plain"]}}}}
     assert not validator.is_valid(source)
