@@ -218,5 +218,6 @@ def _is_quiet(wire: Wire) -> bool:
     """Tell whether an idle connection is open with nothing to read, whatever the loop has seen of it yet."""
     if wire.transport.get_extra_info("sslcontext") is not None:
         return True  # what is there to read may be the session's own: it says nothing
-    ready, _, _ = select.select([wire.transport.get_extra_info("socket").fileno()], (), (), 0)
-    return not ready
+    poll = select.poll()  # `select.select` takes no descriptor beyond 1023
+    poll.register(wire.transport.get_extra_info("socket").fileno(), select.POLLIN)
+    return not poll.poll(0)

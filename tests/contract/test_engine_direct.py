@@ -1,10 +1,29 @@
 import asyncio
+import contextlib
+import os
+import resource
 
 import pytest
 
 from actions.errors import RetryLater
 from tests.contract.engine_contract import HOST, EngineContract, answering, full_listener, post, serving
 from tests.fakes.raw_backend import Talk
+
+
+@contextlib.contextmanager
+def many_descriptors():
+    """Take more descriptors than `select` can look at."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limits[1] < 2048:
+        pytest.skip("this process may not have so many descriptors")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(limits[0], 2048), limits[1]))
+    taken = [os.open(os.devnull, os.O_RDONLY) for _ in range(1024)]
+    try:
+        yield
+    finally:
+        for one in taken:
+            os.close(one)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 class TestDirectEngine(EngineContract):
@@ -48,3 +67,11 @@ class TestDirectEngine(EngineContract):
 
         answer = await self.once(script)
         assert (answer.body, answer.header("x-late")) == (b"ok", None)
+
+    async def test_a_connection_that_rested_is_looked_at_beyond_the_thousandth_descriptor(self, monkeypatch):
+        monkeypatch.setattr("actions.engines.direct._LOOKED", -1.0)
+        with many_descriptors():
+            async with serving(answering) as backend, self.engine() as engine:
+                for _ in range(2):
+                    assert (await self.send(engine, post(backend.url()))).status == 200
+                assert backend.connections == 1
