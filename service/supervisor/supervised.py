@@ -62,6 +62,9 @@ class Surroundings(Protocol):
     async def gone(self, name: str) -> None:
         """Wait until nothing of an earlier source of this name is on its way into the store."""
 
+    async def unwatched(self, source: Source[Any]) -> None:
+        """Return when nobody asks this source anything any more."""
+
     def tell(self, kind: str, name: str, data: Mapping[str, object], *, told_as: str) -> None:
         """Make a message of a trouble."""
 
@@ -316,6 +319,7 @@ class Supervised:
             emitting.shut()
             if self.source is source:
                 self.source = None
+            await self._around.unwatched(source)
             await end(source, self._around.grace)
         await emitting.settled()
         self._unsettled.discard(emitting)

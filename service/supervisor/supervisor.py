@@ -163,6 +163,10 @@ class Supervisor:
         if leaving := [task for task, whose in self._retiring.items() if whose == name]:
             await asyncio.wait(leaving)
 
+    async def unwatched(self, source: Source[Any]) -> None:
+        """Return when nobody asks this source anything any more."""
+        await self._watching.leave(source)
+
     async def watch(self) -> None:
         """Look how far every source is, for ever."""
         while True:

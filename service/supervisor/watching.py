@@ -68,13 +68,21 @@ class Watching:
             look.task.cancel()
             self._unknown(supervised, SourceUnavailable(f"no answer within {LOOK:g} s"))
 
+    async def leave(self, source: Source[Any]) -> None:
+        """Ask a source no more: what it opens for an answer while it is being closed, nobody would close."""
+        await self._end([look for look in self._looks.values() if look.source is source])
+
     async def close(self) -> None:
-        """End all looks; one that does not end is left alone."""
+        """End all looks."""
         looks, self._looks = self._looks, {}
-        for look in looks.values():
+        await self._end(list(looks.values()))
+
+    async def _end(self, looks: list[_Look]) -> None:
+        """End looks; one that does not end is left alone."""
+        for look in looks:
             look.task.cancel()
         if looks:
-            await asyncio.wait([look.task for look in looks.values()], timeout=1.0)
+            await asyncio.wait([look.task for look in looks], timeout=1.0)
 
     def _looked(self, supervised: Supervised, look: _Look, task: asyncio.Task[Progress]) -> None:
         error = SourceUnavailable("it was given up") if task.cancelled() else task.exception()

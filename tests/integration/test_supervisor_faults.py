@@ -410,6 +410,31 @@ async def test_a_progress_that_hangs_is_not_asked_again_and_again(house, monkeyp
         one.let_go.set()
 
 
+async def test_a_source_is_asked_no_more_before_it_is_closed(house):
+    """What `progress` opens while `close` lets go of everything would be nobody's."""
+    told = []
+
+    class Asked(BareSource):
+        async def progress(self):
+            told.append("asked")
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(0)  # as a driver that says goodbye
+                told.append("left")
+            return Progress()
+
+        async def close(self):
+            told.append("closed")
+
+    house.kinds["bare"] = Asked
+    await house.use(odd=BareConfig(kind="bare"))
+    await house.until(lambda: told == ["asked"], "a look")
+    house.supervisor.restart("odd")
+    await house.until(lambda: len(told) >= 4, "a look at the next one")
+    assert told == ["asked", "left", "closed", "asked"]
+
+
 async def test_a_paused_source_shows_nothing_pending_from_before(house, broker):
     await house.use(orders=memory(broker))
     await house.until(lambda: house.supervisor.status("orders").pending == 0, "a look")

@@ -75,7 +75,7 @@ class Access:
         connection = Connection(self._url(purpose), context=self._tls)
         link = Link(connection, self.where, config.timeout.total_seconds())
         try:
-            await link.call(connection.connect(), "the login")
+            await link.open()
         except TriggerError as error:
             raise _about_login(error, config) from error.__cause__
         return link
@@ -132,6 +132,18 @@ class Link(contextlib.AbstractAsyncContextManager["Link"]):
         """Done when the connection is closed, with the reason."""
         return self._connection.closing
 
+    async def open(self) -> None:
+        """Connect and log in. Raise SourceUnavailable or SourceRejected.
+
+        A login that is given up may succeed at that very moment. What it opened is nobody's then: it is closed.
+        """
+        login = asyncio.ensure_future(self._connection.connect())
+        try:
+            await self.call(login, "the login")
+        except (asyncio.CancelledError, TriggerError):
+            login.add_done_callback(self._disown)
+            raise
+
     async def channel(self) -> AbstractChannel:
         """Return a new channel."""
         return await self.call(self._connection.channel(publisher_confirms=False), "opening a channel")
@@ -182,6 +194,11 @@ class Link(contextlib.AbstractAsyncContextManager["Link"]):
             await asyncio.wait({closing}, timeout=_LEAVE)
         finally:
             self._leave(closing, cancel=False)
+
+    def _disown(self, _login: "asyncio.Future[Any]") -> None:
+        """Close what a login that nobody waits for any more has opened."""
+        if self._connection.is_opened:
+            self._leave(asyncio.ensure_future(self.close()), cancel=False)
 
     def _leave(self, task: "asyncio.Future[Any]", *, cancel: bool = True) -> None:
         """Wait for a task no longer; its end is nobody's trouble."""

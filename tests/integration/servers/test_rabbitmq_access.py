@@ -4,16 +4,26 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import aiormq
 import pytest
+from typing_extensions import override
 
 from tests.fakes.certificates import authority, server_context
 from tests.fakes.sources import Emitted
-from tests.integration.servers.rabbit_faults import Wire, config, connected, opened, publish, takes
+from tests.integration.servers.rabbit_faults import (
+    PATIENCE,
+    Wire,
+    config,
+    connected,
+    opened,
+    publish,
+    takes,
+)
 from tests.servers import unique
 from tests.servers.rabbit_room import RabbitRoom
 from tests.servers.values import RabbitServer
 from triggers.errors import SourceRejected, SourceUnavailable
-from triggers.rabbitmq import RabbitMQConfig
+from triggers.rabbitmq import RabbitMQConfig, connection
 
 Queue = Callable[..., Awaitable[str]]
 PASSWORD = "p@ss:w/rd?%41&ü"
@@ -326,6 +336,30 @@ async def test_a_cancel_at_any_moment_of_the_beginning_leaves_nothing(
             for _ in range(turns):
                 await asyncio.sleep(0.0005)
             await run.cancel(5)
+
+
+async def test_a_cancel_in_the_turn_in_which_the_login_succeeds_leaves_no_connection(
+    room: RabbitRoom, rabbit_queue: Queue, emitted: Emitted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver has a connection, and we have not heard of it yet: nobody but the login itself knows it."""
+    made = config(room, await rabbit_queue())
+    opened_ones: list[aiormq.Connection] = []
+
+    class Cancelling(aiormq.Connection):
+        @override
+        async def connect(self, *said: Any, **more: Any) -> bool:
+            await super().connect(*said, **more)
+            opened_ones.append(self)
+            assert run.task is not None
+            return run.task.cancel()
+
+    monkeypatch.setattr(connection, "Connection", Cancelling)
+    async with opened(made, emitted) as run:
+        await asyncio.wait({run.start().task})
+        assert run.task.cancelled()
+        (one,) = opened_ones
+        await asyncio.wait({one.closing}, timeout=PATIENCE)
+        assert one.is_closed
 
 
 async def test_an_address_where_nobody_speaks_amqp_is_not_waited_for(
