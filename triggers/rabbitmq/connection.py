@@ -135,7 +135,7 @@ class Link(contextlib.AbstractAsyncContextManager["Link"]):
     async def open(self) -> None:
         """Connect and log in. Raise SourceUnavailable or SourceRejected.
 
-        A login that is given up may succeed at that very moment. What it opened is nobody's then: it is closed.
+        A login that is given up may succeed at that very moment. What it opened is closed: it is nobody's then.
         """
         login = asyncio.ensure_future(self._connection.connect())
         try:
