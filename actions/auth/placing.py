@@ -37,8 +37,14 @@ class Spot(msgspec.Struct, frozen=True):
         return with_header(request, "cookie", "; ".join([*crumbs, f"{self.name}={text}"]))
 
     def found(self, request: Request, value: str) -> bool:
-        """Tell whether a request carries this value here."""
-        return self.put(request, value) == request
+        """Tell whether a request carries this value here, whatever was added behind it."""
+        text = self.prefix + value
+        if self.place == "header":
+            return any(name.lower() == self.name.lower() and given == text for name, given in request.headers)
+        if self.place == "query":
+            field = f"{quote(self.name, safe='')}={quote(text, safe='')}"
+            return field in request.url.partition("?")[2].split("&")
+        return f"{self.name}={text}" in (request.header("cookie") or "").split("; ")
 
     def problems(self, value: str) -> list[str]:
         """Return why this value cannot be sent here; never repeats it."""

@@ -81,28 +81,47 @@ async def test_a_scheme_that_is_not_declared_is_told_with_what_was_meant():
     assert "it has key, app, sid, user" in raised.value.problems[1][1]
 
 
-async def test_a_token_and_a_key_go_together_and_the_token_is_renewed_alone():
-    schemes = SCHEMES | {"sso": {"type": "oauth2", "flows": {}}}
+@pytest.mark.parametrize("order", [("key", "sso"), ("sso", "key")], ids=" then ".join)
+@pytest.mark.parametrize("place", [("header", "X-Token"), ("query", "token"), ("cookie", "token"), None])
+async def test_a_token_and_a_key_go_together_and_the_token_is_renewed_alone(order, place):
+    kind = place[0] if place is not None else "header"
+    schemes = SCHEMES | {
+        "key": {"type": "apiKey", "in": kind, "name": "X-Key"},
+        "sso": {"type": "oauth2", "flows": {}},
+    }
     async with TokenServer().listening() as server:
-        login = {
-            "schemes": {
-                "key": {"api_key": "k"},
-                "sso": {
-                    "oauth2": {
-                        "token_url": server.token_url,
-                        "client_id": "shop",
-                        "client_secret": "s3cr+t/=&client",
-                    }
-                },
-            }
+        logins = {
+            "key": {"api_key": "k"},
+            "sso": {
+                "oauth2": {
+                    "token_url": server.token_url,
+                    "client_id": "shop",
+                    "client_secret": "s3cr+t/=&client",
+                }
+            },
         }
+        if place is not None:
+            logins["sso"] |= {
+                "in": place[0],
+                "name": place[1],
+                "prefix": "Bearer" if kind == "cookie" else "Bearer ",
+            }
 
         def allows(heard):
-            return heard.headers.get("x-key") == "k" and server.good(heard.headers.get("authorization", ""))
+            cookies = dict(one.split("=", 1) for one in heard.headers.get("cookie", "").split("; ") if one)
+            carried = {"header": heard.headers, "query": heard.query, "cookie": cookies}[kind]
+            name = "authorization" if place is None else place[1]
+            token = carried.get(name.lower() if kind == "header" else name, "")
+            key = carried.get("x-key" if kind == "header" else "X-Key")
+            return key == "k" and server.good("Bearer " + token.removeprefix("Bearer").strip())
 
         async with (
             ProtectedAPI(allows).listening() as api,
-            house(api.base, login, spec=spec_of(schemes, [{"key": [], "sso": []}])) as it,
+            house(
+                api.base,
+                {"schemes": {name: logins[name] for name in order}},
+                spec=spec_of(schemes, [{name: [] for name in order}]),
+            ) as it,
         ):
             assert (await it.call()).status == 200
             server.revoke()
