@@ -10,6 +10,6 @@ are descriptions.
 
 from service.descriptions.collecting import collect
 from service.descriptions.pinning import kept, kept_copy, pin, read_pinned
-from service.descriptions.units import Bounds, Unfit, Unit
+from service.descriptions.units import Bounds, Unfit, Unit, unreadable
 
-__all__ = ["Bounds", "Unfit", "Unit", "collect", "kept", "kept_copy", "pin", "read_pinned"]
+__all__ = ["Bounds", "Unfit", "Unit", "collect", "kept", "kept_copy", "pin", "read_pinned", "unreadable"]

@@ -10,6 +10,7 @@ from actions.base import Finding
 from actions.specs import MAX_OPERATIONS, read_spec
 from actions.specs.load import MAX_BYTES
 from actions.specs.model import Spec
+from service.errors import Invalid, Problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,24 @@ class Unit:
         if self.problem is not None:
             return Spec(findings=(self.problem,))
         return read_spec(self.files, self.root, max_operations=self.bounds.operations)
+
+
+def unreadable(spec: Spec) -> Invalid:
+    """Return why a description is none, everything at once: the errors among its findings."""
+    return Invalid(
+        [
+            Problem(
+                message=one.message,
+                code=one.code,
+                file=one.file,
+                line=one.line,
+                column=one.column,
+                fix=one.fix,
+            )
+            for one in spec.findings
+            if one.severity == "error"
+        ]
+    )
 
 
 class Unfit(Exception):

@@ -10,7 +10,7 @@ from typing import Any
 from actions.comparing import Change, compare, pairs
 from actions.specs.model import Spec
 from service.config.model import Configuration, RuleConfig
-from service.descriptions import Unit, collect, pin
+from service.descriptions import Unit, collect, pin, unreadable
 from service.errors import Invalid, Problem
 from service.plan import build
 
@@ -33,20 +33,7 @@ def one_unit(path: Path) -> Unit:
     unit = units[0]
     spec = unit.read()
     if not spec.readable:
-        raise Invalid(
-            [
-                Problem(
-                    message=one.message,
-                    code=one.code,
-                    file=one.file,
-                    line=one.line,
-                    column=one.column,
-                    fix=one.fix,
-                )
-                for one in spec.findings
-                if one.severity == "error"
-            ]
-        )
+        raise unreadable(spec)
     return unit
 
 

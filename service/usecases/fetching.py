@@ -21,7 +21,7 @@ from actions.transport import Engine, EngineSettings, Request
 from service.config.backends import copy_of, is_url
 from service.config.check import CheckedConfiguration
 from service.config.marks import join_pointer
-from service.descriptions import Unfit, kept_copy, read_pinned
+from service.descriptions import Unfit, kept_copy, read_pinned, unreadable
 from service.errors import Invalid, NotFound, Problem, Unavailable, nearest
 
 WITHIN: Final = 30.0
@@ -142,19 +142,7 @@ def keep(name: str, fetched: Fetched, pinned: str | None, folder: Path) -> Fetch
     except Unfit as unfit:
         raise _invalid(fetched.url, f"what came {unfit}", unfit.code, unfit.fix) from unfit
     if not spec.readable:
-        problems = [
-            Problem(
-                message=one.message,
-                code=one.code,
-                file=one.file,
-                line=one.line,
-                column=one.column,
-                fix=one.fix,
-            )
-            for one in spec.findings
-            if one.severity == "error"
-        ]
-        raise Invalid(problems)
+        raise unreadable(spec)
     path = folder / copy_of(fetched.sha256)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{fetched.sha256}.{os.getpid()}")
