@@ -135,7 +135,7 @@ class Link(contextlib.AbstractAsyncContextManager["Link"]):
     async def open(self) -> None:
         """Connect and log in. Raise SourceUnavailable or SourceRejected.
 
-        A login that is given up may succeed at that very moment: then what it opened is nobody's, is closed.
+        Given up, a login may succeed at that very moment: what it opened is nobody's then, and is closed.
         """
         login = asyncio.ensure_future(self._connection.connect())
         try:
