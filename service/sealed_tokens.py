@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from typing_extensions import override
 
-from actions.auth import TokenKeeper
+from actions.auth import TokenKeeper, Turns
 from actions.errors import RetryLater
 from service.config.sealing import RING_VARIABLE, Ring, Unsealable, add_key, read_ring
 from service.errors import Unavailable
@@ -27,6 +27,11 @@ class SealedTokens(TokenKeeper):
         self._store = store
         self._path = path
         self._ring: Ring | None = None
+        self._turns = Turns()
+
+    @override
+    def alone(self, key: str) -> AbstractAsyncContextManager[Any]:
+        return self._turns.of(key)
 
     @override
     async def load(self, key: str) -> bytes | None:

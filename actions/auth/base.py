@@ -7,13 +7,14 @@ of them stands in an error text, a log line, a state, a `repr` or what `mask` re
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 from typing_extensions import override
 
-from actions.base import Answer
+from actions.base import Answer, Reached, unarmed
 from actions.transport import Request
 
 MASK: Final = "***"
@@ -27,6 +28,13 @@ class TokenKeeper(Protocol):
 
     Raises RetryLater while it cannot do what it is asked.
     """
+
+    def alone(self, key: str) -> AbstractAsyncContextManager[Any]:
+        """Return a turn, to be waited for, in which nobody else who takes turns changes this key.
+
+        A connection has a login for each version of its description that calls are made with; a refresh
+        token that two of them present is void (RFC 9700 §4.14).
+        """
 
     async def load(self, key: str) -> bytes | None:
         """Return what was saved last under a key, None when there is nothing."""
@@ -43,7 +51,7 @@ class LoginContext:
     """What the logins of one connection are handed.
 
     `name` is the connection's. `clock` tells wall-clock seconds: expiries outlive a process. `jitter`
-    gives numbers from 0 to 1.
+    gives numbers from 0 to 1. `reached` is told where the crash suite kills.
     """
 
     name: str
@@ -51,6 +59,7 @@ class LoginContext:
     tokens: TokenKeeper
     clock: Callable[[], float]
     jitter: Callable[[], float] = random.random
+    reached: Reached = unarmed
 
 
 LoginPhase = Literal["idle", "ready", "failing", "required"]

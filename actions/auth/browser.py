@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from actions.auth.answers import Granted
 from actions.auth.base import Begun, BrowserLogin, LoginContext
+from actions.auth.discovery import same_issuer
 from actions.auth.settings import OAuth2Settings, without_secrets
 from actions.auth.token_server import TokenServer
 from actions.auth.tokens import fingerprint
@@ -82,17 +83,19 @@ class CodeLogin(BrowserLogin):
             names_issuer=provider.names_issuer if provider else False,
         )
         await self._context.tokens.save(self._key, msgspec.json.encode(pending))
+        self._context.reached("login.begun")
         return begun
 
     @override
     async def finish(self, returned: Mapping[str, str]) -> None:
         pending = await self._pending(returned.get("state", ""))
+        self._context.reached("login.returned")
         hidden = (*self._settings.secrets, pending.verifier, pending.state)
         if "error" in returned:
             said = f"{returned['error']} {returned.get('error_description', '')}"
             raise Refused(f"the login was denied: {without_secrets(said, hidden)}")
         given = returned.get("iss", "")
-        if (given or pending.names_issuer) and pending.issuer and given != pending.issuer:
+        if (given or pending.names_issuer) and pending.issuer and not _is_from(pending.issuer, given):
             raise Refused("the redirect came from another issuer than the login was begun with (RFC 9207)")
         code = returned.get("code", "")
         if not code or len(code) > _MAX_RETURNED:
@@ -105,23 +108,32 @@ class CodeLogin(BrowserLogin):
 
     async def _pending(self, state: str) -> _Pending:
         """Return what was kept for this state, and forget it. Raise Refused when it is another's."""
-        kept = await self._context.tokens.load(self._key)
-        pending = None
-        if kept is not None:
-            try:
-                pending = msgspec.json.decode(kept, type=_Pending)
-            except msgspec.MsgspecError:
-                pending = None
-        if pending is None or not hmac.compare_digest(
-            pending.state.encode(), state.encode("utf-8", "replace")
-        ):
-            raise Refused("this login was not begun here, was finished already, or another was begun since")
-        await self._context.tokens.delete(self._key)
+        async with self._context.tokens.alone(self._key):  # a state that comes twice at once is taken once
+            pending = _read_pending(await self._context.tokens.load(self._key))
+            if pending is None or not hmac.compare_digest(
+                pending.state.encode(), state.encode("utf-8", "replace")
+            ):
+                raise Refused(
+                    "this login was not begun here, was finished already, or another was begun since"
+                )
+            await self._context.tokens.delete(self._key)
         if self._context.clock() >= pending.expires_at:
             raise Refused(f"the login took longer than {LOGIN_WITHIN:.0f} s: begin it again")
         if pending.of != fingerprint(self._settings):
             raise Refused("the connection has changed since the login was begun: begin it again")
         return pending
+
+
+def _is_from(issuer: str, given: str) -> bool:
+    """Compare the issuer of a redirect (RFC 9207 §2.4); one with a `{placeholder}` is that of any tenant."""
+    return given == issuer or ("{" in issuer and same_issuer(issuer, given))
+
+
+def _read_pending(kept: bytes | None) -> _Pending | None:
+    try:
+        return None if kept is None else msgspec.json.decode(kept, type=_Pending)
+    except msgspec.MsgspecError:
+        return None
 
 
 def keeper_key(connection: str, scheme: str) -> str:

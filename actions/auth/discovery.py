@@ -56,7 +56,7 @@ def _places(url: str) -> tuple[str, str]:
 
 def _provider(found: dict[str, Any], document: str, issuer: str) -> Provider:
     says = found.get("issuer")
-    if not isinstance(says, str) or not _same_issuer(says, issuer):
+    if not isinstance(says, str) or not same_issuer(says, issuer):
         shown = f"{says[:200]!r}" if isinstance(says, str) else "none"
         raise Refused(f"discovery: {document} names the issuer {shown}, not {issuer!r}: it is not trusted")
     token_url, authorization_url = found.get("token_endpoint"), found.get("authorization_endpoint")
@@ -74,7 +74,7 @@ def _provider(found: dict[str, Any], document: str, issuer: str) -> Provider:
     )
 
 
-def _same_issuer(says: str, wanted: str) -> bool:
+def same_issuer(says: str, wanted: str) -> bool:
     """Compare issuers; a `{placeholder}` in what the provider says (Azure) stands for one segment."""
     pattern = "[^/]+".join(re.escape(part) for part in re.split(r"\{[^{}/]*\}", says.rstrip("/")))
     return re.fullmatch(pattern, wanted) is not None

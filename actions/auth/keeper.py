@@ -1,8 +1,26 @@
-"""A token keeper in memory: for tests, for commands that end at once, and where nothing is to be kept."""
+"""A token keeper in memory: for tests, for commands that end at once, and where nothing is to be kept.
+
+And the turns that every keeper in one process gives.
+"""
+
+import asyncio
+from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 from typing_extensions import override
 
 from actions.auth.base import TokenKeeper
+
+
+class Turns:
+    """One turn at a time for each key: as many keys as there are logins. Belongs to one event loop."""
+
+    def __init__(self) -> None:
+        self._turns: dict[str, asyncio.Lock] = {}
+
+    def of(self, key: str) -> AbstractAsyncContextManager[Any]:
+        """Return the turn for a key."""
+        return self._turns.setdefault(key, asyncio.Lock())
 
 
 class MemoryKeeper(TokenKeeper):
@@ -10,6 +28,11 @@ class MemoryKeeper(TokenKeeper):
 
     def __init__(self) -> None:
         self._values: dict[str, bytes] = {}
+        self._turns = Turns()
+
+    @override
+    def alone(self, key: str) -> AbstractAsyncContextManager[Any]:
+        return self._turns.of(key)
 
     @override
     async def load(self, key: str) -> bytes | None:

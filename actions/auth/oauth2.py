@@ -2,6 +2,7 @@
 
 Whoever needs a token waits for the one fetch that is under way. It is a task of its own, so that a caller
 who gives up does not lose a rotated refresh token; it ends by itself, and `close` waits for it a little.
+Logins of the same connection, one for each version of its description, take turns where a token is kept.
 What a token server gave is kept first and used then.
 """
 
@@ -216,6 +217,13 @@ class OAuth2(Auth):
 
     async def _fetch(self, why: str) -> None:
         """Get a token from where there is one; leaves a token or a failure."""
+        if not self._kept:
+            await self._fetch_alone(why)
+            return
+        async with self._context.tokens.alone(self._key):
+            await self._fetch_alone(why)
+
+    async def _fetch_alone(self, why: str) -> None:
         try:
             kept = await self._keep() or await self._from_keeper()
             if kept is not None:
@@ -233,6 +241,7 @@ class OAuth2(Auth):
         """Ask for a token, by the refresh token as long as there is one that is taken."""
         while self._refresh and self._refresh not in self._spent:
             refresh = self._refresh
+            self._context.reached("login.before_ask")
             found = await self._server.by_refresh(refresh)
             if isinstance(found, Granted) or found.cause != "grant":
                 return found
@@ -244,22 +253,26 @@ class OAuth2(Auth):
                 return found
         if self._kept:
             return Denied(cause="grant", code="", text="nobody has logged in")
+        self._context.reached("login.before_ask")
         return await self._server.by_grant()
 
     async def _take(self, granted: Granted, why: str) -> None:
         """Keep what was granted, then use it."""
+        self._context.reached("login.granted")
         token = make_token(granted, self._context.clock(), self._context.jitter())
         if self._kept or self._settings.grant == "password":
             self._refresh = granted.refresh_token or self._refresh
         if self._kept:
             self._unkept = Record(of=self._of, refresh=self._refresh, token=token)
             await self._keep()
+            self._context.reached("login.kept")
         self._use(token, why)
 
     async def _logged_in(self, granted: Granted) -> None:
         """Take what a person's login brought; a token without a refresh token is better than none."""
-        self._refresh = granted.refresh_token
-        await self._take(granted, "somebody logged in")
+        async with self._context.tokens.alone(self._key):
+            self._refresh = granted.refresh_token
+            await self._take(granted, "somebody logged in")
 
     async def _keep(self) -> Token | None:
         """Save what is not saved yet and return its token: the refresh token before it may be void."""

@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from actions.auth.answers import Granted
 from actions.auth.settings import OAuth2Settings
+from actions.origins import origin_of
 
 EARLY: Final = 10.0
 """Seconds before its end at which a token is replaced, or a tenth of its life where that is more."""
@@ -86,7 +87,11 @@ def fingerprint(settings: OAuth2Settings) -> str:
     """Return which login this is: tokens got for another client, user or server are not ours.
 
     A refresh token in the configuration is part of it: a new one there replaces what has grown of the old.
+    So are the parameters that URLs are made of, and where refresh tokens go: they go to who gave them (S12).
     """
+    templates = settings.templates
+    values = templates.values.items() if templates else ()
+    elsewhere = origin_of(settings.refresh_url) not in ("", origin_of(settings.token_url))
     parts = (
         settings.grant,
         settings.token_url or settings.discovery,
@@ -94,5 +99,7 @@ def fingerprint(settings: OAuth2Settings) -> str:
         settings.username,
         settings.refresh_token,
         *settings.scopes,
+        *sorted(f"{name}={value}" for name, value in values if templates and value not in templates.hidden),
+        *[origin_of(settings.refresh_url)] * elsewhere,
     )
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:32]

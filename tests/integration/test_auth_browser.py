@@ -1,8 +1,10 @@
 """The authorization code grant over sockets: begun, finished once, bound to its state, proven by PKCE."""
 
+import asyncio
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from typing_extensions import override
 
 from actions.auth import MemoryKeeper, login_of
 from actions.errors import LoginRequired, Refused, RetryLater
@@ -106,6 +108,24 @@ async def test_a_state_is_taken_once(server, api):
         await browser(it).finish(returned)
         with pytest.raises(Refused, match="finished already"):
             await browser(it).finish(returned)
+
+
+class Unhurried(MemoryKeeper):
+    """Lets others go on while it looks, as one on a disk does."""
+
+    @override
+    async def load(self, key):
+        await asyncio.sleep(0)
+        return await super().load(key)
+
+
+async def test_a_redirect_that_comes_twice_at_once_is_taken_once(server, api):
+    async with house(api.base, login(server), tokens=Unhurried()) as it:
+        returned = server.log_in((await browser(it).begin()).url)
+        ends = await asyncio.gather(*(browser(it).finish(returned) for _ in range(3)), return_exceptions=True)
+        assert sorted(type(end).__name__ for end in ends) == ["NoneType", "Refused", "Refused"]
+        assert (await it.call()).status == 200
+    assert len(server.asked) == 1
 
 
 @pytest.mark.parametrize("state", ["", "other", "api::x", "\udc80"])

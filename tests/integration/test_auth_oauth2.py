@@ -400,6 +400,14 @@ async def test_two_processes_share_one_refresh_token_that_rotates(server, api):
     assert len(server.asked) == 3
 
 
+class Elsewhere(MemoryKeeper):
+    """The keeper of another process: what is kept is the same, the turns are not."""
+
+    def __init__(self, same):
+        super().__init__()
+        self._values = same._values
+
+
 async def test_a_process_that_comes_second_takes_over_what_the_first_got(server, api):
     server.rotates = True
     tokens = MemoryKeeper()
@@ -413,7 +421,7 @@ async def test_a_process_that_comes_second_takes_over_what_the_first_got(server,
     server.faults.append(late)
     async with (
         house(api.base, login, tokens=tokens) as second,
-        house(api.base, login, tokens=tokens) as first,
+        house(api.base, login, tokens=Elsewhere(tokens)) as first,
     ):
         call = asyncio.create_task(second.call())
         await held.there.wait()
@@ -676,3 +684,17 @@ async def test_a_login_without_what_its_grant_needs_is_refused_with_all_that_is_
         ):
             pass
     assert {pointer for pointer, _ in raised.value.problems} == {"/oauth2/username", "/oauth2/password"}
+
+
+async def test_the_logins_of_one_connection_present_a_refresh_token_once(server, api):
+    server.rotates = True
+    tokens = MemoryKeeper()
+    given = client(server, refresh_token=server.first_refresh_token())
+    async with house(api.base, given, tokens=tokens) as one, house(api.base, given, tokens=tokens) as other:
+        for _ in range(3):
+            answers = await asyncio.gather(one.call(), other.call())
+            assert [answer.status for answer in answers] == [200, 200]
+            one.clock.now += 4000
+            other.clock.now += 4000
+    assert len(server.asked) == 3
+    assert other.state.history[-1].result.startswith("a token")

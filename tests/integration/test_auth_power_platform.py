@@ -5,6 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from actions.auth import MemoryKeeper
 from actions.auth.power_platform import AZURE
 from actions.errors import LoginRequired
 from actions.specs import read_spec
@@ -111,6 +112,32 @@ async def test_generic_templates_are_filled_with_the_connection_parameters(serve
     assert [one.form["grant_type"] for one in server.asked] == ["authorization_code", "refresh_token"]
     assert server.asked[0].form["code_verifier"]
     assert server.asked[1].form["redirect_uri"] == REDIRECT
+
+
+async def test_tokens_of_one_tenant_are_not_shown_to_another(server, api):
+    spec = connector(
+        oauth("oauth2generic", GENERIC)
+        | {
+            "token:Base": {"type": "string"},
+            "token:AppClientId": {"type": "string"},
+            "token:AppClientSecret": {"type": "securestring"},
+        }
+    )
+    values = {"token:Base": server.base, "token:AppClientId": "shop", "token:AppClientSecret": SECRET}
+    login = {"schemes": {"token": {"oauth2": {"redirect": REDIRECT}}}}
+    tokens = MemoryKeeper()
+    async with house(api.base, login, spec=spec, values=values, tokens=tokens) as it:
+        await log_in(it, server)
+    async with TokenServer().listening() as other:
+        moved = values | {"token:Base": other.base}
+        async with house(api.base, login, spec=spec, values=moved, tokens=tokens) as it:
+            it.clock.now += 4000
+            with pytest.raises(LoginRequired, match="log in"):
+                await it.call()
+        assert other.asked == []
+    rotated = values | {"token:AppClientSecret": "another"}
+    async with house(api.base, login, spec=spec, values=rotated, tokens=tokens) as it:
+        assert (await it.call()).status == 200  # a new secret of the same client changes nothing
 
 
 async def test_a_generic_provider_without_bodies_is_asked_in_the_usual_way(server, api):
