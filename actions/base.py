@@ -5,10 +5,17 @@ and does not judge a status: that is the service's.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import msgspec
+
+Reached = Callable[[str], None]
+"""Is told by name where a call or a login stands: there the crash suite kills."""
+
+
+def unarmed(point: str) -> None:
+    """Stand where nobody kills."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

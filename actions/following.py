@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from actions.addresses import read_server
-from actions.base import Answer, Follow
+from actions.base import Answer, Follow, Reached, unarmed
 from actions.errors import ActionError, OutcomeUnknown, Refused, RetryLater
 from actions.origins import origin_of
 from actions.paging import Page, Pager, absolute, joined, read_page
@@ -54,6 +54,7 @@ async def follow(
     deadline: float,
     ask: Send | None = None,
     sleep: Sleep = asyncio.sleep,
+    reached: Reached = unarmed,
 ) -> Answer:
     """Make a call with all that belongs to it, within `deadline` seconds. Errors as those of `send`.
 
@@ -66,12 +67,14 @@ async def follow(
         if isinstance(found, Answer):
             return found
         request = found
+        reached("call.etag")
     answer = await send(request)
     if wanted.wait and answer.status in (201, 202):
+        reached("call.accepted")
         late = min(until, time.monotonic() + wanted.wait)
-        answer = await _Waiting(request, operation, ask, late, sleep).end(answer)
+        answer = await _Waiting(request, operation, ask, late, sleep, reached).end(answer)
     if wanted.pages is not None and request.method == "GET":
-        answer = await _all_pages(request, answer, operation, wanted, send)
+        answer = await _all_pages(request, answer, operation, wanted, send, reached)
     return answer
 
 
@@ -101,7 +104,7 @@ async def _with_etag(request: Request, send: Send) -> Request | Answer:
 
 
 async def _all_pages(
-    request: Request, first: Answer, operation: Operation, wanted: Follow, send: Send
+    request: Request, first: Answer, operation: Operation, wanted: Follow, send: Send, reached: Reached
 ) -> Answer:
     paging = wanted.pages
     page = read_page(first, paging) if paging is not None else None
@@ -120,6 +123,7 @@ async def _all_pages(
             break
         seen.add(url)
         request = msgspec.structs.replace(following, url=url)
+        reached("call.page")
         try:
             answer = await send(request)
         except (OutcomeUnknown, RetryLater) as error:
@@ -161,7 +165,13 @@ class _Waiting:
     """Asks again and again until something accepted is done (202 and where to look; RFC 9110 §15.3.3)."""
 
     def __init__(
-        self, request: Request, operation: Operation, send: Send, until: float, sleep: Sleep
+        self,
+        request: Request,
+        operation: Operation,
+        send: Send,
+        until: float,
+        sleep: Sleep,
+        reached: Reached,
     ) -> None:
         options = operation.extras.get("x-ms-long-running-operation-options")
         via = options.get("final-state-via") if isinstance(options, dict) else None
@@ -170,6 +180,7 @@ class _Waiting:
         self._send = send
         self._until = until
         self._sleep = sleep
+        self._reached = reached
         self._delay = FIRST_WAIT
 
     async def end(self, accepted: Answer) -> Answer:
@@ -181,6 +192,7 @@ class _Waiting:
         while True:
             await self._pause(answer)
             answer = await self._look(status_url)
+            self._reached("call.looked")
             if answer.status == 202:
                 status_url = self._where(answer) or status_url
                 continue

@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from actions.addresses import read_server
 from actions.auth import Auth, NoAuth
-from actions.base import Answer, Connector, Difference, Finding, OperationInfo, Prepared
+from actions.base import Answer, Connector, Difference, Finding, OperationInfo, Prepared, Reached, unarmed
 from actions.drift import Drift
 from actions.egress import Egress, Resolver, Transport
 from actions.engines import DEFAULT
@@ -114,6 +114,7 @@ class HTTPConnector(Connector):
         drift: Drift | None = None,
         hook: Hook | None = None,
         hooked: Collection[str] = (),
+        reached: Reached = unarmed,
     ) -> None:
         """Take over engine and resolver, or the origins, and the hook. Raise Refused for what can never work.
 
@@ -139,6 +140,7 @@ class HTTPConnector(Connector):
         self._hook = hook
         self._hooked = _hooked(spec, hooked) if hook is not None else frozenset()
         self._transport = self._origins.transport(place)
+        self._reached = reached
         self._compiled: dict[str, _Compiled] = {}
 
     @override
@@ -248,7 +250,7 @@ class HTTPConnector(Connector):
         perform: Send = send
         policies = compiled.policies
         if policies is not None:
-            completed = await policies.complete(request, send)
+            completed = await policies.complete(request, partial(self._fetched, send))
             if isinstance(completed, Answer):
                 return completed  # what a policy had to fetch first could not be had
             request, perform = completed, partial(_policed, policies, auth, signed)
@@ -260,7 +262,23 @@ class HTTPConnector(Connector):
             return await perform(request)
         operation = self._spec.operations[compiled.id]
         ask = send if self._hook is not None and compiled.id in self._hooked else None
-        return await follow(request, operation, prepared.follow, perform, deadline=until - now(), ask=ask)
+        left = until - now()
+        return await follow(
+            request, operation, prepared.follow, perform, deadline=left, ask=ask, reached=self._reached
+        )
+
+    async def _fetched(self, send: Send, request: Request) -> Answer:
+        """Send what a policy has to know before the operation is called."""
+        answer = await send(request)
+        self._reached("call.fetched")
+        return answer
+
+    async def _hook_sent(self, send: Send, request: Request) -> Answer:
+        """Send what a hook wants to be sent."""
+        self._reached("call.hook_asked")
+        answer = await send(request)
+        self._reached("call.hook_answered")
+        return answer
 
     async def _by_hook(
         self, operation: str, correlation: str, send: Send, until: float, request: Request
@@ -270,7 +288,8 @@ class HTTPConnector(Connector):
         if hook is None:
             raise Refused(f"{operation}: there is no hook")
         left = until - asyncio.get_running_loop().time()
-        return await hook.execute(operation, request, send, correlation=correlation, deadline=left)
+        sent = partial(self._hook_sent, send)
+        return await hook.execute(operation, request, sent, correlation=correlation, deadline=left)
 
     def _sendable(self, request: Request) -> Transport:
         """Return the transport for a request that policies or logins have changed. Raise Refused."""

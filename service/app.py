@@ -34,6 +34,7 @@ from service.ingest.limits import Limits as IngestLimits
 from service.intake import OWN_SOURCE, Intake
 from service.plan import Plan
 from service.polling import make_call
+from service.replacing import replace_file
 from service.rules.model import Pin
 from service.rulesets import Rulesets
 from service.running import Hooks, Running
@@ -114,6 +115,7 @@ class Service:
             self.dispatch.connections,
             stirred=self.duties.stir,
             tokens=SealedTokens(self.store, token_keys(settings.data, environment)),
+            reached=crashpoints.reached,
         )
         self._tasks: asyncio.TaskGroup | None = None
         self._reloading = asyncio.Lock()
@@ -366,6 +368,4 @@ def make_doctor(settings: Settings, environment: Mapping[str, str], **more: Any)
 
 def write_port(data: Path, port: int) -> None:
     """Write down where the admin API listens, so that commands find it."""
-    part = data / "admin.port.part"
-    part.write_text(f"{port}\n", "ascii")
-    part.replace(data / "admin.port")
+    replace_file(data / "admin.port", f"{port}\n".encode())

@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from actions.auth import TokenKeeper
-from actions.base import Connector
+from actions.base import Connector, Reached, unarmed
 from service.connections import BreakerPolicy, Connection, Limits
 from service.connectors import PEM, config_digest, make_connector
 from service.errors import Unavailable
@@ -45,9 +45,11 @@ class Backends:
         *,
         stirred: Callable[[], None],
         tokens: TokenKeeper,
+        reached: Reached = unarmed,
     ) -> None:
         self._store = store
         self._tokens = tokens
+        self._reached = reached
         self._present = present
         self._stirred = stirred
         self._connectors: dict[tuple[str, str, str], Connector] = {}
@@ -108,7 +110,7 @@ class Backends:
             connector = self._connectors.get(key)
             if connector is None:
                 connector = self._connectors[key] = make_connector(
-                    planned, wanted.spec, pem, tokens=self._tokens
+                    planned, wanted.spec, pem, tokens=self._tokens, reached=self._reached
                 )
             return connector
 

@@ -24,7 +24,7 @@ from actions.auth import (
     guarded,
     read_auth,
 )
-from actions.base import Connector
+from actions.base import Connector, Reached, unarmed
 from actions.cloudevents import EventStyle
 from actions.drift import Drift
 from actions.egress import Egress, Resolver, read_egress
@@ -58,6 +58,7 @@ def make_connector(
     *,
     resolver: Resolver | None = None,
     tokens: TokenKeeper | None = None,
+    reached: Reached = unarmed,
 ) -> Connector:
     """Make the connector of a connection for a description: the one it has now, or an older one.
 
@@ -68,7 +69,7 @@ def make_connector(
     make: Callable[..., Connector] = resolve_name(CONNECTORS[kind])
     egress = read_egress(planned.config.egress)
     if kind == "http":
-        options = _http(planned, spec, pem, egress, resolver, tokens or MemoryKeeper())
+        options = _http(planned, spec, pem, egress, resolver, tokens or MemoryKeeper(), reached)
     else:
         options = {"server": planned.server, "egress": egress, "resolver": resolver}
         options |= _bus(kind, planned, pem)
@@ -82,6 +83,7 @@ def _http(
     egress: Egress,
     resolver: Resolver | None,
     tokens: TokenKeeper,
+    reached: Reached,
 ) -> dict[str, Any]:
     config = planned.config
     if config.events != EventsConfig():
@@ -100,7 +102,11 @@ def _http(
         resolver=resolver,
     )
     context = LoginContext(
-        name=planned.name, fetch=guarded(origins.fetch, egress), tokens=tokens, clock=time.time
+        name=planned.name,
+        fetch=guarded(origins.fetch, egress),
+        tokens=tokens,
+        clock=time.time,
+        reached=reached,
     )
     values = chosen_values(config, spec)
     known = described(spec, values, planned.server, partial(clear_problem, egress=egress))
@@ -111,6 +117,7 @@ def _http(
         "server": place,
         "auth": _login(planned, known, context),
         "origins": origins,
+        "reached": reached,
         **_hook(planned, pem),
         "drift": Drift(spec, arguments=config.validate_.arguments, answers=config.validate_.answers),
     }

@@ -43,6 +43,25 @@ POINTS: Final = (
     "dispatch.after_settle",
     "dispatch.between_steps",
     "dispatch.retry_scheduled",
+    # a call of several requests
+    "call.etag",
+    "call.accepted",
+    "call.looked",
+    "call.page",
+    "call.fetched",
+    "call.hook_asked",
+    "call.hook_answered",
+    # a login
+    "login.before_ask",
+    "login.granted",
+    "login.kept",
+    "login.begun",
+    "login.returned",
+    "login.finished",
+    # a file that is replaced
+    "file.opened",
+    "file.written",
+    "file.replaced",
     # an operator
     "release.before_commit",
     "release.after_commit",

@@ -13,6 +13,7 @@ from service.cli.output import line, say
 from service.cli.place import settings
 from service.config.sealing import RING_VARIABLE, Ring, Unsealable, add_key, read_ring, reseal, ring_path
 from service.errors import Invalid, Problem
+from service.replacing import replace_file
 
 Key = Annotated[
     Path | None,
@@ -73,15 +74,8 @@ def rotate(
         raise Invalid(problems)
     for path, text, count in made:
         if count:
-            _rewrite(path, text)
+            replace_file(path, text.encode())
         line(f"{path}: {count} sealed anew")
-
-
-def _rewrite(path: Path, text: str) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(text.encode())
-    part.chmod(path.stat().st_mode & 0o777)
-    part.replace(path)
 
 
 def _path(said: Path | None) -> Path:

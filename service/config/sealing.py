@@ -19,7 +19,7 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from service.private import write_private
+from service.replacing import write_private
 
 RING_FILE: Final = "pointsman.key"
 """The key ring of sealed secrets, beside the configuration file unless POINTSMAN_SEAL_KEY names another."""

@@ -6,7 +6,6 @@ at once or not at all. Where that cannot be done the file stays as it is, and wh
 
 import asyncio
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +16,7 @@ from service.config.include import load_files
 from service.config.inserting import inserted, snippet
 from service.config.load import read_file
 from service.errors import Conflict, Invalid, Problem
+from service.replacing import beside
 from service.usecases.checking import check_configuration
 
 _BOM: Final = "\ufeff"
@@ -30,31 +30,32 @@ async def add(
     Raise Conflict when there is one of this name, Invalid when the file would be wrong with it, or when it
     cannot be inserted; then nothing was changed.
     """
-    trial, real = _places(config)
-    try:
-        await asyncio.to_thread(_try, config, trial, section, name, value)
-        problems = await _judged(config, trial, env)
-        trial.replace(real)
-    finally:
-        trial.unlink(missing_ok=True)
+    read = await asyncio.to_thread(config.read_bytes)
+    before, made = await asyncio.to_thread(_made, config, section, name, value)
+    with beside(config, made) as trial:  # what it includes is the same there
+        await asyncio.to_thread(_compare, trial.path, before, section, name, value)
+        problems = await _judged(config, trial.path, env)
+        if await asyncio.to_thread(config.read_bytes) != read:
+            raise Conflict(f"{config} was changed meanwhile; nothing was added: do it again")
+        trial.put()
     return problems
 
 
-def _places(config: Path) -> tuple[Path, Path]:
-    """Return where the change is tried, beside the file that is changed: what they include is the same."""
-    real = Path(os.path.realpath(config))
-    return real.with_name(f".{os.getpid()}.{real.name}"), real
-
-
-def _try(config: Path, trial: Path, section: str, name: str, value: Mapping[str, Any]) -> None:
-    """Write the changed file to its trial. Raise when it does not say what was meant."""
+def _made(config: Path, section: str, name: str, value: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """Return what the configuration says now, and the text of the file with the resource in it."""
     before = _before(config, section, name)
     text = _text(config)
     try:
         made = inserted(text.content, read_file(config, str(config)).root, section, name, value)
     except (ValueError, IndexError) as error:
         raise _by_hand(section, name, value) from error
-    _write(trial, text.restored(made), config)
+    return before, text.restored(made)
+
+
+def _compare(
+    trial: Path, before: Mapping[str, Any], section: str, name: str, value: Mapping[str, Any]
+) -> None:
+    """Raise when the changed file does not say what was meant."""
     if load_files(trial).document != {**before, section: {**(before.get(section) or {}), name: dict(value)}}:
         raise _by_hand(section, name, value)
 
@@ -86,14 +87,6 @@ def _text(config: Path) -> _Text:
     content = raw.removeprefix(_BOM)
     plain = content.replace("\r\n", "\n").replace("\r", "\n")
     return _Text(content=plain, mark=content != raw, windows="\r\n" in content)
-
-
-def _write(trial: Path, data: bytes, like: Path) -> None:
-    with trial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    shutil.copymode(like, trial)
 
 
 async def _judged(config: Path, trial: Path, env: Mapping[str, str]) -> list[Problem]:

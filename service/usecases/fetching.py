@@ -6,7 +6,6 @@ configuration says this hash. The call goes through the egress guard; a redirect
 
 import asyncio
 import hashlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from service.config.check import CheckedConfiguration
 from service.config.marks import join_pointer
 from service.descriptions import Unfit, kept_copy, read_pinned, unreadable
 from service.errors import Invalid, NotFound, Problem, Unavailable, nearest
+from service.replacing import replace_file
 
 WITHIN: Final = 30.0
 """Seconds that one fetch may take in all."""
@@ -145,15 +145,7 @@ def keep(name: str, fetched: Fetched, pinned: str | None, folder: Path) -> Fetch
         raise unreadable(spec)
     path = folder / copy_of(fetched.sha256)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{fetched.sha256}.{os.getpid()}")
-    try:
-        with part.open("wb") as file:
-            file.write(fetched.data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)  # whole or not at all
-    finally:
-        part.unlink(missing_ok=True)
+    replace_file(path, fetched.data)
     return FetchedConnector(
         name=name,
         url=fetched.url,

@@ -8,6 +8,7 @@ from actions.auth import Auth, BrowserLogin, login_of
 from actions.base import Answer, Connector
 from actions.errors import ActionError, Refused
 from actions.specs.model import Operation, Spec
+from service import crashpoints
 from service.errors import Conflict, Invalid, NotFound, Problem, Unavailable, nearest
 from service.outcome import judge
 from service.usecases.connecting import connection_of, find_operation, list_connections
@@ -63,6 +64,7 @@ async def finish_login(desk: Desk, returned: Mapping[str, str]) -> dict[str, Any
         raise Invalid([Problem(message=str(error), code="login-refused")]) from error
     except ActionError as error:
         raise Unavailable(str(error)) from error
+    crashpoints.reached("login.finished")
     found, _ = connection_of(desk, connection)
     if found.hold_reason:
         desk.running().release(connection)

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, get_args
 import msgspec
 
 from service.errors import Conflict, Invalid, NotFound, Problem, nearest
-from service.private import write_private
+from service.replacing import write_private
 from service.store.base import Store
 
 Role = Literal["reader", "operator", "admin"]

@@ -41,9 +41,10 @@ async def test_the_first_token_is_replaced_when_its_file_is_gone(store, tmp_path
 
 
 async def test_a_file_that_was_left_half_written_is_no_trouble(store, tmp_path):
-    (tmp_path / "admin.part").write_text("old", "utf-8")
+    (tmp_path / ".999999999.admin.token").write_text("ol", "utf-8")
     tokens = await loaded(store, tmp_path)
     assert tokens.role_of(read_token(tmp_path)) is not None
+    assert {path.name for path in tmp_path.iterdir() if path.name.startswith(".")} == set()
 
 
 async def test_only_hashes_are_kept_and_survive_a_restart(store, tmp_path):
