@@ -73,12 +73,14 @@ class Follow(msgspec.Struct, frozen=True, kw_only=True):
     """What belongs to a call beyond its first request.
 
     `pages`: read further pages of a list. `wait`: seconds to wait until what was accepted with 202 is done;
-    0 for not at all. `if_match`: read the resource's ETag first and send it as `If-Match`.
+    0 for not at all. `if_match`: read the resource's ETag first and send it as `If-Match`. `accepted`: what
+    an OutcomeUnknown brought: the call was made and accepted before, only its end is waited for.
     """
 
     pages: Paging | None = None
     wait: float = 0.0
     if_match: bool = False
+    accepted: tuple[tuple[str, str], ...] = ()
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):

@@ -31,8 +31,13 @@ class Refused(ActionError):
 class OutcomeUnknown(ActionError):
     """The request left us and no answer came: it may have been performed.
 
-    Whether it is tried again is the step's to say (`on_unknown`).
+    Whether it is tried again is the step's to say (`on_unknown`). `accepted` are the headers that say where
+    the state of what was accepted is: a `Follow` with them looks there, and sends nothing anew.
     """
+
+    def __init__(self, message: str, *, accepted: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(message)
+        self.accepted = accepted
 
 
 class LoginRequired(ActionError):

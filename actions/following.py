@@ -43,6 +43,11 @@ _FAILED: Final = frozenset(
 _BUSY: Final = frozenset({408, 425, 429})
 _LOGIN: Final = frozenset({401, 403, 407})
 _CREATED: Final = ("operation-location", "azure-asyncoperation", "location")
+_OF_THE_CALL: Final = frozenset(
+    ["content-type", "content-encoding", "content-language", "if-match", "if-none-match",
+     "if-unmodified-since", "idempotency-key", "x-idempotency-key", "prefer"]
+)  # fmt: skip
+"""Headers that speak of the call's own body, its resource and its being made once."""
 
 
 async def follow(
@@ -62,33 +67,46 @@ async def follow(
     """
     until = time.monotonic() + deadline
     ask = ask or send
-    if wanted.if_match and request.method in ("PUT", "PATCH", "DELETE"):
-        found = await _with_etag(request, ask)
-        if isinstance(found, Answer):
-            return found
-        request = found
-        reached("call.etag")
-    answer = await send(request)
+    if wanted.accepted:
+        answer = Answer(status=202, headers=wanted.accepted)
+    else:
+        if wanted.if_match and request.method in ("PUT", "PATCH", "DELETE"):
+            found = await _with_etag(request, _reading(request, operation), ask)
+            if isinstance(found, Answer):
+                return found
+            request = found
+            reached("call.etag")
+        answer = await send(request)
     if wanted.wait and answer.status in (201, 202):
         reached("call.accepted")
         late = min(until, time.monotonic() + wanted.wait)
-        answer = await _Waiting(request, operation, ask, late, sleep, reached).end(answer)
+        waiting = _Waiting(request, operation, ask, late, sleep, reached)
+        try:
+            answer = await waiting.end(answer)
+        except OutcomeUnknown as error:
+            raise OutcomeUnknown(str(error), accepted=waiting.told) from error
     if wanted.pages is not None and request.method == "GET":
         answer = await _all_pages(request, answer, operation, wanted, send, reached)
     return answer
 
 
-async def _with_etag(request: Request, send: Send) -> Request | Answer:
+def _reading(request: Request, operation: Operation) -> Request:
+    """Return the request that only reads at the same place, without what belongs to the call itself."""
+    own = {*_OF_THE_CALL, operation.key_header.lower()}
+    return Request("GET", request.url, tuple(pair for pair in request.headers if pair[0].lower() not in own))
+
+
+async def _with_etag(request: Request, plain: Request, send: Send) -> Request | Answer:
     """Return the request with the ETag that the resource has now (RFC 9110 §13.1.1).
 
-    Where the login is not taken that answer is returned: it is the call's, for nothing else was sent.
+    A weak one is sent too: who follows that section answers 412, and OData has no others. Where the login is
+    not taken that answer is returned: it is the call's, for nothing else was sent.
     """
     if request.header("if-match"):
         return request
-    dropped = ("content-type", "idempotency-key", "accept")
-    headers = tuple(pair for pair in request.headers if pair[0].lower() not in dropped)
+    headers = tuple(pair for pair in plain.headers if pair[0].lower() != "accept")
     try:
-        found = await send(Request("GET", request.url, headers))
+        found = await send(Request("GET", plain.url, headers))
     except OutcomeUnknown as error:  # reading changes nothing: the call itself has surely not been made
         raise RetryLater(f"the ETag could not be read: {error}") from error
     if found.status in _LOGIN:
@@ -97,8 +115,8 @@ async def _with_etag(request: Request, send: Send) -> Request | Answer:
         after = retry_after(found.header("retry-after"), time.time())
         raise RetryLater(f"`if_match` cannot be sent: GET answered {found.status}", after=after)
     tag = found.header("etag")
-    if found.status != 200 or not tag or tag.startswith("W/"):
-        reason = "it has no strong ETag" if found.status == 200 else f"GET answered {found.status}"
+    if found.status != 200 or not tag:
+        reason = "it has no ETag" if found.status == 200 else f"GET answered {found.status}"
         raise Refused(f"`if_match` cannot be sent: {reason}")
     return Request(request.method, request.url, (*request.headers, ("If-Match", tag)), request.body)
 
@@ -129,6 +147,9 @@ async def _all_pages(
         except (OutcomeUnknown, RetryLater) as error:
             after = error.after if isinstance(error, RetryLater) else None
             raise RetryLater(f"page {count + 1}: {error}", after=after) from error
+        except Refused as error:
+            more = f"the next page cannot be asked for: {error}"[:200]
+            break
         found = read_page(answer, paging)
         if found is None:
             if answer.status >= 300:
@@ -175,7 +196,9 @@ class _Waiting:
     ) -> None:
         options = operation.extras.get("x-ms-long-running-operation-options")
         via = options.get("final-state-via") if isinstance(options, dict) else None
+        self.told: tuple[tuple[str, str], ...] = ()
         self._request = request
+        self._plain = _reading(request, operation)
         self._via = via if isinstance(via, str) else ""
         self._send = send
         self._until = until
@@ -184,7 +207,10 @@ class _Waiting:
         self._delay = FIRST_WAIT
 
     async def end(self, accepted: Answer) -> Answer:
-        """Return the answer that says it is done. Raise Refused if it failed, OutcomeUnknown if late."""
+        """Return the answer that says it is done. Raise Refused if it failed, OutcomeUnknown if late.
+
+        `told` is what said where to look: whoever has it need not make the call again.
+        """
         status_url = self._where(accepted)
         if not status_url or (accepted.status == 201 and accepted.header("azure-asyncoperation") is None):
             return accepted  # nothing says where to look: what was accepted is all there is to know
@@ -204,6 +230,9 @@ class _Waiting:
                 return await self._result(accepted, answer)
 
     def _where(self, answer: Answer) -> str:
+        """Return where to look, "" where nothing says so; keep in mind what said it."""
+        told = {name: value for name in _CREATED if (value := answer.header(name))}
+        self.told = tuple({**dict(self.told), **told}.items())
         for name in _CREATED:
             target = answer.header(name)
             if target:
@@ -218,9 +247,8 @@ class _Waiting:
 
     async def _look(self, url: str) -> Answer:
         """Ask once; a failure to ask is no failure of what was accepted, and never its end."""
-        headers = tuple(pair for pair in self._request.headers if pair[0].lower() != "content-type")
         try:
-            answer = await self._send(Request("GET", url, headers))
+            answer = await self._send(msgspec.structs.replace(self._plain, url=url))
         except Refused as error:
             raise OutcomeUnknown(f"it was accepted; its state cannot be asked for: {error}") from error
         except ActionError:

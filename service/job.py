@@ -67,6 +67,9 @@ _SPAN_BITS: Final = (1 << 64) - 1
 _SPANS: Final = itertools.count(int.from_bytes(os.urandom(8), "big") | 1)
 """Ids of our spans: counted on from a random start, since each question to the system costs a switch."""
 
+_ACCEPTED: Final = "accepted "
+"""Before the name of a step: what its call was accepted with. No step has a name with a space in it."""
+
 _CREDENTIAL_HEADERS: Final = frozenset(
     {"set-cookie", "www-authenticate", "authorization", "proxy-authenticate"}
 )
@@ -190,6 +193,16 @@ class Job:
             moment = moment.replace(tzinfo=UTC)
         return moment.timestamp() * 1000 <= now
 
+    def accepted(self, step: Step) -> tuple[tuple[str, str], ...]:
+        """Return what says where the end of a step's call is to be seen, which was accepted before."""
+        known = self.answers.get(_ACCEPTED + step.name)
+        return tuple(known.headers.items()) if known is not None else ()
+
+    def remember_accepted(self, step: Step, headers: tuple[tuple[str, str], ...]) -> None:
+        """Keep what a call was accepted with; without headers, that it is not to be waited for any more."""
+        if headers or _ACCEPTED + step.name in self.answers:
+            self.answers[_ACCEPTED + step.name] = StepAnswer(202, dict(headers), b"")
+
     def view(self) -> View:
         """Return what the expressions see."""
         event = self.seen
@@ -200,6 +213,8 @@ class Job:
             raw["data",] = self.message.data
         steps: dict[str, Any] = {}
         for name, answer in self.answers.items():
+            if name.startswith(_ACCEPTED):
+                continue
             steps[name] = _seen_answer(answer)
             if "body" in steps[name] and not isinstance(steps[name]["body"], str):
                 raw["steps", name, "body"] = answer.body
@@ -245,7 +260,10 @@ def prepare(connector: Connector, job: Job, step: Step) -> Prepared:
         said, listed = str(error), getattr(error, "problems", ())
         problems = "; ".join(f"{pointer or '/'}: {text}" for pointer, text in listed if text not in said)
         raise Failed(f"step {step.name}: {said}" + (f" ({problems})" if problems else "")) from error
-    return prepared if step.follow is None else msgspec.structs.replace(prepared, follow=step.follow)
+    if step.follow is None:
+        return prepared
+    follow = msgspec.structs.replace(step.follow, accepted=job.accepted(step) if step.follow.wait else ())
+    return msgspec.structs.replace(prepared, follow=follow)
 
 
 def attempt_headers(job: Job) -> dict[str, str]:

@@ -93,7 +93,7 @@ def judge_error(error: ActionError) -> Verdict:
     if isinstance(error, LoginRequired):
         return Verdict(outcome=Outcome.LOGIN, detail=detail)
     if isinstance(error, OutcomeUnknown):
-        return Verdict(outcome=Outcome.UNKNOWN, detail=detail, healthy=False)
+        return Verdict(outcome=Outcome.UNKNOWN, detail=detail, healthy=bool(error.accepted))
     return Verdict(outcome=Outcome.UNKNOWN, detail=f"{type(error).__name__}: {detail}", healthy=False)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import structlog
 
 from actions.base import Connector, Prepared
-from actions.errors import ActionError
+from actions.errors import ActionError, OutcomeUnknown
 from service.connections import Connection
 from service.delivery import Event
 from service.dispatch.health import Health
@@ -106,20 +106,8 @@ class Working:
             timeout += step.follow.wait
         connection.calls += 1
         self._reached("dispatch.before_call")
-        status, body, started = 0, b"", time.monotonic()
-        try:
-            answer = await connector.call(prepared, deadline=timeout, headers=attempt_headers(job))
-        except ActionError as error:
-            verdict = judge_error(error)
-        except Exception as error:
-            log.exception("a connector failed in an unforeseen way", connection=connection.name)
-            verdict = Verdict(outcome=Outcome.UNKNOWN, detail=f"internal error: {type(error).__name__}")
-        else:
-            verdict = judge(answer, step.on, time.time())
-            status = answer.status
-            body = encode_answer(answer, well=verdict.outcome is Outcome.OK)
-            if verdict.outcome is Outcome.OK:
-                remember(job, step, answer)
+        started = time.monotonic()
+        verdict, status, body = await _called(connector, prepared, job, step, timeout)
         self._reached("dispatch.after_call")
         self.outcomes[verdict.outcome] += 1
         if verdict.outcome is Outcome.LOGIN:
@@ -157,6 +145,31 @@ class Working:
             return None
         job.digest = prepared.digest
         return connector, prepared
+
+
+async def _called(
+    connector: Connector, prepared: Prepared, job: Job, step: Step, deadline: float
+) -> tuple[Verdict, int, bytes]:
+    """Make a call and judge it; return the verdict, the answer's status, and what is kept of the answer."""
+    status, body = 0, b""
+    try:
+        answer = await connector.call(prepared, deadline=deadline, headers=attempt_headers(job))
+    except ActionError as error:
+        verdict = judge_error(error)
+        if isinstance(error, OutcomeUnknown) and error.accepted:
+            job.remember_accepted(step, error.accepted)  # the next attempt looks, and sends nothing anew
+    except Exception as error:
+        log.exception("a connector failed in an unforeseen way", connection=step.connection)
+        verdict = Verdict(outcome=Outcome.UNKNOWN, detail=f"internal error: {type(error).__name__}")
+    else:
+        verdict = judge(answer, step.on, time.time())
+        status = answer.status
+        body = encode_answer(answer, well=verdict.outcome is Outcome.OK)
+        if verdict.outcome is Outcome.OK:
+            remember(job, step, answer)
+    if verdict.outcome in (Outcome.OK, Outcome.REFUSED):
+        job.remember_accepted(step, ())
+    return verdict, status, body
 
 
 _NOTHING = Verdict(outcome=Outcome.OK)

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from actions.base import Answer
-from actions.errors import OutcomeUnknown, RetryLater
+from actions.errors import OutcomeUnknown, Refused, RetryLater
 from service.connections import BreakerPolicy, Limits
 from service.delivery import Event, State
 from service.errors import Conflict
@@ -105,6 +105,45 @@ async def test_the_steps_on_turns_a_status_into_what_it_says(tmp_path) -> None:
         await room.use({"r": rule(step={"on": {"409": "ok"}})})
         await room.send({"id": 1})
         await room.ended(1)
+
+
+PLACE = (("location", "/jobs/7"),)
+
+
+async def test_what_was_accepted_is_waited_for_again_also_after_a_restart(tmp_path) -> None:
+    slow = OutcomeUnknown("it was accepted (202) and was not done in time", accepted=PLACE)
+    waiting = rule(step={"wait": "5s", "retry": {"for": "1h", "first": "1h", "max": "1h"}})
+    async with engine_room(tmp_path) as room:
+        room.connectors["shop"] = ScriptedConnector(answers(slow))
+        await room.use({"r": waiting}, breaker=BreakerPolicy(failures=1))
+        await room.send({"id": 1})
+        await room.until(lambda: room.runs(State.WAITING))
+        assert room.connectors["shop"].calls[0].follow.accepted == ()
+        assert room.dispatch.connections()[0].state == "ok"  # it answers, if late
+    async with engine_room(tmp_path) as room:
+        room.connectors["shop"] = ScriptedConnector(answers(RetryLater("no connection"), slow, 200))
+        await room.use({"r": rule(step={"wait": "5s"})})
+        for count in (1, 2, 3):
+            (run,) = await room.runs(State.WAITING)
+            await room.store.release(Event.RELEASE, [key_of(run)], reason="", now=room.clock())
+            room.dispatch.nudge()
+            await room.until(lambda count=count: len(room.connectors["shop"].calls) >= count)
+            await room.until(lambda: room.runs(State.WAITING, State.DELIVERED))
+        assert [one.follow.accepted for one in room.connectors["shop"].calls] == [PLACE] * 3
+        await room.ended(1)
+
+
+async def test_what_was_accepted_and_has_failed_is_called_anew_by_hand(tmp_path) -> None:
+    slow = OutcomeUnknown("it was accepted (202) and was not done in time", accepted=PLACE)
+    async with engine_room(tmp_path) as room:
+        room.connectors["shop"] = ScriptedConnector(answers(slow, Refused("it has ended as failed"), 200))
+        await room.use({"r": rule(step={"wait": "5s"})})
+        await room.send({"id": 1})
+        (run,) = await room.ended(1, State.DEAD)
+        await room.store.next_run(key_of(run), generation=None, now=room.clock(), by="me")
+        room.dispatch.nudge()
+        await room.ended(1)
+        assert [one.follow.accepted for one in room.connectors["shop"].calls] == [(), PLACE, ()]
 
 
 async def test_unknown_is_dead_where_the_step_says_so(tmp_path) -> None:

@@ -147,7 +147,6 @@ async def test_an_etag_is_read_and_sent():
     ("answer", "error"),
     [
         (said({}), Refused),
-        (said({}, ("etag", 'W/"v1"')), Refused),
         (said({}, status=404), Refused),
         (said({}, status=503), RetryLater),
         (OutcomeUnknown("cut"), RetryLater),
@@ -209,6 +208,79 @@ async def test_a_login_that_is_not_taken_is_told_when_the_etag_is_read(status):
     backend = Backend(GET_a=[Answer(status=status)])
     assert (await backend.follow("PUT", "/a", Follow(if_match=True))).status == status
     assert len(backend.asked) == 1
+
+
+async def test_a_weak_etag_is_sent_as_it_came():
+    backend = Backend(GET_a=[said({}, ("etag", 'W/"v1"'))], PUT_a=[said({})])
+    await backend.follow("PUT", "/a", Follow(if_match=True))
+    assert backend.asked[-1].header("if-match") == 'W/"v1"'
+
+
+async def test_what_reads_carries_nothing_of_the_call_itself():
+    asked = []
+
+    async def send(request):
+        asked.append(request)
+        etag, place = ("etag", '"1"'), ("operation-location", "/s")
+        return Answer(status=202 if request.method == "PUT" else 200, headers=(etag, place))
+
+    async def sleep(seconds):
+        del seconds
+
+    own = (
+        ("Content-Type", "application/json"),
+        ("Idempotency-Key", '"k"'),
+        ("X-Request-Key", "k"),
+        ("Prefer", "respond-async"),
+    )
+    await follow(
+        Request(
+            "PUT", f"{BASE}/a", (*own, ("Accept", "application/json"), ("traceparent", "00-1-2-01")), b"{}"
+        ),
+        Operation(id="x", method="PUT", path="/a", key_header="X-Request-Key"),
+        Follow(wait=10, if_match=True),
+        send,
+        deadline=60.0,
+        sleep=sleep,
+    )
+    reads = [one for one in asked if one.method == "GET"]
+    assert [one.url for one in reads] == [f"{BASE}/a", f"{BASE}/s"]
+    for one in reads:
+        assert one.body == b""
+        assert {name.lower() for name, _ in one.headers} <= {"accept", "traceparent"}
+    assert asked[1].header("if-match") == '"1"'
+
+
+async def test_what_was_accepted_is_looked_at_again_and_not_sent_again():
+    backend = Backend(
+        POST_a=[Answer(status=202, headers=(("location", "/s"), ("retry-after", "5"), ("x", "y")))],
+        GET_s=[
+            Answer(status=202, headers=(("location", "/s2"), ("retry-after", "90"))),
+            said({"status": "Succeeded", "id": 7}),
+        ],
+        GET_s2=[said({"id": 7})],
+    )
+    with pytest.raises(OutcomeUnknown, match="not done in time") as raised:
+        await backend.follow("POST", "/a", Follow(wait=20))
+    assert raised.value.accepted == (("location", "/s2"),)
+    answer = await backend.follow("POST", "/a", Follow(wait=20, accepted=raised.value.accepted))
+    assert msgspec.json.decode(answer.body) == {"id": 7}
+    assert [one.method for one in backend.asked] == ["POST", "GET", "GET"]
+
+
+@pytest.mark.parametrize("place", ["https://evil.example/s", "/s"])
+async def test_what_was_accepted_is_known_whatever_keeps_us_from_looking(place):
+    backend = Backend(POST_a=[Answer(status=202, headers=(("location", place),))], GET_s=[Answer(status=401)])
+    with pytest.raises(OutcomeUnknown) as raised:
+        await backend.follow("POST", "/a", Follow(wait=20))
+    assert raised.value.accepted == (("location", place),)
+
+
+async def test_a_next_page_that_cannot_be_asked_for_is_the_end():
+    backend = Backend(GET_a=[said({"value": [1], "nextLink": "/a[2]"})], **{"GET_a[2]": [Refused("no URL")]})
+    answer = await backend.follow("GET", "/a", ALL)
+    assert answer.header(MORE_HEADER) == "the next page cannot be asked for: no URL"
+    assert msgspec.json.decode(answer.body)["value"] == [1]
 
 
 async def test_what_reads_only_is_asked_past_a_hook():
