@@ -3,6 +3,7 @@
 Exit codes: 0 fine, 1 findings or a refusal, 2 usage, 3 nothing reachable (`DESIGN.md` §12).
 """
 
+import functools
 import inspect
 import os
 import sys
@@ -87,14 +88,14 @@ NOUNS: Final[tuple[Group, ...]] = (
 )
 
 
+@functools.cache
 def make_app() -> App:
-    """Return the command with all its verbs."""
+    """Return the command with all its verbs; it keeps nothing of what it ran."""
     app = App(
         name="pointsman",
         help="Turns events from outside into messages, matches them with rules, calls described APIs.",
         help_epilogue="Start with: pointsman demo\nHelp for a command: pointsman COMMAND --help",
         version=__version__,
-        console=paper(),
         help_format="plaintext",
         result_action="return_value",
         suppress_keyboard_interrupt=False,
@@ -130,7 +131,7 @@ def _split(command: Callable[..., Any]) -> tuple[str, str]:
 def run(words: Sequence[str]) -> int:
     """Run one command and return its exit code. Never shows a traceback for what a person did."""
     try:
-        result = make_app()(words, exit_on_error=False, print_error=False)
+        result = make_app()(words, console=paper(), exit_on_error=False, print_error=False)
         sys.stdout.flush()
     except CycloptsError as error:
         chain = " ".join(("pointsman", *(error.command_chain or ())))

@@ -6,17 +6,31 @@ import shlex
 import pytest
 
 from service.cli.app import NOUNS, VERBS, make_app
+from tests.unit.cli.terminal import Ran
 
 COMMANDS = [
     *(verb.__name__ for verb in VERBS),
     *(f"{noun} {name}" for noun, _, commands in NOUNS for name in commands),
 ]
 GROUPS = [noun for noun, _, _ in NOUNS]
+_HELP: dict[str, Ran] = {}
+
+
+@pytest.fixture
+def help_of(pointsman):
+    """Ask for the help of a command; it is the same each time, and is written once."""
+
+    def ask(command):
+        if command not in _HELP:
+            _HELP[command] = pointsman(*command.split(), "--help")
+        return _HELP[command]
+
+    return ask
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, *GROUPS])
-def test_every_command_has_help_with_a_sentence_and_an_example(pointsman, command):
-    ran = pointsman(*command.split(), "--help")
+def test_every_command_has_help_with_a_sentence_and_an_example(help_of, command):
+    ran = help_of(command)
     assert (ran.code, ran.err) == (0, "")
     head, _, example = ran.out.partition("Example:\n")
     assert re.search(r"^[A-Z][^\n]+", head.partition("\n\n")[2]), "no sentence"
@@ -25,20 +39,16 @@ def test_every_command_has_help_with_a_sentence_and_an_example(pointsman, comman
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, *GROUPS])
-def test_every_example_is_one_that_the_command_line_takes(pointsman, command):
-    example = pointsman(*command.split(), "--help").out.partition("Example:\n")[2]
+def test_every_example_is_one_that_the_command_line_takes(help_of, command):
+    example = help_of(command).out.partition("Example:\n")[2]
     words = shlex.split(example.partition(" > ")[0])
     assert words[0] == "pointsman"
     make_app().parse_args(words[1:], exit_on_error=False, print_error=False)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_option_and_argument_says_what_it_is(pointsman, command):
-    panel = [
-        line.strip("│ ")
-        for line in pointsman(*command.split(), "--help").out.splitlines()
-        if line.startswith("│")
-    ]
+def test_every_option_and_argument_says_what_it_is(help_of, command):
+    panel = [line.strip("│ ") for line in help_of(command).out.splitlines() if line.startswith("│")]
     for line in panel:
         assert re.search(r"\s{2,}\S", line) or not line.startswith(("-", "*")), line
 
