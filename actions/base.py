@@ -168,6 +168,10 @@ class Connector(ABC):
     async def login_again(self) -> bool:
         """Drop cached credentials so that the next call logs in anew; False when there are none."""
 
+    def secrets(self) -> tuple[str, ...]:
+        """Return what calls carry and nobody may see: `actions.hiding` takes it out of what is shown."""
+        return ()
+
     def login(self) -> object | None:
         """Return how this connector logs in (an `actions.auth.Auth`), for its state and logins by hand."""
         return None

@@ -127,6 +127,7 @@ class HTTPConnector(Connector):
         if place is None:
             raise Refused(f"{name}: server {self._place.url[:200]!r}: " + "; ".join(problems))
         self._server = place.origin + place.path
+        self._hidden = secret_values(spec, self._place.parameters)
         self._auth = auth or NoAuth()
         self._origins = origins or make_origins(
             name,
@@ -317,6 +318,10 @@ class HTTPConnector(Connector):
         return await self._auth.renew()
 
     @override
+    def secrets(self) -> tuple[str, ...]:
+        return (*self._auth.secrets(), *self._hidden)
+
+    @override
     def login(self) -> Auth:
         return self._auth
 
@@ -392,6 +397,12 @@ def _hooked(spec: Spec, named: Collection[str]) -> frozenset[str]:
         raise Refused(f"the hook is to perform {', '.join(unknown)}, which the description does not have")
     listed = tuple(one.id for one in found.values() if one is not None)
     return frozenset(one.id for one in spec.operations.values() if performs(one, listed))
+
+
+def secret_values(spec: Spec, values: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the values of a connection's parameters that nobody may see; of an unknown one neither."""
+    shown = {name for name, one in spec.parameters.items() if one.kind not in ("secret", "oauth")}
+    return tuple(value for name, value in values.items() if name not in shown)
 
 
 def own_server(server: Server, base: str, variables: Mapping[str, str]) -> str:

@@ -11,6 +11,7 @@ import msgspec
 
 from actions.base import Answer
 from actions.errors import ActionError, LoginRequired, OutcomeUnknown, Refused, RetryLater
+from actions.hiding import hidden
 from actions.transport import retry_after
 
 
@@ -83,9 +84,9 @@ def judge(answer: Answer, on: Mapping[str, str], now: float) -> Verdict:
     )
 
 
-def judge_error(error: ActionError) -> Verdict:
-    """Judge a call that brought no answer."""
-    detail = str(error)[:512]
+def judge_error(error: ActionError, secrets: tuple[str, ...] = ()) -> Verdict:
+    """Judge a call that brought no answer; what it says may repeat what the backend said."""
+    detail = hidden(str(error), secrets)[:512]
     if isinstance(error, RetryLater):
         return Verdict(outcome=Outcome.RETRY, detail=detail, after=error.after, healthy=False)
     if isinstance(error, Refused):

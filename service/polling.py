@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from actions.base import Answer, Connector, Prepared
 from actions.errors import ActionError, Refused
+from actions.hiding import hidden, without_secrets
 from actions.specs.model import Operation, Parameter, Spec
 from service.connections import Connection
 from service.rules.model import Pin
@@ -121,13 +122,13 @@ class _Caller:
         what = f"{connection.name}.{prepared.operation}"
         connection.calls += 1
         try:
-            return await connector.call(prepared, deadline=connection.limits.timeout, headers=headers)
-        except Refused as error:
-            connection.last_error = str(error)[:512]
-            raise SourceRejected(f"{what} may not be called: {error}") from error
+            answer = await connector.call(prepared, deadline=connection.limits.timeout, headers=headers)
         except ActionError as error:
-            connection.last_error = str(error)[:512]
-            raise SourceUnavailable(f"{what}: no answer: {error}") from error
+            said = connection.last_error = hidden(str(error), connector.secrets())[:512]
+            if isinstance(error, Refused):
+                raise SourceRejected(f"{what} may not be called: {said}") from error
+            raise SourceUnavailable(f"{what}: no answer: {said}") from error
+        return answer if answer.status < 400 else without_secrets(answer, connector.secrets())
 
     @asynccontextmanager
     async def _place(self, connection: Connection) -> AsyncIterator[None]:

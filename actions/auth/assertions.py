@@ -132,3 +132,7 @@ class SelfSigned(Fixed):
     @override
     def mask(self, request: Request) -> Request:
         return self._spot.put(request, MASK)
+
+    @override
+    def secrets(self) -> tuple[str, ...]:
+        return (self._token,)

@@ -137,6 +137,10 @@ class Auth(ABC):
     async def renew(self) -> bool:
         """Fetch new credentials after the backend refused the old ones; False when there are none."""
 
+    def secrets(self) -> tuple[str, ...]:
+        """Return what requests carry and nobody may see: an answer may repeat it."""
+        return ()
+
     def states(self) -> list[LoginState]:
         """Return how each login in here stands that has a state at all."""
         return []

@@ -86,6 +86,10 @@ class Digest(Fixed):
         return with_header(request, "authorization", f"Digest {MASK}")
 
     @override
+    def secrets(self) -> tuple[str, ...]:
+        return (self._password,)
+
+    @override
     async def again(self, request: Request, answer: Answer, deadline: float) -> Request | None:
         origin = _origin(request)
         session = self._sessions.get(origin)

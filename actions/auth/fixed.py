@@ -28,6 +28,10 @@ class Placed(Fixed):
     def mask(self, request: Request) -> Request:
         return self._spot.put(request, MASK)
 
+    @override
+    def secrets(self) -> tuple[str, ...]:
+        return (self._value,)
+
 
 class APIKey(Placed):
     """A key under a given name in a header, the query or a cookie, perhaps with a word before it."""
@@ -48,6 +52,7 @@ class Basic(Fixed):
 
     def __init__(self, user: str, password: str) -> None:
         self._header = ("authorization", basic_value(user, password))
+        self._secrets = (self._header[1].removeprefix("Basic "), password)
 
     @override
     def apply(self, request: Request) -> Request:
@@ -56,6 +61,10 @@ class Basic(Fixed):
     @override
     def mask(self, request: Request) -> Request:
         return with_header(request, "authorization", f"Basic {MASK}")
+
+    @override
+    def secrets(self) -> tuple[str, ...]:
+        return self._secrets
 
 
 def basic_value(user: str, password: str) -> str:

@@ -30,6 +30,7 @@ FRESH: Final = 1.0
 KEPT_REASONS: Final = 20
 """How many fetches `states` tells of."""
 
+_CARRIED: Final = 3
 _FIRST_WAIT: Final = 1.0
 _LONGEST_WAIT: Final = 300.0
 _CLOSE_WITHIN: Final = 2.0
@@ -69,6 +70,7 @@ class OAuth2(Auth):
         self._refresh = settings.refresh_token
         self._spent: set[str] = set()  # refresh tokens that are not taken any more
         self._token: Token | None = None
+        self._used: deque[str] = deque(maxlen=_CARRIED)  # a call under way carries the one before
         self._stale = False  # the backend refused the token that we have
         self._replaced_at = float("-inf")  # when it did so last
         self._unkept: Record | None = None
@@ -122,6 +124,10 @@ class OAuth2(Auth):
         except ActionError:
             return False
         return True
+
+    @override
+    def secrets(self) -> tuple[str, ...]:
+        return tuple(self._used)
 
     @override
     def states(self) -> list[LoginState]:
@@ -285,6 +291,7 @@ class OAuth2(Auth):
 
     def _use(self, token: Token, why: str) -> None:
         self._token, self._stale = token, False
+        self._used.append(token.access)
         self._failure, self._failures = None, 0
         self._note(why, "a token" if token.expires_at is None else f"a token for {self._left(token):.0f} s")
         narrowed = self._narrowed(token)

@@ -53,6 +53,10 @@ class All(Auth):
         return any(renewed)
 
     @override
+    def secrets(self) -> tuple[str, ...]:
+        return tuple(secret for part in self._parts for secret in part.secrets())
+
+    @override
     def states(self) -> list[LoginState]:
         return [state for part in self._parts for state in part.states()]
 

@@ -11,6 +11,7 @@ import structlog
 
 from actions.base import Connector, Prepared
 from actions.errors import ActionError, OutcomeUnknown
+from actions.hiding import without_secrets
 from service.connections import Connection
 from service.delivery import Event
 from service.dispatch.health import Health
@@ -155,16 +156,17 @@ async def _called(
     try:
         answer = await connector.call(prepared, deadline=deadline, headers=attempt_headers(job))
     except ActionError as error:
-        verdict = judge_error(error)
+        verdict = judge_error(error, connector.secrets())
         if isinstance(error, OutcomeUnknown) and error.accepted:
             job.remember_accepted(step, error.accepted)  # the next attempt looks, and sends nothing anew
     except Exception as error:
         log.exception("a connector failed in an unforeseen way", connection=step.connection)
         verdict = Verdict(outcome=Outcome.UNKNOWN, detail=f"internal error: {type(error).__name__}")
     else:
-        verdict = judge(answer, step.on, time.time())
+        shown = without_secrets(answer, connector.secrets())
+        verdict = judge(shown, step.on, time.time())
         status = answer.status
-        body = encode_answer(answer, well=verdict.outcome is Outcome.OK)
+        body = encode_answer(shown, well=verdict.outcome is Outcome.OK)
         if verdict.outcome is Outcome.OK:
             remember(job, step, answer)
     if verdict.outcome in (Outcome.OK, Outcome.REFUSED):

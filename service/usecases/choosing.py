@@ -9,6 +9,7 @@ import msgspec
 from actions.base import Answer, Connector
 from actions.dynamic import DynamicCall, DynamicTree, NotAsDescribed, dynamic, dynamics
 from actions.errors import ActionError, Refused
+from actions.hiding import without_secrets
 from actions.specs.model import Operation, Spec
 from service.errors import Conflict, Invalid, Problem, Unavailable
 from service.outcome import judge
@@ -69,15 +70,15 @@ async def choices(
         answer = await connector.call(prepared, deadline=deadline, headers={})
     except ActionError as error:
         raise Unavailable(str(error)) from error
-    value = _value(answer, call, now)
+    value = _value(answer, call, now, connector.secrets())
     try:
         return {"input": place, "operation": call.operation, **_read(found, call, value)}
     except NotAsDescribed as error:
         raise Conflict(f"{call.operation} answered something else than described: {error}") from error
 
 
-def _value(answer: Answer, call: DynamicCall, now: float) -> Any:
-    verdict = judge(answer, {}, now)
+def _value(answer: Answer, call: DynamicCall, now: float, secrets_: tuple[str, ...]) -> Any:
+    verdict = judge(without_secrets(answer, secrets_), {}, now)
     if verdict.outcome.value != "ok":
         raise Conflict(f"{call.operation}: {verdict.detail}")
     try:

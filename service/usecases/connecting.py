@@ -7,6 +7,7 @@ from typing import Any
 
 from actions.base import Connector
 from actions.errors import ActionError, Refused
+from actions.hiding import without_secrets
 from actions.specs.model import Operation, Spec
 from service.connections import Connection
 from service.errors import Conflict, Invalid, NotFound, Problem, nearest
@@ -259,8 +260,9 @@ async def call(
     try:
         answer = await connector.call(prepared, deadline=deadline, headers={})
     except ActionError as error:
-        verdict = judge_error(error)
+        verdict = judge_error(error, connector.secrets())
         return {**shown, "outcome": verdict.outcome.value, "detail": verdict.detail}
+    answer = without_secrets(answer, connector.secrets(), most=len(answer.body))
     verdict = judge(answer, {}, now)
     return {
         **shown,

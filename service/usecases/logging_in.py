@@ -7,6 +7,7 @@ from typing import Any, Final
 from actions.auth import Auth, BrowserLogin, login_of
 from actions.base import Answer, Connector
 from actions.errors import ActionError, Refused
+from actions.hiding import without_secrets
 from actions.specs.model import Operation, Spec
 from service import crashpoints
 from service.errors import Conflict, Invalid, NotFound, Problem, Unavailable, nearest
@@ -132,7 +133,7 @@ async def try_connection(
         state, reason, fix = _failure(error, connector)
     else:
         report |= {"status": answer.status, "took_ms": round(answer.elapsed * 1000, 1)}
-        state, reason, fix = _verdict(answer, now)
+        state, reason, fix = _verdict(without_secrets(answer, connector.secrets()), now)
     return {**report, "state": state, "reason": reason, "fix": fix, "logins": logins(connector)}
 
 

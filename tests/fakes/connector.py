@@ -27,6 +27,7 @@ class ScriptedConnector(Connector):
         self.in_flight = 0
         self.most_in_flight = 0
         self.closed = False
+        self.hidden: tuple[str, ...] = ()
 
     @override
     async def check(self) -> list[Finding]:
@@ -69,6 +70,10 @@ class ScriptedConnector(Connector):
     @override
     def show(self, prepared: Prepared) -> dict[str, Any]:
         return {"method": "POST", "url": prepared.operation, "headers": {}, "body": prepared.request.decode()}
+
+    @override
+    def secrets(self) -> tuple[str, ...]:
+        return self.hidden
 
     @override
     async def login_again(self) -> bool:

@@ -149,3 +149,30 @@ async def test_a_credential_may_stand_anywhere_with_any_word_before_it(login, na
     async with ProtectedAPI(lambda _: True).listening() as api, house(api.base, login) as it:
         await it.call()
     assert api.calls[0].headers[name] == value
+
+
+@pytest.mark.parametrize(
+    ("login", "carried"),
+    [
+        ({"bearer": "t0ken"}, ("t0ken",)),
+        ({"api_key": "k3y"}, ("k3y",)),
+        ({"basic": {"username": "u", "password": "pa55"}}, ("dTpwYTU1", "pa55")),
+        ({"digest": {"username": "u", "password": "pa55"}}, ("pa55",)),
+        ({"schemes": {"key": {"api_key": "k3y"}, "user": {"bearer": "t0ken"}}}, ("k3y", "t0ken")),
+        (None, ()),
+    ],
+)
+async def test_a_connector_tells_what_its_calls_carry(login, carried):
+    schemes = {name: SCHEMES[name] for name in ("key", "user")}
+    async with house("http://127.0.0.1:1", login, spec=spec_of(schemes)) as it:
+        assert it.connector.secrets() == carried
+
+
+async def test_a_connector_tells_the_token_that_its_calls_carry():
+    async with TokenServer().listening() as server:
+        login = {
+            "oauth2": {"token_url": server.token_url, "client_id": "shop", "client_secret": "s3cr+t/=&client"}
+        }
+        async with ProtectedAPI(lambda _: True).listening() as api, house(api.base, login) as it:
+            await it.call()
+            assert it.connector.secrets() == tuple(server.tokens)

@@ -107,6 +107,27 @@ async def test_the_steps_on_turns_a_status_into_what_it_says(tmp_path) -> None:
         await room.ended(1)
 
 
+@pytest.mark.parametrize("status", [200, 400, 401, None])
+async def test_a_credential_that_a_backend_repeats_is_kept_nowhere(tmp_path, status) -> None:
+    secret = "s3cret-token"
+    said = Refused(f"ended as failed: {secret}")
+    if status is not None:
+        said = Answer(status=status, headers=(("x-got", secret),), body=f"got Bearer {secret}".encode())
+    async with engine_room(tmp_path) as room:
+        connector = room.connectors["shop"] = ScriptedConnector(answers(said))
+        connector.hidden = (secret,)
+        await room.use({"r": rule(step={"name": "first"})})
+        await room.send({"id": 1})
+        end = {200: State.DELIVERED, 401: State.WAITING}.get(status, State.DEAD)
+        await room.until(lambda: room.runs(end))
+        (run,) = await room.runs(end)
+        detail = await room.store.delivery(key_of(run))
+        (attempt, *_) = detail["attempts"]
+        assert secret not in str(detail)
+        assert secret not in room.dispatch.connections()[0].last_error
+        assert "***" in f"{attempt['detail']} {attempt['answer']}"
+
+
 PLACE = (("location", "/jobs/7"),)
 
 
