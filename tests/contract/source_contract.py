@@ -17,6 +17,7 @@ import msgspec
 import pytest
 
 from tests.fakes.sources import Emitted, Reports, path_expression, source_context
+from tests.patience import PATIENCE, SLACK
 from triggers.base import Call, Expression, Finding, Item, Progress, Source, SourceConfig
 from triggers.errors import NotStored, SourceUnavailable, TriggerError
 from triggers.message import TriggerMessage, decode_data
@@ -120,14 +121,14 @@ class Run:
         self.task = asyncio.create_task(self.source.run(self.emitted.begin()), name="the source under test")
         return self
 
-    async def ended(self, within: float) -> BaseException | None:
+    async def ended(self, within: float = PATIENCE) -> BaseException | None:
         """Wait until the run has ended by itself; return what it raised."""
         assert self.task is not None
         done, _ = await asyncio.wait([self.task], timeout=within)
         assert done, f"the run has not ended within {within} s; it told: {self.report.text}"
         return None if self.task.cancelled() else self.task.exception()
 
-    async def cancel(self, within: float) -> None:
+    async def cancel(self, within: float = PATIENCE) -> None:
         """Cancel the run and see it end."""
         if self.task is not None and not self.task.done():
             self.task.cancel()
@@ -150,7 +151,7 @@ class Footprint:
                 number += str(entry.readlink()).startswith("socket:")
         return number
 
-    async def comes_back(self, within: float) -> None:
+    async def comes_back(self, within: float = PATIENCE) -> None:
         """Wait until nothing more is there than was at first. Closing a socket takes the loop a turn or two."""
         deadline = time.monotonic() + within
         while True:
@@ -165,16 +166,16 @@ class Footprint:
 class SourceContract(ABC):
     """Inherited once per kind of source (and per mode, where one has several)."""
 
-    patience: ClassVar[float] = 30.0
+    patience: ClassVar[float] = PATIENCE
     """Seconds that anything outside may take."""
 
-    reaction: ClassVar[float] = 10.0
+    reaction: ClassVar[float] = 10.0 + SLACK
     """Seconds within which a source ends when it is cancelled, and says that the outside cannot be reached."""
 
     quiet: ClassVar[float] = 0.3
     """Seconds for which something must not happen that could: a negative has no event to wait for."""
 
-    footprint: ClassVar[float] = 5.0
+    footprint: ClassVar[float] = PATIENCE
     """Seconds after which no task and no socket of a closed source may be left."""
 
     name: ClassVar[str] = "orders"

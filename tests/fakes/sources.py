@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr
 from typing_extensions import override
 
 from service.usecases.checking import compile_over, compile_tree
+from tests.patience import PATIENCE
 from triggers.base import (
     Accepted,
     Call,
@@ -113,7 +114,7 @@ class Emitted:
         """Return what is stored under each key."""
         return dict(self.kept)
 
-    async def until(self, condition: Callable[[], bool], what: str, within: float = 30.0) -> None:
+    async def until(self, condition: Callable[[], bool], what: str, within: float = PATIENCE) -> None:
         """Wait until a condition over what was brought holds. It is looked at whenever something was."""
         try:
             async with asyncio.timeout(within):

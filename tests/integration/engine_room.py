@@ -21,6 +21,7 @@ from service.rulesets import Rulesets
 from service.store.base import Store
 from service.store.sqlite import SQLiteStore
 from tests.fakes.connector import ScriptedConnector
+from tests.patience import PATIENCE
 from triggers.base import Accepted
 from triggers.message import TriggerMessage
 
@@ -127,7 +128,7 @@ class Room:
         page = await self.store.deliveries(limit=500, states=states)
         return list(reversed(page.rows))
 
-    async def until(self, looks_right: Callable[[], Any], within: float = 10.0) -> None:
+    async def until(self, looks_right: Callable[[], Any], within: float = PATIENCE) -> None:
         """Wait until a condition holds; it may be a coroutine function."""
         async with asyncio.timeout(within):
             while True:

@@ -8,6 +8,7 @@ import msgspec
 
 from service.supervisor import Supervisor
 from tests.fakes.sources import Emitted, MemoryConfig, MemorySource, source_context
+from tests.patience import PATIENCE
 
 
 class House:
@@ -46,12 +47,12 @@ class House:
         self.room.intake.use(self.room.intake.ruleset, numbers)
         self.supervisor.use(configs, numbers)
 
-    async def state(self, name, *wanted, within=10.0):
+    async def state(self, name, *wanted, within=PATIENCE):
         return await self.until(
             lambda: (one := self.supervisor.status(name)).state in wanted and one, f"{name} {wanted}", within
         )
 
-    async def until(self, condition, what, within=10.0):
+    async def until(self, condition, what, within=PATIENCE):
         deadline = time.monotonic() + within
         while not (value := condition()):
             if time.monotonic() > deadline:
@@ -59,7 +60,7 @@ class House:
             await asyncio.sleep(0.01)
         return value
 
-    async def told(self, kind, count, within=10.0):
+    async def told(self, kind, count, within=PATIENCE):
         """Wait until so many messages of a kind are stored: they are stored beside what they tell of."""
         deadline = time.monotonic() + within
         while (found := await self.stored(kind)) < count:

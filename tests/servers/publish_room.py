@@ -21,8 +21,8 @@ from actions.kafka.connector import KafkaConnector
 from actions.plain import description
 from actions.rabbitmq.connector import RabbitMQConnector
 from actions.specs import read_spec
+from tests.patience import PATIENCE
 
-PATIENCE = 30.0
 KAFKA = read_spec({"kafka.asyncapi.yaml": description("kafka")})
 RABBITMQ = read_spec({"rabbitmq.asyncapi.yaml": description("rabbitmq")})
 EGRESS = read_egress("127.0.0.1")
@@ -66,7 +66,7 @@ async def calm() -> AsyncIterator[None]:
     loop.set_exception_handler(lambda _, context: seen.append(context))
     try:
         yield
-        deadline = loop.time() + 5
+        deadline = loop.time() + PATIENCE
         while asyncio.all_tasks() - before and loop.time() < deadline:
             await asyncio.wait(asyncio.all_tasks() - before, timeout=0.1)
         assert asyncio.all_tasks() - before == set()

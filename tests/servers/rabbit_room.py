@@ -19,7 +19,7 @@ from aiormq.abc import AbstractChannel
 from aiormq.exceptions import ChannelNotFoundEntity
 from pamqp.commands import Basic
 
-PATIENCE = 30.0
+from tests.patience import PATIENCE
 
 
 class RabbitRoom:

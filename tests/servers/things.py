@@ -14,10 +14,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import UnknownTopicOrPartitionError, for_code
 from aiormq.exceptions import ChannelNotFoundEntity
 
+from tests.patience import PATIENCE
 from tests.servers.values import PostgresServer
-
-PATIENCE = 20.0
-"""Seconds for anything here."""
 
 
 async def create_topic(bootstrap: str, name: str, partitions: int = 1, **config: str) -> None:
@@ -116,14 +114,36 @@ async def drop_slots(connection: "asyncpg.Connection[Any]", database: str) -> No
         await asyncio.sleep(0.02)
 
 
-def await_queue_on_disk(directory: Path, name: str) -> None:
-    """Wait until a node of our own has a new quorum queue in its registry on disk.
+_REGISTERED = {"quorum": "quorum/**/names.dets", "stream": "coordination/**/names.dets"}
+"""Where a queue that is replicated, and what coordinates streams, is looked up when a node starts."""
 
-    RabbitMQ (3.10 at least) writes that file a second or so after it said that the queue is declared. Killed
-    before, it comes back with a queue that has no leader, for ever: not the fault that a test is after.
+
+def await_queue_on_disk(directory: Path, name: str, kind: str = "classic") -> None:
+    """Wait until a new queue of a node of our own outlives `kill -9`.
+
+    RabbitMQ (3.10 at least) says that a queue is declared while a part of that is in memory: for up to two seconds
+    the end of the transaction, without which it never was; for one its place in a registry, without which it has no
+    leader, for ever. Killed before, the node comes back without the queue: not the fault that a test is after.
     """
     deadline = time.monotonic() + PATIENCE
-    while not any(name.encode() in file.read_bytes() for file in directory.rglob("quorum/**/names.dets")):
+    while not (_committed(directory, name) and _registered(directory, name, kind)):
         if time.monotonic() > deadline:
-            raise TimeoutError(f"the quorum queue {name} is not on disk after {PATIENCE:g} s")
+            raise TimeoutError(f"the {kind} queue {name} is not on disk after {PATIENCE:g} s")
         time.sleep(0.05)
+
+
+def _committed(directory: Path, name: str) -> bool:
+    """Say whether the log has the end of the transaction behind the name, or the tables have the name."""
+    for log in directory.glob("data/*/LATEST.LOG"):
+        _, found, behind = log.read_bytes().rpartition(name.encode())
+        if found:
+            return b"committed" in behind
+    tables = list(directory.glob("data/*/rabbit_durable_queue.DC?"))
+    return not tables or any(name.encode() in table.read_bytes() for table in tables)
+
+
+def _registered(directory: Path, name: str, kind: str) -> bool:
+    if kind not in _REGISTERED:
+        return True
+    word = name if kind == "quorum" else "rabbit_stream_coordinator"
+    return any(word.encode() in registry.read_bytes() for registry in directory.rglob(_REGISTERED[kind]))

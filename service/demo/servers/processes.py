@@ -18,6 +18,7 @@ from typing import Final
 
 GONE_WITHIN: Final = 15.0
 """Seconds after SIGKILL within which the kernel must have let a process go."""
+_STOPS_WITHIN: Final = 0.5
 
 
 def missing() -> str | None:
@@ -69,15 +70,26 @@ def family(pid: int) -> list[int]:
 
 def freeze(pid: int) -> None:
     """Stop the whole family: nothing answers any more, and every connection stays open."""
+    deadline = time.monotonic() + GONE_WITHIN
+    while not _stopped(pid):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"process {pid} does not stop")
+        # Who waits for its stopped child to become another program (vfork) cannot be stopped: on with both.
+        thaw(pid)
+
+
+def _stopped(pid: int) -> bool:
+    """Send SIGSTOP to the whole family; say whether all have stopped a moment later."""
     for _ in range(2):  # a parent that was not stopped yet may have made a child meanwhile
         for member in family(pid):
             _send(member, signal.SIGSTOP)
     # A thread on another processor goes on until the signal reaches it.
-    deadline = time.monotonic() + GONE_WITHIN
+    moment = time.monotonic() + _STOPS_WITHIN
     while any(map(_awake, family(pid))):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"process {pid} does not stop")
+        if time.monotonic() > moment:
+            return False
         time.sleep(0.001)
+    return True
 
 
 def thaw(pid: int) -> None:

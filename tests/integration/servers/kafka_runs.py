@@ -7,13 +7,12 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from tests.fakes.sources import Emitted, Reports, source_context
+from tests.patience import PATIENCE
 from tests.servers import unique
 from tests.servers.kafka_room import KafkaRoom
 from triggers.base import Progress
 from triggers.kafka import KafkaSource
 from triggers.kafka.config import KafkaConfig
-
-PATIENCE = 30.0
 
 
 class Running:
@@ -30,7 +29,7 @@ class Running:
         assert done, f"the run goes on after {within} s; it told {self.report.text}"
         return self.task.exception()
 
-    async def cancel(self, within: float = 15.0) -> None:
+    async def cancel(self, within: float = PATIENCE) -> None:
         """Cancel the run and see it end."""
         self.task.cancel()
         done, _ = await asyncio.wait([self.task], timeout=within)
@@ -77,7 +76,7 @@ class Runs:
             yield running
         finally:
             await running.cancel()
-            await asyncio.wait_for(source.close(), 15)
+            await asyncio.wait_for(source.close(), PATIENCE)
             if not running.task.cancelled():
                 running.task.exception()
 

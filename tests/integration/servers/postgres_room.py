@@ -10,12 +10,11 @@ import asyncpg
 import msgspec
 
 from tests.fakes.sources import Emitted, Reports, source_context
+from tests.patience import PATIENCE
 from tests.servers import unique
 from triggers.message import TriggerMessage
 from triggers.postgres.config import PostgresConfig
 from triggers.postgres.source import PostgresSource
-
-PATIENCE = 15.0
 
 
 class Crash(BaseException):
@@ -103,7 +102,7 @@ class Room:
                 yield run
             finally:
                 run.task.cancel()
-                await asyncio.wait([run.task], timeout=10)
+                await asyncio.wait([run.task], timeout=PATIENCE)
                 assert run.task.done(), "the run does not end when it is cancelled"
                 self.emitted.end()
                 if not run.task.cancelled():

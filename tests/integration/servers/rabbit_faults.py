@@ -19,11 +19,10 @@ from typing_extensions import override
 from service.demo.servers import LocalRabbitMQ
 from tests.contract.source_contract import Footprint, Run
 from tests.fakes.sources import Emitted, Reports, source_context
+from tests.patience import PATIENCE
 from tests.servers.rabbit_room import RabbitRoom
 from triggers.message import TriggerMessage, decode_data
 from triggers.rabbitmq import RabbitMQConfig, RabbitMQSource
-
-PATIENCE = 30.0
 
 
 def config(room: RabbitRoom, queue: str, **said: Any) -> RabbitMQConfig:
@@ -56,7 +55,7 @@ async def opened(
         await asyncio.wait_for(source.close(), PATIENCE)
         if run.task is not None and not run.task.cancelled():
             run.task.exception()
-        await before.comes_back(within=10)
+        await before.comes_back()
 
 
 async def takes(config: RabbitMQConfig, emitted: Emitted, condition: Callable[[], bool], what: str) -> None:
@@ -105,7 +104,7 @@ async def publish(room: RabbitRoom, queue: str, count: int, start: int = 0) -> N
 
     A quorum queue whose broker was killed in its first seconds may confirm nothing on the first connection.
     """
-    deadline = time.monotonic() + 2 * PATIENCE
+    deadline = time.monotonic() + PATIENCE
     while True:
         try:
             async with room.channel() as channel, asyncio.timeout(10):

@@ -15,6 +15,7 @@ from tests.fakes.sources import Emitted
 from tests.integration.servers import rabbit_faults
 from tests.integration.servers.kafka_runs import Runs, until_or_ended
 from tests.integration.servers.postgres_room import room_of
+from tests.patience import PATIENCE
 from tests.servers import things
 from tests.servers.kafka_room import KafkaRoom
 from tests.servers.publish_room import calm, kafka_connector, messages, rabbit_connector, records, tried
@@ -45,7 +46,7 @@ async def test_f20_a_rabbitmq_driver_that_cancels_its_own_work_ends_the_run(rabb
         run.start()
         await rabbit_faults.until(run, lambda: len(emitted.items) == 2, "both are stored")
         getattr(run.source._feed._link._connection, task).cancel()
-        error = await run.ended(15)
+        error = await run.ended()
     assert isinstance(error, SourceUnavailable), error
     await rabbit_faults.publish(room, queue, 1, start=2)
     await rabbit_faults.takes(config, emitted, lambda: 2 in rabbit_faults.numbers(emitted), "the third")
@@ -89,11 +90,11 @@ async def test_f20_a_confirmation_that_the_rabbitmq_driver_cancels_is_an_unknown
             await rabbit_faults.eventually(lambda: bool(confirmations), "it waits for its confirmation")
             for future in list(confirmations.values()):
                 future.cancel()
-            outcome = await asyncio.wait_for(call, 10)
+            outcome = await asyncio.wait_for(call, PATIENCE)
             assert isinstance(outcome, OutcomeUnknown), outcome
         finally:
             server.thaw()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while not isinstance(await tried(connector, "cut", deadline=5, routing_key="q", body=2), Answer):
                 pass
         await connector.close()

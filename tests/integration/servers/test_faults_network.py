@@ -13,6 +13,7 @@ import pytest
 
 from tests.integration.servers.network import cut, uncuttable
 from tests.integration.servers.postgres_room import decoded, room_of
+from tests.patience import PATIENCE
 from triggers.message import TriggerMessage
 from triggers.postgres.source import PostgresSource
 
@@ -39,7 +40,7 @@ async def test_f41_a_network_that_is_cut_and_comes_back_loses_nothing(make_postg
         spared = room.sql._transport.get_extra_info("sockname")[1]
         async with cut(server.port, spared=spared):
             over = time.monotonic() + CUT
-            await house.until(lambda: not house.supervisor.status("orders").healthy, "the cut is seen", 15)
+            await house.until(lambda: not house.supervisor.status("orders").healthy, "the cut is seen")
             await room.sql.execute("INSERT INTO orders SELECT generate_series(2, 500)")
             while time.monotonic() < over:  # the cut has a length
                 assert house.supervisor.status("orders").state not in ("gap", "refused")
@@ -54,8 +55,8 @@ async def test_f41_a_network_that_is_cut_and_comes_back_loses_nothing(make_postg
             )
             assert held > 0, "the slot let go of what was not taken"
         await _stored(house, 500)
-        await house.state("orders", "running", within=60)
-        await house.until(lambda: house.supervisor.status("orders").pending == 0, "nothing is pending", 30)
+        await house.state("orders", "running")
+        await house.until(lambda: house.supervisor.status("orders").pending == 0, "nothing is pending")
         await house.supervisor.close()
     store = house.room.store
     rows = (await store.messages(limit=1000, of_type="postgres.insert")).rows
@@ -67,7 +68,7 @@ async def test_f41_a_network_that_is_cut_and_comes_back_loses_nothing(make_postg
 
 
 async def _stored(house, count):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while (found := await house.stored("postgres.insert")) < count:
         assert time.monotonic() < deadline, (found, house.supervisor.statuses())
         await asyncio.sleep(0.05)

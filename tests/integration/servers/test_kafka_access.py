@@ -11,14 +11,13 @@ from service.demo.servers.ports import take_port
 from tests.fakes.certificates import Authority
 from tests.fakes.sources import Emitted, Reports, source_context
 from tests.integration.servers.kafka_runs import Runs
+from tests.patience import PATIENCE
 from tests.servers import things
 from tests.servers.kafka_room import KafkaRoom
 from triggers.base import Finding
 from triggers.errors import SourceRejected, SourceUnavailable
 from triggers.kafka import KafkaSource
 from triggers.kafka.config import KafkaConfig
-
-pytestmark = pytest.mark.timeout(180)
 
 PASSWORD = "pa55word-of-anna"
 AUTHORITY = Authority()
@@ -67,7 +66,9 @@ class Guarded:
         for size in ("256", "512"):
             secret = f"SCRAM-SHA-{size}=[iterations=4096,password={PASSWORD}]"
             command = [*tool, "--entity-name", "anna", "--add-config", secret]
-            await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True, timeout=60)
+            await asyncio.to_thread(
+                subprocess.run, command, check=True, capture_output=True, timeout=PATIENCE
+            )
 
     def config(self, **changes: Any) -> KafkaConfig:
         said: dict[str, Any] = {
@@ -197,7 +198,7 @@ async def _take(guarded: Guarded, store: Emitted, count: int, changes: dict[str,
     task = asyncio.create_task(source.run(store.begin()))
     await store.until(lambda: len(store.messages) >= count, f"{count} messages")
     task.cancel()
-    await asyncio.wait([task], timeout=10)
+    await asyncio.wait([task], timeout=PATIENCE)
     await source.close()
 
 
@@ -205,7 +206,7 @@ async def _refusal(guarded: Guarded, changes: dict[str, Any]) -> BaseException |
     source, store = KafkaSource("orders", guarded.config(**changes)), Emitted()
     await source.open(source_context(store))
     task = asyncio.create_task(source.run(store.begin()))
-    await asyncio.wait([task], timeout=30)
+    await asyncio.wait([task], timeout=PATIENCE)
     assert task.done()
     await source.close()
     return task.exception()

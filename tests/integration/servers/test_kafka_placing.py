@@ -10,13 +10,12 @@ from aiokafka.errors import TopicAlreadyExistsError
 
 from tests.contract.source_contract import CrashPoint
 from tests.integration.servers.kafka_runs import Runs, eventually, idle, until_or_ended
+from tests.patience import PATIENCE
 from tests.servers import things, unique
 from tests.servers.kafka_room import KafkaRoom
 from triggers.errors import NotStored, SourceGap, SourceUnavailable
 from triggers.kafka import KafkaSource
 from triggers.message import TriggerMessage
-
-pytestmark = pytest.mark.timeout(90)
 
 
 @pytest.fixture
@@ -305,7 +304,7 @@ async def test_a_rewind_outlives_a_run_that_stored_nothing(runs: Runs) -> None:
         assert isinstance(await running.ended(), NotStored)
     crash = CrashPoint("kafka.before_commit")
     async with runs.run(reached=crash, batch=2):
-        await asyncio.wait_for(crash.hit.wait(), 30)
+        await asyncio.wait_for(crash.hit.wait(), PATIENCE)
     offered = len(runs.emitted.offered)
     async with runs.run() as running:
         await runs.emitted.until(lambda: len(runs.emitted.offered) >= offered + 3, "the rest again")

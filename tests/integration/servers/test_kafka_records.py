@@ -13,8 +13,6 @@ from tests.integration.servers.kafka_runs import Runs, eventually, idle
 from tests.servers import unique
 from tests.servers.kafka_room import KafkaRoom
 
-pytestmark = pytest.mark.timeout(90)
-
 
 @pytest.fixture
 async def runs(kafka, kafka_topic) -> Runs:

@@ -18,13 +18,14 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from service.demo.servers import LocalKafka, LocalPostgres, LocalRabbitMQ, processes
 from service.demo.servers.ports import answers, take_port
 from service.errors import Unavailable
+from tests.patience import PATIENCE
 from tests.servers.things import await_queue_on_disk, create_topic, declare_queue
 from tests.shared import ROOT
 
 
 async def records(server: LocalKafka, count: int) -> list[bytes]:
     consumer = AIOKafkaConsumer("t", bootstrap_servers=server.bootstrap, auto_offset_reset="earliest")
-    async with consumer, asyncio.timeout(20):
+    async with consumer, asyncio.timeout(PATIENCE):
         return [(await consumer.getone()).value for _ in range(count)]
 
 
@@ -48,7 +49,7 @@ async def test_kafka_keeps_its_records_over_kill_and_freeze_and_restart(make_kaf
     sending = asyncio.ensure_future(send(server, b"while frozen"))
     assert not (await asyncio.wait({sending}, timeout=1))[0]
     server.thaw()
-    await asyncio.wait_for(sending, 20)
+    await asyncio.wait_for(sending, PATIENCE)
     await server.restart()
     assert await records(server, 2) == [b"before the kill", b"while frozen"]
 
@@ -67,7 +68,8 @@ async def test_rabbitmq_keeps_its_messages_over_kill_and_freeze(make_rabbitmq) -
         with pytest.raises(TimeoutError):
             await exchange.publish(aio_pika.Message(b"late"), "classic", timeout=1)
         server.thaw()
-        await_queue_on_disk(server.directory, "quorum")
+        for kind in ("classic", "quorum"):
+            await asyncio.to_thread(await_queue_on_disk, server.directory, kind, kind)
     server.kill()
     assert not answers(server.port)
     await server.start()
@@ -75,7 +77,7 @@ async def test_rabbitmq_keeps_its_messages_over_kill_and_freeze(make_rabbitmq) -
         channel = await connection.channel()
         for kind in ("classic", "quorum"):
             queue = await channel.get_queue(kind)
-            assert (await queue.get(timeout=10)).body == kind.encode()
+            assert (await queue.get(timeout=PATIENCE)).body == kind.encode()
 
 
 async def test_postgres_keeps_its_rows_and_slots_over_kill_and_freeze_and_restart(make_postgres) -> None:
@@ -175,7 +177,7 @@ def test_no_server_survives_the_kill_of_who_started_it(
 ) -> None:
     request.getfixturevalue(f"make_{kind}")()  # skips where there is none
     command = [sys.executable, "-c", STARTS_AND_DIES, kind, str(tmp_path / kind)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=90)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert done.returncode == -signal.SIGKILL, done.stderr
     for pid in map(int, done.stdout.split()):
         gone(pid)
@@ -238,13 +240,13 @@ def test_a_family_is_frozen_thawed_and_killed_with_children_in_sessions_of_their
     processes.thaw(parent.pid)
     assert "T" not in {state(pid) for pid in members}
     processes.kill(parent.pid)
-    assert parent.wait(5) == -signal.SIGKILL
+    assert parent.wait(PATIENCE) == -signal.SIGKILL
     assert [pid for pid in members if processes.started(pid)] == []
 
 
 def family_of(pid: int, size: int) -> list[int]:
     """Wait until the shell has started everybody."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while len(found := processes.family(pid)) < size:
         assert time.monotonic() < deadline, found
         time.sleep(0.005)

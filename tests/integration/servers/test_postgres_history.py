@@ -9,6 +9,7 @@ import pytest
 
 from tests.integration.servers.postgres_room import room_of
 from tests.integration.servers.test_postgres_slot import TABLE, accept, gap_of, stored, taken
+from tests.patience import PATIENCE
 
 FAST = {"fsync": "off", "hot_standby": "on", "wal_keep_size": "128MB", "recovery_target_timeline": "latest"}
 
@@ -52,7 +53,7 @@ async def starting(server):
 
 async def reached(server, lsn):
     """Wait until a standby has replayed so far."""
-    deadline = asyncio.get_running_loop().time() + 20
+    deadline = asyncio.get_running_loop().time() + PATIENCE
     while asyncio.get_running_loop().time() < deadline:
         with contextlib.suppress(asyncpg.PostgresError, OSError):
             sql = await asyncpg.connect(server.dsn(), timeout=3)

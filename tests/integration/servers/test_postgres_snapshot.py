@@ -9,6 +9,7 @@ import pytest
 
 from tests.fakes.sources import source_context
 from tests.integration.servers.postgres_room import Crash, decoded, room_of
+from tests.patience import PATIENCE
 from tests.servers import things, unique
 from triggers.base import Accepted
 from triggers.errors import SourceRejected
@@ -101,7 +102,7 @@ async def test_a_crash_at_every_page_among_writes_loses_no_row_and_reads_none_st
     for attempt in range(60):
         point = "postgres.snapshot.page" if attempt % 2 else "postgres.snapshot.begun"
         async with room.running(config, CrashAt(1, point, "postgres.snapshot.done")) as run:
-            done, _ = await asyncio.wait([run.task], timeout=0.5 if room.emitted.notices else 20)
+            done, _ = await asyncio.wait([run.task], timeout=0.5 if room.emitted.notices else PATIENCE)
             if not done:
                 break
             with pytest.raises(Crash):
@@ -126,7 +127,7 @@ async def test_a_crash_at_every_page_among_writes_loses_no_row_and_reads_none_st
         return states == now
 
     async with room.running(config) as run:
-        await run.until(all_followed, "the last state of every row", 20)
+        await run.until(all_followed, "the last state of every row")
     assert stale(room.emitted.messages) == []
     assert set(range(1, rows + 1)) <= set(room.ids("read"))
     assert room.emitted.conflicts == []
@@ -142,7 +143,7 @@ async def test_a_read_waits_for_what_is_streamed_and_not_visible_yet(make_postgr
         await room.sql.execute("INSERT INTO orders VALUES (1, 0)")
         config = room.config(setup="auto", heartbeat=None)
         async with room.running(config) as run:
-            await asyncio.wait_for(run.report.connected.wait(), 20)
+            await asyncio.wait_for(run.report.connected.wait(), PATIENCE)
             writer = await asyncpg.connect(server.dsn())
             await writer.execute("SET synchronous_commit = on")
             waiting = asyncio.create_task(writer.execute("UPDATE orders SET v = 1"))
@@ -150,7 +151,7 @@ async def test_a_read_waits_for_what_is_streamed_and_not_visible_yet(make_postgr
             assert await room.sql.fetchval("SELECT v FROM orders") == 0
             again(room, run.source)
         async with room.running(config) as run:
-            await asyncio.wait_for(run.report.connected.wait(), 20)
+            await asyncio.wait_for(run.report.connected.wait(), PATIENCE)
             with pytest.raises(TimeoutError):  # what must not happen has no event to wait for
                 async with asyncio.timeout(0.5):
                     await room.emitted.until(lambda: bool(room.rows("read")), "a read")
@@ -193,7 +194,7 @@ async def test_reading_again_by_command_has_ids_of_its_own(room):
 async def test_never_reads_nothing_and_begins_with_the_next_change(room):
     await room.sql.execute("INSERT INTO orders VALUES (1, 0)")
     async with room.running(room.config(setup="auto")) as run:
-        await asyncio.wait_for(run.report.connected.wait(), 20)
+        await asyncio.wait_for(run.report.connected.wait(), PATIENCE)
         await room.sql.execute("INSERT INTO orders VALUES (2, 0)")
         await run.until(lambda: bool(room.rows("insert")), "the insert")
     assert room.ids() == [2]
@@ -294,7 +295,7 @@ async def test_large_rows_are_read_in_bounded_memory(room):
     await source.open(context)
     task = asyncio.create_task(source.run(emit))
     try:
-        await asyncio.wait_for(done.wait(), 60)
+        await asyncio.wait_for(done.wait(), PATIENCE)
     finally:
         task.cancel()
         await asyncio.wait([task])

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from tests.integration.servers.postgres_room import Crash, Room, decoded, room_of
+from tests.patience import SLACK
 from triggers.errors import NotStored, SourceGap, SourceUnavailable
 from triggers.postgres.position import Position, parse_lsn
 
@@ -116,12 +117,12 @@ async def test_a_copy_of_100000_rows_with_a_crash_after_every_kth(room, mode):
     marks = sorted(dice.sample(range(500, rows, 500), CRASHES))
     for number, mark in enumerate(marks):
         async with room.running(config) as run:
-            await run.until(lambda mark=mark: len(room.emitted.messages) >= mark, f"{mark} rows", 60)
+            await run.until(lambda mark=mark: len(room.emitted.messages) >= mark, f"{mark} rows")
             if number % 2:
                 room.emitted.fail()
                 assert isinstance(await run.ended(), NotStored)
     async with room.running(config) as run:
-        await run.until(lambda: len(room.emitted.messages) == rows, "all rows", 60)
+        await run.until(lambda: len(room.emitted.messages) == rows, "all rows")
     once_and_in_order(room, range(rows))
     assert await confirmed(room) > 0
 
@@ -233,13 +234,17 @@ async def test_a_transaction_that_was_rolled_back_never_shows(room):
 async def test_a_walsender_killed_in_a_transaction_loses_nothing(room):
     config = room.config(batch=100, heartbeat=None)
     await room.set_up(config)
-    rows = 20_000  # of a thousand bytes: more than what lies in the sockets when the connection ends
+    rows = (
+        40_000  # of a thousand bytes: far more than what lies in the sockets, twice, when a connection ends
+    )
     await room.sql.execute(
         f"INSERT INTO orders SELECT n, 0, repeat('x', 1000) FROM generate_series(1, {rows}) AS n"
     )
-    for stored in (100, 5_000):
+    for _ in range(2):
+        before = len(room.emitted.messages)
         async with room.running(config) as run:
-            await run.until(lambda stored=stored: len(room.emitted.messages) >= stored, "a part")
+            # More than before: what lay in the sockets at the first end may be any number of rows.
+            await run.until(lambda before=before: len(room.emitted.messages) >= before + 100, "a part")
             room.emitted.block()
             await room.sql.execute("SELECT pg_terminate_backend($1)", await walsender(room))
             room.emitted.release()
@@ -318,7 +323,7 @@ async def test_a_server_that_is_stopped_does_not_wait_for_us(make_postgres):
             await room.sql.close()
             began = time.monotonic()
             await server.stop()
-            assert time.monotonic() - began < 8
+            assert time.monotonic() - began < 8 + SLACK
             assert isinstance(await run.ended(), SourceUnavailable)
 
 
@@ -331,9 +336,11 @@ async def test_a_slot_in_use_is_told_with_who_uses_it(room):
         pid = await walsender(room)
         async with room_of(room.dsn) as other:
             other.slot = room.slot
-            other.emitted.kept = room.emitted.kept  # as it moves on: an older copy would be a gap
+            room.emitted.block()  # the first one moves on no more: to read an older position would be a gap
+            other.emitted.kept = room.emitted.kept
             async with other.running(config) as second:
                 error = await second.ended()
+            room.emitted.release()
             assert isinstance(error, SourceUnavailable)
             assert str(pid) in str(error)
         await room.sql.execute("INSERT INTO orders VALUES (2)")

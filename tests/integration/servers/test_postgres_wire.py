@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.servers.postgres_room import room_of
+from tests.patience import PATIENCE
 from triggers.errors import SourceUnavailable
 from triggers.postgres.pgoutput import Commit, Decoder, Insert
 from triggers.postgres.position import Position, parse_lsn
@@ -56,7 +57,7 @@ async def test_the_bytes_are_those_of_pg_recvlogical(room):
         *("-o", "proto_version=1", "-o", f"publication_names={publication}", "-o", "messages=true"),
         stdout=asyncio.subprocess.PIPE,
     )
-    theirs, _ = await asyncio.wait_for(process.communicate(), 30)
+    theirs, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
 
     frames: list[bytes] = []
     async with streaming(room.name, config, await position(room), publication) as wire:
@@ -64,7 +65,7 @@ async def test_the_bytes_are_those_of_pg_recvlogical(room):
         while True:
             frame = wire.frame()
             if frame is None:
-                await asyncio.wait_for(wire.readable(), 10)
+                await asyncio.wait_for(wire.readable(), PATIENCE)
             elif frame[:1] == b"w":
                 frames.append(frame[25:])
             elif struct.unpack_from(">Q", frame, 1)[0] >= parse_lsn(end):

@@ -12,6 +12,7 @@ from actions.base import Answer
 from actions.cloudevents import EventStyle
 from actions.egress import read_egress
 from actions.errors import OutcomeUnknown, Refused, RetryLater
+from tests.patience import PATIENCE, SLACK
 from tests.servers.publish_room import calm, header, kafka_connector, publish, records, tried
 from tests.servers.things import create_topic
 
@@ -155,7 +156,7 @@ async def test_a_frozen_broker_leaves_it_unknown_and_the_repeat_has_the_same_id(
         assert isinstance(first, OutcomeUnknown)
         second = await tried(connector, "later", deadline=1.0, topic="t", body=2)
         assert isinstance(second, RetryLater)
-        assert time.monotonic() - began < 6
+        assert time.monotonic() - began < 1.5 + 1.0 + SLACK
         server.thaw()
         assert (await publish(connector, "frozen", topic="t", body="x" * 300_000)).status == 200
         await connector.close()
@@ -198,7 +199,7 @@ async def test_a_killed_broker_leaves_three_honest_outcomes(make_kafka):
         assert {"ok"} < {words[0] for words in outcomes.values()}
         await server.start()
         for key in [key for key, words in outcomes.items() if words != ["ok"]]:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE):
                 while not await send(key):
                     pass
         await connector.close()
@@ -232,8 +233,8 @@ async def test_closing_ends_whatever_is_under_way(make_kafka):
         began = time.monotonic()
         for one in (busy, starting, busy):
             await one.close()
-        assert time.monotonic() - began < 5
-        async with asyncio.timeout(5):
+        assert time.monotonic() - began < 3 + SLACK
+        async with asyncio.timeout(PATIENCE):
             ends = await asyncio.gather(*calls)
         assert {type(end) for end in ends} <= {OutcomeUnknown, RetryLater}
         server.thaw()

@@ -11,7 +11,6 @@ from typing_extensions import override
 from tests.fakes.certificates import authority, server_context
 from tests.fakes.sources import Emitted
 from tests.integration.servers.rabbit_faults import (
-    PATIENCE,
     Wire,
     config,
     connected,
@@ -19,6 +18,7 @@ from tests.integration.servers.rabbit_faults import (
     publish,
     takes,
 )
+from tests.patience import PATIENCE
 from tests.servers import unique
 from tests.servers.rabbit_room import RabbitRoom
 from tests.servers.values import RabbitServer
@@ -39,7 +39,7 @@ def emitted() -> Emitted:
     return Emitted()
 
 
-async def ended(made: RabbitMQConfig, within: float = 10) -> BaseException | None:
+async def ended(made: RabbitMQConfig, within: float = PATIENCE) -> BaseException | None:
     async with opened(made, Emitted()) as run:
         return await run.start().ended(within)
 
@@ -335,7 +335,7 @@ async def test_a_cancel_at_any_moment_of_the_beginning_leaves_nothing(
             run.start()
             for _ in range(turns):
                 await asyncio.sleep(0.0005)
-            await run.cancel(5)
+            await run.cancel()
 
 
 async def test_a_cancel_in_the_turn_in_which_the_login_succeeds_leaves_no_connection(
@@ -371,7 +371,7 @@ async def test_an_address_where_nobody_speaks_amqp_is_not_waited_for(
 
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    error = await ended(config(room, "q", url=f"amqp://127.0.0.1:{port}", timeout="500ms"), within=3)
+    error = await ended(config(room, "q", url=f"amqp://127.0.0.1:{port}", timeout="500ms"))
     assert isinstance(error, SourceUnavailable)
     assert "has not answered the login within 0.5 s" in str(error)
     server.close()

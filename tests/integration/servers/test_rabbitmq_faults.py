@@ -24,14 +24,13 @@ from tests.integration.servers.rabbit_faults import (
     undecodable,
     until,
 )
+from tests.patience import PATIENCE, SLACK
 from tests.servers import unique
 from tests.servers.rabbit_room import RabbitRoom
+from tests.servers.things import await_queue_on_disk
 from triggers.errors import SourceRejected, SourceUnavailable
 
 CONSUMER_TIMEOUT_MS = 4000
-
-YOUNG = 2.0
-"""Seconds after which a queue that is replicated outlives a kill; before, 3.10.8 never brings it back."""
 
 
 @pytest.fixture(scope="module")
@@ -73,18 +72,17 @@ async def test_f21_f22_a_broker_that_goes_and_comes_loses_nothing(
     async with opened(made, emitted) as run:
         await run.source.setup(apply=True)
         await publish(room, queue, 300)
+        await asyncio.to_thread(await_queue_on_disk, server.directory, queue, kind)
         run.start()
         await until(run, lambda: len(emitted.items) >= 40, "some are stored")
         if how == "killed":
-            if kind == "quorum":
-                await asyncio.sleep(YOUNG)
             server.kill()
         else:
             await server.stop()
-        error = await run.ended(10)
+        error = await run.ended()
     assert isinstance(error, SourceUnavailable), error
     async with opened(made, emitted) as run:
-        assert isinstance(await run.start().ended(10), SourceUnavailable)
+        assert isinstance(await run.start().ended(), SourceUnavailable)
     await server.start()
     await publish(room, queue, 20, start=300)
     await takes(made, emitted, lambda: len(set(numbers(emitted))) == 320, "all are stored")
@@ -100,15 +98,15 @@ async def test_f22_a_stream_goes_on_after_a_killed_broker(
     async with opened(made, emitted) as run:
         await run.source.setup(apply=True)
         await publish(room, queue, 100)
+        await asyncio.to_thread(await_queue_on_disk, server.directory, queue, "stream")
         run.start()
         await until(run, lambda: len(emitted.items) == 100, "all are stored")
-        await asyncio.sleep(YOUNG)
         server.kill()
-        assert isinstance(await run.ended(10), SourceUnavailable)
+        assert isinstance(await run.ended(), SourceUnavailable)
     await server.start()
     async with opened(made, emitted) as run:
         # The port answers before the stream is there, and what is published meanwhile is confirmed and lost.
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while not run.report.connected.is_set():
             assert time.monotonic() < deadline
             run.start()
@@ -137,16 +135,16 @@ async def test_f23_a_frozen_broker_is_seen_within_two_heartbeats(
         server.freeze()
         frozen_at = time.monotonic()
         try:
-            error = await run.ended(10)
+            error = await run.ended()
             assert isinstance(error, SourceUnavailable), error
             assert "sign of life" in str(error)
-            assert time.monotonic() - frozen_at < 2 * 3 + 1
+            assert time.monotonic() - frozen_at < 2 * 3 + SLACK
             looked_at = time.monotonic()
             with pytest.raises(SourceUnavailable):
                 await run.source.progress()
             findings = await run.source.check()
             assert [finding.code for finding in findings] == ["unreachable"]
-            assert time.monotonic() - looked_at < 25
+            assert time.monotonic() - looked_at < 15 + SLACK
         finally:
             server.thaw()
     await publish(room, queue, 5, start=6)
@@ -167,7 +165,7 @@ async def test_f23_a_broker_that_freezes_while_a_batch_is_stored_loses_nothing(
         try:
             await asyncio.sleep(2.5)  # a freeze has a length
             emitted.release()
-            assert isinstance(await run.ended(10), SourceUnavailable)
+            assert isinstance(await run.ended(), SourceUnavailable)
         finally:
             server.thaw()
     await takes(made, emitted, lambda: len(set(numbers(emitted))) == 10, "all are stored")
@@ -208,7 +206,7 @@ async def test_f25_a_channel_that_is_closed_by_an_error_ends_the_run(
         await connected(run)
         feed = run.source._feed
         await feed._channel.basic_ack(4711)
-        error = await run.ended(5)
+        error = await run.ended()
     assert isinstance(error, SourceUnavailable)
     assert "unknown delivery tag 4711" in str(error)
 
@@ -224,7 +222,7 @@ async def test_f25_a_consumer_that_is_gone_without_a_word_is_missed(
         channel = run.source._feed._channel
         (tag,) = channel.consumers
         await channel.basic_cancel(tag)
-        error = await run.ended(5)
+        error = await run.ended()
     assert isinstance(error, SourceUnavailable)
     assert "counts no consumer" in str(error)
 
@@ -240,9 +238,9 @@ async def test_f26_a_half_open_connection_is_seen_within_two_heartbeats(
             await connected(run)
             wire.silence()
             silent_at = time.monotonic()
-            error = await run.ended(10)
+            error = await run.ended()
             assert isinstance(error, SourceUnavailable), error
-            assert time.monotonic() - silent_at < 2 * 2 + 1
+            assert time.monotonic() - silent_at < 2 * 2 + SLACK
             wire.speak()
             wire.reset()
 
@@ -261,8 +259,8 @@ async def test_f26_dropped_packets_are_seen_within_two_heartbeats(
         await asyncio.to_thread(subprocess.run, ["iptables", "-I", *rule], check=True)
         try:
             dropped_at = time.monotonic()
-            assert isinstance(await run.ended(10), SourceUnavailable)
-            assert time.monotonic() - dropped_at < 2 * 2 + 1
+            assert isinstance(await run.ended(), SourceUnavailable)
+            assert time.monotonic() - dropped_at < 2 * 2 + SLACK
         finally:
             await asyncio.to_thread(subprocess.run, ["iptables", "-D", *rule], check=True)
 
@@ -287,7 +285,7 @@ async def test_f27_ten_thousand_poison_messages_are_kept_and_innocents_pass(
             await room.publish(queue, [b'{"poison": %d' % number for number in range(start, start + 1_000)])
             await publish(room, queue, 1, start=start)
         run.start()
-        await until(run, lambda: len(emitted.items) == 10_010, "all are kept", within=60)
+        await until(run, lambda: len(emitted.items) == 10_010, "all are kept")
     assert numbers(emitted) == list(range(0, 10_000, 1_000))
     assert [reject.data for reject in emitted.rejects] == [
         b'{"poison": %d' % number for number in range(10_000)
@@ -348,11 +346,11 @@ async def test_f29_a_queue_that_is_deleted_ends_the_run_and_is_missed(
         run.start()
         await connected(run)
         await room.delete(queue)
-        error = await run.ended(5)
+        error = await run.ended()
         assert isinstance(error, SourceUnavailable)
         assert "was deleted" in str(error)
     async with opened(made, emitted) as run:
-        error = await run.start().ended(5)
+        error = await run.start().ended()
         assert isinstance(error, SourceRejected)
         assert f"there is no queue {queue}" in str(error)
         with pytest.raises(SourceUnavailable):
@@ -367,7 +365,7 @@ async def test_f29_a_queue_of_ours_that_is_deleted_is_made_again(
         run.start()
         await connected(run)
         await room.delete(queue)
-        assert isinstance(await run.ended(5), SourceUnavailable)
+        assert isinstance(await run.ended(), SourceUnavailable)
     async with opened(made, emitted) as run:
         run.start()
         await connected(run)
@@ -384,9 +382,9 @@ async def test_f29_a_queue_that_came_back_with_other_arguments_is_refused_with_w
         await connected(run)
         await room.delete(queue)
         await room.declare(queue)
-        assert isinstance(await run.ended(5), SourceUnavailable)
+        assert isinstance(await run.ended(), SourceUnavailable)
     async with opened(made, emitted) as run:
-        error = await run.start().ended(5)
+        error = await run.start().ended()
         findings = await run.source.check()
     assert isinstance(error, SourceRejected)
     assert "`x-queue-type`: received the value 'quorum'" in str(error)
@@ -407,10 +405,10 @@ async def test_f29_the_brokers_patience_with_a_consumer_ends_the_run_and_loses_n
         run.start()
         await emitted.until(lambda: emitted.in_flight == 1, "a batch is under way")
         feed = run.source._feed
-        done, _ = await asyncio.wait({feed._channel.closing}, timeout=CONSUMER_TIMEOUT_MS / 1000 + 10)
+        done, _ = await asyncio.wait({feed._channel.closing}, timeout=CONSUMER_TIMEOUT_MS / 1000 + PATIENCE)
         assert done
         emitted.release()
-        error = await run.ended(5)
+        error = await run.ended()
     await control(server, "eval", setting.format("consumer_timeout", 1_800_000))
     await control(server, "eval", setting.format("channel_tick_interval", 60_000))
     assert isinstance(error, SourceUnavailable)
@@ -430,7 +428,7 @@ async def test_a_connection_that_an_operator_closes_ends_the_run(
         await emitted.until(lambda: emitted.in_flight == 1, "a batch is under way")
         await room.cut("pointsman cut-me")
         emitted.release()
-        error = await run.ended(10)
+        error = await run.ended()
     assert isinstance(error, SourceUnavailable)
     assert "closed" in str(error).lower()
     assert await room.left(queue) == 3

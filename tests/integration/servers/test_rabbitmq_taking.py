@@ -19,6 +19,7 @@ from tests.integration.servers.rabbit_faults import (
     takes,
     until,
 )
+from tests.patience import PATIENCE
 from tests.servers import unique
 from tests.servers.rabbit_room import RabbitRoom
 from tests.servers.values import RabbitServer
@@ -200,7 +201,7 @@ async def test_a_quorum_queue_tells_how_often_it_delivered(
     emitted.fail(2)
     for _ in range(2):
         async with opened(config(room, queue), emitted) as run:
-            await run.start().ended(10)
+            await run.start().ended()
     await takes(config(room, queue), emitted, lambda: len(emitted.items) == 1, "it is stored")
     meta = emitted.messages[0].meta
     assert (meta["redelivered"], meta["delivery_count"]) == (True, 2)
@@ -240,7 +241,7 @@ async def test_an_exclusive_consumer_of_somebody_else_is_waited_for(
 
         await channel.basic_consume(queue, drop, exclusive=True)
         async with opened(config(room, queue), emitted) as run:
-            error = await run.start().ended(10)
+            error = await run.start().ended()
     assert isinstance(error, SourceUnavailable)
     assert "exclusive use" in str(error)
 
@@ -273,7 +274,7 @@ async def test_a_stream_begins_at_an_offset_and_after_a_rewind(
     async with opened(made, emitted) as run:
         run.start()
         await until(run, lambda: len(emitted.items) == 3, "it begins at 7")
-        await run.cancel(10)
+        await run.cancel()
         positions = run.source.rewind(emitted.kept, "earliest")
     again = Emitted()
     again.kept = {key: value for key, value in positions.items() if value is not None}
@@ -295,7 +296,7 @@ async def test_a_stream_that_was_made_anew_is_a_gap(
         await room.declare(queue, **{"x-queue-type": "stream"})
         await publish(room, queue, count, start=100)
         async with opened(made, emitted) as run:
-            error = await run.start().ended(20)
+            error = await run.start().ended()
         assert isinstance(error, SourceGap), error
         assert error.facts["reason"] == "recreated"
         assert error.fix
@@ -339,7 +340,7 @@ async def test_what_a_stream_dropped_before_it_was_taken_is_a_gap(
     await takes(made, emitted, lambda: len(emitted.items) == 5, "all are stored")
     for _ in range(30):
         await room.publish(queue, [b'{"n": -1, "x": "%s"}' % (b"x" * 5_000)] * 10)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while not any(isinstance(item, Notice) for item in emitted.items):
         assert time.monotonic() < deadline
         async with opened(made, emitted) as run:
@@ -362,7 +363,7 @@ async def test_a_stream_that_nobody_called_one_is_refused(
 ) -> None:
     queue = await rabbit_queue("stream")
     async with opened(config(room, queue), emitted) as run:
-        error = await run.start().ended(10)
+        error = await run.start().ended()
         codes = [finding.code for finding in await run.source.check()]
     assert isinstance(error, SourceRejected)
     assert "stream: {start: first}" in str(error)
@@ -375,7 +376,7 @@ async def test_a_queue_that_is_called_a_stream_is_refused(
 ) -> None:
     queue = await rabbit_queue(kind)
     async with opened(config(room, queue, stream={}), emitted) as run:
-        error = await run.start().ended(10)
+        error = await run.start().ended()
         codes = [finding.code for finding in await run.source.check()]
     assert isinstance(error, SourceRejected)
     assert f"is no stream but {kind}" in str(error)

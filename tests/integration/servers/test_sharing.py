@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from service.demo.servers import LocalPostgres, processes
+from tests.patience import PATIENCE
 from tests.servers import place
 from tests.shared import ROOT
 
@@ -126,7 +127,7 @@ def test_a_server_that_dies_is_forgotten_and_the_next_one_who_wants_it_gets_anot
 
 def until_empty(folder: Path) -> None:
     """Wait until the keepers of a run that ended have taken everything away."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while left := list(folder.glob("pointsman-servers-*/run-*")):
         assert time.monotonic() < deadline, left
         time.sleep(0.02)
@@ -139,6 +140,6 @@ def until_gone(pid: int) -> None:
     except ProcessLookupError:
         return
     try:
-        assert select.select([handle], [], [], 20)[0], f"{pid} lives on"
+        assert select.select([handle], [], [], PATIENCE)[0], f"{pid} lives on"
     finally:
         os.close(handle)
