@@ -14,6 +14,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from tests.patience import PATIENCE
+
 JSON = (("content-type", "application/json"),)
 
 
@@ -111,7 +113,7 @@ class Backend:
         """Return the calls whose path starts with `path`."""
         return [call for call in self.calls if call.target.startswith(path)]
 
-    async def called(self, count: int, path: str = "", within: float = 15.0) -> list[Call]:
+    async def called(self, count: int, path: str = "", within: float = PATIENCE) -> list[Call]:
         """Wait for so many calls and return them."""
         try:
             async with asyncio.timeout(within), self._changed:

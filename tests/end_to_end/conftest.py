@@ -9,6 +9,7 @@ import pytest
 
 from tests.end_to_end.backend import Backend, backend
 from tests.end_to_end.instance import OPEN, WEB, Process, document, process, step
+from tests.patience import PATIENCE
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +35,9 @@ def well(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Process, Ba
 
     thread = threading.Thread(target=asyncio.run, args=(live(),))
     thread.start()
-    assert started.wait(30.0)
+    assert started.wait(PATIENCE)
     try:
         yield made[0]
     finally:
         done.set()
-        thread.join(30.0)
+        thread.join(PATIENCE)

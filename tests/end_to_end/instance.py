@@ -24,11 +24,11 @@ import msgspec
 from service.app import Service
 from service.settings import Settings
 from service.usecases import deliveries
+from tests.patience import PATIENCE
 from triggers.presets import sign
 
 SECRET = "whsec_" + base64.b64encode(b"end-to-end-end-to-end-end-to-end").decode("ascii")
 ENVIRONMENT = {"HOOK_SECRET": SECRET, "BACKEND_TOKEN": "token-of-the-backend"}
-PATIENCE = 20.0
 RETRY = {"for": "30s", "first": "10ms", "max": "40ms"}
 """Fast retries: the tests wait for them."""
 

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-PATIENCE = 30.0
+from tests.patience import PATIENCE
+
 PROGRAM = (sys.executable, "-m", "service")
 
 

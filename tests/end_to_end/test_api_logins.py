@@ -16,6 +16,7 @@ from tests.fakes.certificates import authority, server_context
 from tests.fakes.digest_server import DigestServer
 from tests.fakes.raw_backend import RawBackend
 from tests.fakes.token_server import Held, ProtectedAPI, TokenServer, serve
+from tests.patience import PATIENCE
 
 SECRET = "s3cr+t/=&client"
 ENVIRONMENT = {"CLIENT_SECRET": SECRET}
@@ -139,7 +140,7 @@ async def test_a_token_that_ends_in_the_middle_of_a_burst_is_fetched_once_for_al
             messages = [await it.send({"do": "make"}) for _ in range(40)]
             await until(lambda: api.in_flight == 16, "as many calls as may be are under way")
             gate.set()  # all of them are refused at once
-            await asyncio.wait_for(held.there.wait(), 10)
+            await asyncio.wait_for(held.there.wait(), PATIENCE)
             held.let_go.set()
             for message in messages:
                 assert (await it.ended(message))["state"] == "delivered"

@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.end_to_end.backend import Act, Backend, Call, answers, backend
 from tests.end_to_end.instance import Instance, connection, document, instance, signed, step, until
+from tests.patience import PATIENCE
 
 QUICK = {"failures": 10, "first": "100ms", "max": "200ms"}
 BREAKER = {"failures": 3, "first": "200ms", "max": "400ms"}
@@ -20,7 +21,7 @@ async def _send_many(it: Instance, count: int, prefix: str = "m") -> list[str]:
     return list(answered)
 
 
-async def _all_delivered(it: Instance, within: float = 20.0) -> None:
+async def _all_delivered(it: Instance, within: float = PATIENCE) -> None:
     async def none_left() -> bool:
         counts = await it.service.store.counts()
         return not any(count for state, count in counts.items() if "/" not in state)

@@ -157,29 +157,32 @@ async def test_after_a_breaker_closes_there_is_one_more_attempt_however_late_it_
             assert time.monotonic() - shop.calls[0].at > 0.8
 
 
+SOON = "between two attempts"
+
+
 async def test_a_message_that_has_expired_is_not_sent_and_an_odd_expiry_never_matters(tmp_path: Path) -> None:
-    soon = datetime.fromtimestamp(time.time() + 0.8, UTC).isoformat()
     expiries = {
-        "2001-01-01T00:00:00Z": "expired", "0001-01-01T00:00:00+14:00": "expired", soon: "expired",
+        "2001-01-01T00:00:00Z": "expired", "0001-01-01T00:00:00+14:00": "expired", SOON: "expired",
         "9999-12-31T23:59:59-14:00": "delivered", "soon": "delivered", "": "delivered", "2001-13-01T00:00:00Z": "delivered",
         "2001-01-01": "expired", "99999999999999999999": "delivered",
     }  # fmt: skip
     async with backend() as shop, instance(tmp_path, document(shop.url, rules=patient())) as it:
         shop.decide = first_only(
-            {expiry: answers(503, retry_after="1") if expiry == soon else Act() for expiry in expiries}
+            {expiry: answers(503, retry_after="3") if expiry == SOON else Act() for expiry in expiries}
         )
         ends = {}
         for expiry in expiries:
             headers = {"ce-specversion": "1.0", "ce-id": f"e{len(ends)}", "ce-source": "/s", "ce-type": "t"}
             body = json.dumps({"case": expiry}).encode()
-            answer = await it.post(body, headers={**headers, "ce-expirytime": expiry})
+            soon = datetime.fromtimestamp(time.time() + 2.5, UTC).isoformat()
+            answer = await it.post(body, headers={**headers, "ce-expirytime": expiry.replace(SOON, soon)})
             assert answer.status_code in (202, 400), (expiry, answer.text)
             if answer.status_code == 202:
                 ends[expiry] = await it.ended(answer.json()["id"])
         seen = {expiry: end["state"] for expiry, end in ends.items()}
         assert seen == {expiry: expiries[expiry] for expiry in seen}
-        assert {soon, "2001-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00"} <= set(seen)
-        assert len(ends[soon]["attempts"]) == 1
+        assert {SOON, "2001-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00"} <= set(seen)
+        assert len(ends[SOON]["attempts"]) == 1
         assert "2001-01-01T00:00:00Z" not in [call.json["case"] for call in shop.calls]
 
 
@@ -302,16 +305,16 @@ async def test_a_message_that_made_too_many_hops_is_kept_and_calls_nothing(tmp_p
 async def test_two_rules_that_feed_each_other_end(tmp_path: Path) -> None:
     """The backend is a webhook of the same instance: the message goes round until its hops are used up."""
     async with backend() as shop, instance(tmp_path, document(shop.url)) as it:
-
-        async def round_again() -> None:
-            for lap in range(1, 40):
-                call = (await shop.called(lap, within=0.7))[-1]
-                passed_on = {"pointsman-hops": call.headers["pointsman-hops"]}
-                body = b'{"lap": %d}' % lap
-                await it.client.post(
-                    f"{it.url}/hooks/web", content=body, headers={**signed(body, f"evt_{lap}"), **passed_on}
-                )
-
         await it.send({"lap": 0})
-        with pytest.raises(AssertionError, match="17 of 18 calls"):
-            await round_again()
+        taken, laps = "msg_", 0
+        while taken.startswith("msg_"):
+            laps += 1
+            call = (await shop.called(laps))[-1]
+            passed_on = {"pointsman-hops": call.headers["pointsman-hops"]}
+            body = b'{"lap": %d}' % laps
+            answer = await it.client.post(
+                f"{it.url}/hooks/web", content=body, headers={**signed(body, f"evt_{laps}"), **passed_on}
+            )
+            taken = answer.json()["id"]
+        assert taken.startswith("rej_")
+        assert laps == len(shop.calls) == 17

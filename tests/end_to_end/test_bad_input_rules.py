@@ -9,6 +9,7 @@ import pytest
 from service.errors import Invalid
 from tests.end_to_end.backend import backend
 from tests.end_to_end.instance import document, instance, step, until
+from tests.patience import SLACK
 
 LIST = "data.many"
 
@@ -54,7 +55,7 @@ async def test_bombs_in_rules_are_bounded_for_each_message_and_touch_no_other_ru
         started = time.monotonic()
         message = await it.send(data)
         took = time.monotonic() - started
-        assert took < 2.0
+        assert took < 2.0 + SLACK
         await shop.called(2, "/two")
         rows = {row["rule"] for row in await it.deliveries(message=message)}
         assert {"sound", "plain"} <= rows
@@ -90,7 +91,7 @@ async def test_one_message_fans_out_to_a_thousand_rules(tmp_path: Path) -> None:
     ):
         message = await it.send({"a": 1})
         await it.send({"a": 2})
-        await shop.called(2000, within=40.0)
+        await shop.called(2000)
 
         async def all_delivered() -> bool:
             counts = await it.service.store.counts()

@@ -260,9 +260,9 @@ async def test_slow_connections_keep_no_good_sender_waiting(tmp_path: Path) -> N
 
         dripping = asyncio.create_task(drip())
         try:
-            await until(welcome, "room for a newcomer", within=1.0)  # a slow one has a tenth of a second
+            await until(welcome, "room for a newcomer")  # a slow one has a tenth of a second
             beside = high(await timed(it.port, 100))
-            assert beside < max(0.25, 5 * good)
+            assert beside < max(0.5, 5 * good)
             await _still_well(it, shop)
         finally:
             dripping.cancel()

@@ -20,7 +20,8 @@ from service.demo.run import run_demo
 from service.demo.servers import SERVERS
 from service.demo.servers.ports import answers
 from service.demo.starter import write_starter
-from tests.end_to_end.shell import PATIENCE, PROGRAM, free_port, pointsman, shell, started
+from tests.end_to_end.shell import PROGRAM, free_port, pointsman, shell, started
+from tests.patience import PATIENCE
 
 PORTS = ("--port", "0", "--admin-port", "0")
 SCENES = {

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.shell import PATIENCE, PROGRAM, environment, pointsman
+from tests.end_to_end.shell import PROGRAM, environment, pointsman
+from tests.patience import PATIENCE
 
 SHOP = {
     "openapi": "3.1.0",

@@ -9,6 +9,7 @@ from tests.end_to_end.backend import Act, Call, answers, backend
 from tests.end_to_end.instance import Instance, connection, document, instance, until
 from tests.end_to_end.shell import PROGRAM, environment
 from tests.fakes.token_server import TokenServer
+from tests.patience import PATIENCE
 
 
 def _wants(server: TokenServer) -> Any:
@@ -111,11 +112,11 @@ async def test_the_command_waits_for_the_browser_to_come_back(tmp_path: Path) ->
             assert process.stdout is not None
             said = ""
             while "waiting for it" not in said:
-                said += (await asyncio.wait_for(process.stdout.readline(), 20)).decode()
+                said += (await asyncio.wait_for(process.stdout.readline(), PATIENCE)).decode()
             (url,) = re.findall(r"^http://\S+/authorize\S+$", said, re.MULTILINE)
             (back,) = re.findall(r"come back to (\S+)", said)
             server.redirects = (back,)
             assert (await it.client.get(back, params=server.log_in(url))).status_code == 200
-            assert await asyncio.wait_for(process.wait(), 20) == 0
+            assert await asyncio.wait_for(process.wait(), PATIENCE) == 0
             await until(lambda: it.lane().state == "ok")
             assert (await it.ended(await it.send({})))["state"] == "delivered"

@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.end_to_end.instance import SPEC
-from tests.end_to_end.shell import PATIENCE, pointsman, serving
+from tests.end_to_end.shell import pointsman, serving
+from tests.patience import PATIENCE
 from triggers.presets import PRESETS, sign
 from triggers.signatures import Outgoing, Signature
 

@@ -15,7 +15,8 @@ import pytest
 from service.cli.output import out
 from service.demo.run import run_demo
 from service.demo.starter import CONFIG, move_shop, write_starter
-from tests.end_to_end.shell import PATIENCE, PROGRAM, environment, free_port, pointsman, shell, started
+from tests.end_to_end.shell import PROGRAM, environment, free_port, pointsman, shell, started
+from tests.patience import PATIENCE
 
 SCENES = ("github.push ", "github.push again", "order.paid 120.5", "order.paid 5 ", "forged order")
 

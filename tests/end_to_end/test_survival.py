@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from tests.end_to_end.instance import document, instance, until
+from tests.patience import PATIENCE
 
 
 async def test_a_disk_that_hangs_makes_webhooks_refuse(tmp_path) -> None:
@@ -49,4 +50,4 @@ async def test_a_bug_in_the_claim_loop_ends_the_service_loudly(tmp_path) -> None
         async with instance(tmp_path, document("http://127.0.0.1:9")) as running:
             running.service.dispatch.claiming.once = bug
             running.service.dispatch.nudge()
-            await asyncio.sleep(20)
+            await asyncio.sleep(PATIENCE)
