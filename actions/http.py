@@ -242,7 +242,9 @@ class HTTPConnector(Connector):
             again = await auth.again(request, answer, until - now())
             if again is None:
                 return answer
-            return await self._sendable(again).send(again, deadline=until - now())
+            answer = await self._sendable(again).send(again, deadline=until - now())
+            auth.ended(again, answer)
+            return answer
 
         async def send(request: Request) -> Answer:
             return await signed(auth.apply(request))

@@ -95,7 +95,7 @@ class LoginState(msgspec.Struct, frozen=True, kw_only=True):
 class Auth(ABC):
     """One way to log in. Holds its secret; a new secret is a new object.
 
-    The order of calls is `ready`? `apply` `again`? for each request, `ready` and `again` only where
+    The order of calls is `ready`? `apply` (`again` `ended`?)? for each request, all but `apply` only where
     `needs_ready` says so. Belongs to one event loop.
     """
 
@@ -132,6 +132,10 @@ class Auth(ABC):
         """
         del request, answer, deadline
         return None
+
+    def ended(self, request: Request, answer: Answer) -> None:
+        """Be told what came of the request that `again` returned."""
+        del request, answer
 
     @abstractmethod
     async def renew(self) -> bool:

@@ -23,10 +23,13 @@ from actions.transport import Request, header_problems
 MAX_ORIGINS: Final = 64
 
 _HASHES: Final[dict[str, Callable[[bytes], str]]] = {
+    "SHA-512-256": lambda data: hashlib.new("sha512_256", data).hexdigest(),
     "SHA-256": lambda data: hashlib.sha256(data).hexdigest(),
     "MD5": lambda data: hashlib.md5(data, usedforsecurity=False).hexdigest(),
 }
 """By name, the strongest first. MD5 is what most devices speak."""
+if "sha512_256" not in hashlib.algorithms_available:  # the system's library decides
+    del _HASHES["SHA-512-256"]
 
 _WORD: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _PAIR: Final = re.compile(rf'[\s,]*({_WORD})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|({_WORD}))\s*(?=,|$)', re.DOTALL)
@@ -49,10 +52,14 @@ class Challenge(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Session:
-    """The answers to one challenge: the nonce, how often it was used, and the key of a `-sess` algorithm."""
+    """The answers to one challenge: the nonce, how often it was used, and the key of a `-sess` algorithm.
 
-    def __init__(self, challenge: Challenge) -> None:
+    `proven`: the password was taken.
+    """
+
+    def __init__(self, challenge: Challenge, *, proven: bool) -> None:
         self.challenge = challenge
+        self.proven = proven
         self.nonce = challenge.nonce
         self.count = 0
         self.cnonce = secrets.token_hex(16)
@@ -94,23 +101,38 @@ class Digest(Fixed):
         origin = _origin(request)
         session = self._sessions.get(origin)
         if answer.status != 401:
-            if session is not None:
-                _take_next(session, answer)
+            self.ended(request, answer)
             return None
         challenge = read_challenge(answer)
         if challenge is None:
             return None
         sent = request.header("authorization") or ""
-        if sent.startswith("Digest ") and not challenge.stale:
-            same = session is not None and session.challenge.realm == challenge.realm
-            if same and _nonce_of(sent) in {challenge.nonce, session.nonce if session else ""}:
-                self._sessions.pop(origin, None)  # a good nonce and a wrong password: asking again is useless
-                return None
+        if (
+            sent.startswith("Digest ")
+            and not challenge.stale
+            and _is_final(_nonce_of(sent), session, challenge)
+        ):
+            self._sessions.pop(origin, None)  # a good nonce and a wrong password: asking again is useless
+            return None
         if session is None or session.nonce != challenge.nonce:
             if len(self._sessions) >= MAX_ORIGINS:
                 self._sessions.clear()
-            self._sessions[origin] = _Session(challenge)
+            proven = session is not None and session.proven
+            self._sessions[origin] = _Session(challenge, proven=proven)
         return self.apply(request)
+
+    @override
+    def ended(self, request: Request, answer: Answer) -> None:
+        origin = _origin(request)
+        session = self._sessions.get(origin)
+        nonce = _nonce_of(request.header("authorization") or "")
+        if session is None or session.nonce != nonce:
+            return
+        if answer.status == 401:
+            self._sessions.pop(origin)
+            return
+        session.proven = True
+        _take_next(session, answer)
 
     def _field(self, session: _Session, request: Request) -> str:
         """Return the value of the Authorization field; counts the use of the nonce."""
@@ -222,6 +244,18 @@ def _take_next(session: _Session, answer: Answer) -> None:
     given = dict(read_challenges("Info " + following)).get("info", {})
     if given.get("nextnonce") and given["nextnonce"] != session.nonce:
         session.nonce, session.count = given["nextnonce"], 0
+
+
+def _is_final(nonce: str, session: _Session | None, challenge: Challenge) -> bool:
+    """Tell whether an answer to a nonce was refused for the password, and not for the nonce.
+
+    Some servers do not say `stale`: where the password was taken before, another nonce says as much.
+    """
+    if session is None or session.challenge.realm != challenge.realm:
+        return False
+    if session.proven and challenge.nonce != nonce:
+        return False
+    return nonce in {challenge.nonce, session.nonce}
 
 
 def _nonce_of(field: str) -> str:

@@ -48,6 +48,11 @@ class All(Auth):
         return None
 
     @override
+    def ended(self, request: Request, answer: Answer) -> None:
+        for part in self._parts:
+            part.ended(request, answer)
+
+    @override
     async def renew(self) -> bool:
         renewed = [await part.renew() for part in self._parts]
         return any(renewed)

@@ -23,6 +23,7 @@ class DigestServer:
     uses: int = 0
     next_after: int = 0
     forgets: bool = False
+    says_stale: bool = True
     more: tuple[str, ...] = ()
     nonces: dict[str, set[str]] = field(default_factory=dict)
     sessions: dict[str, str] = field(default_factory=dict)  # nonce → A1 of a -sess algorithm
@@ -32,7 +33,8 @@ class DigestServer:
 
     def hashed(self, text: str | bytes) -> str:
         data = text.encode() if isinstance(text, str) else text
-        name = "md5" if (self.algorithm or "MD5").upper().startswith("MD5") else "sha256"
+        kind = (self.algorithm or "MD5").upper().removesuffix("-SESS")
+        name = {"MD5": "md5", "SHA-256": "sha256", "SHA-512-256": "sha512_256"}[kind]
         return hashlib.new(name, data, usedforsecurity=False).hexdigest()
 
     async def answer(self, heard: Heard) -> Said:
@@ -46,7 +48,7 @@ class DigestServer:
         }
         nonce = given["nonce"]
         if nonce not in self.nonces or (self.uses and len(self.nonces[nonce]) >= self.uses):
-            return self.challenge(stale=True)
+            return self.challenge(stale=self.says_stale)
         target = heard.path + (
             "?" + "&".join(f"{k}={v}" for k, v in heard.query.items()) if heard.query else ""
         )

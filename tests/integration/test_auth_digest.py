@@ -42,7 +42,10 @@ async def at(server, login=LOGIN):
         yield it
 
 
-@pytest.mark.parametrize("algorithm", [None, "MD5", "MD5-sess", "SHA-256", "SHA-256-sess", "md5"])
+@pytest.mark.parametrize(
+    "algorithm",
+    [None, "MD5", "MD5-sess", "SHA-256", "SHA-256-sess", "SHA-512-256", "SHA-512-256-sess", "md5"],
+)
 @pytest.mark.parametrize("qop", ["auth", "auth-int", "auth-int,auth", "auth, auth-int"])
 async def test_every_algorithm_is_answered_at_once_and_beforehand_after_that(algorithm, qop):
     server = DigestServer(algorithm=algorithm, qop=qop)
@@ -122,6 +125,20 @@ async def test_a_user_name_beyond_ascii_travels_encoded():
     assert "username*=UTF-8''J%C3%A4s%C3%B8n%20Doe" in server.heard[-1].headers["authorization"]
 
 
+@pytest.mark.parametrize("algorithm", ["MD5", "SHA-256-sess"])
+async def test_a_nonce_that_is_good_once_is_replaced_though_nobody_says_stale(algorithm):
+    server = DigestServer(uses=1, says_stale=False, algorithm=algorithm)
+    async with at(server) as it:
+        for _ in range(4):
+            assert (await it.call()).status == 200
+        server.password = "changed"
+        for heard in (2, 2):
+            before = len(server.heard)
+            assert (await it.call()).status == 401
+            assert len(server.heard) - before == heard
+    assert server.taken == 4
+
+
 async def test_a_wrong_password_is_tried_once():
     server = DigestServer()
     async with at(server, {"digest": {"username": "Mufasa", "password": "wrong"}}) as it:
@@ -136,7 +153,7 @@ async def test_a_wrong_password_is_tried_once():
     "more",
     [
         ('WWW-Authenticate: Basic realm="x"',),
-        ('WWW-Authenticate: Negotiate, Digest realm="x", nonce="y", algorithm=SHA-512-256, qop="auth"',),
+        ('WWW-Authenticate: Negotiate, Digest realm="x", nonce="y", algorithm=TIGER, qop="auth"',),
         ('WWW-Authenticate: Digest realm="x, y", qop="auth-conf", nonce="z"',),
         ("WWW-Authenticate: NTLM TlRMTVNTUAACAAAA==",),
     ],
