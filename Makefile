@@ -1,10 +1,11 @@
 # Everything a newcomer needs is here; `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup servers demo test check corpora bench fmt requirements crash clean
+.PHONY: help setup servers demo test check corpora fuzz bench fmt requirements crash clean
 BIN := .venv/bin
 ONCE ?=
 WITH ?=
 KILLS ?= 300
+EXAMPLES ?= 1000
 PATHS ?=
 
 help: ## list the targets
@@ -36,6 +37,10 @@ crash: ## the crash suite alone, KILLS=n times
 corpora: ## read and exercise the shared corpora of API descriptions, or your own (PATHS="specs other.zip")
 	@scripts/setup dev
 	@$(BIN)/python -m tests.corpora.harness $(PATHS)
+
+fuzz: ## search longer for what breaks parsers, writers and matchers (EXAMPLES=1000: percent of the usual examples)
+	@scripts/setup dev
+	@EXAMPLES=$(EXAMPLES) $(BIN)/pytest -q -n 2 --timeout 3600 -m hypothesis tests/unit tests/contract
 
 bench: ## measure: the whole way, ingest, store, match, render, call (WHAT=match: one of them; also rss, sources, backlog)
 	@scripts/setup dev

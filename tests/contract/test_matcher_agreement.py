@@ -3,12 +3,13 @@
 import random
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from service.rules.compile import compile_patterns
 from service.rules.pattern import Pattern, parse_pattern
 from tests.contract.random_patterns import Json, Maker
+from tests.examples import examples
 
 SETS = 100
 PATTERNS = 40
@@ -54,7 +55,7 @@ def test_compiled_agrees_with_plain_in_a_large_ruleset() -> None:
     assert judge([parse_pattern(maker.pattern()) for _ in range(1_500)], events) > 4_000
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.randoms(use_true_random=False), st.integers(1, 12))
 def test_compiled_agrees_with_plain_on_small_sets(source: random.Random, size: int) -> None:
     maker = Maker(source)

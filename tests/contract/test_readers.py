@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actions.errors import Refused
@@ -15,6 +15,7 @@ from actions.specs import READERS, read_spec
 from actions.specs.load import Bundle, load
 from actions.specs.model import Spec
 from actions.specs.reading import MAX_ID, Reader
+from tests.examples import examples
 
 ODD: tuple[Any, ...] = (
     None, True, 7, -1.5, "", "x", "\r\n", "{}", [], {}, [[]], [None], {"": None}, {"$ref": 5}, {"$ref": "#"}, {"$ref": "#/nope"},
@@ -79,8 +80,9 @@ class ReaderContract:
             assert len(id_) <= MAX_ID
             assert all(spec.find(name) is one for name in (id_, *one.aliases))
 
+    @pytest.mark.hypothesis  # given stands inside
     def test_never_raises_whatever_is_broken_in_a_document(self) -> None:
-        @settings(max_examples=150, deadline=None)
+        @examples(150)
         @given(data=st.data())
         def broken(data: st.DataObject) -> None:  # inside: one function per class is what hypothesis wants
             document = msgspec.json.decode(msgspec.json.encode(self.document))
@@ -241,8 +243,9 @@ class TestPowerPlatform(ReaderContract):
         }
     }  # fmt: skip
 
+    @pytest.mark.hypothesis  # given stands inside
     def test_never_raises_whatever_is_broken_in_the_properties(self) -> None:
-        @settings(max_examples=100, deadline=None)
+        @examples(100)
         @given(data=st.data())
         def broken(data: st.DataObject) -> None:
             document = msgspec.json.decode(msgspec.json.encode(self.properties))

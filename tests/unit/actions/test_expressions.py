@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actions.expressions import (
@@ -21,6 +21,7 @@ from actions.expressions import (
     scalars,
     show,
 )
+from tests.examples import examples
 
 
 class Fake:
@@ -154,7 +155,7 @@ PARTS = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.text() | ODD)
 def test_any_text_is_a_value_or_an_error(text: str) -> None:
     with suppress(ExpressionError):
@@ -166,7 +167,7 @@ def test_any_text_is_a_value_or_an_error(text: str) -> None:
     assert parse(show(parts)) == parts
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.lists(PARTS, max_size=4), st.sampled_from(["", "/", ".x", " ", "{", "}", "@", "a@b.c"]))
 def test_what_is_printed_parses_to_the_same(parts: list[Part], between: str) -> None:
     whole: list[Part] = []

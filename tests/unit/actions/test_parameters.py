@@ -6,7 +6,7 @@ from urllib.parse import quote, unquote
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actions.arguments import ABSENT
@@ -14,6 +14,7 @@ from actions.parameters import compile_parameter, has_dots
 from actions.specs.model import Parameter
 from actions.specs.references import Registry
 from actions.styles import SHAPES
+from tests.examples import examples
 
 
 def written(value: Any, **declared: Any) -> str | None:
@@ -84,6 +85,7 @@ CELLS = [*SHAPES, ("query", "deepObject")]
 @pytest.mark.parametrize(("location", "style"), CELLS)
 @pytest.mark.parametrize("explode", [True, False])
 @pytest.mark.parametrize("kind", ["scalar", "array", "object"])
+@pytest.mark.hypothesis  # given stands inside
 def test_what_is_written_can_be_read_back(location: str, style: str, explode: bool, kind: str) -> None:
     if style == "deepObject" and kind != "object":
         return  # a cell without a meaning
@@ -98,7 +100,7 @@ def test_what_is_written_can_be_read_back(location: str, style: str, explode: bo
         "object": st.dictionaries(keys, texts, min_size=1, max_size=4),
     }[kind]
 
-    @settings(max_examples=15, deadline=None, database=None)
+    @examples(15)
     @given(values)
     def check(value: Any) -> None:
         text = written(value, location=location, style=style, explode=explode)

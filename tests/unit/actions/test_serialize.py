@@ -6,13 +6,14 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from actions.errors import Refused
 from actions.serialize import RequestParts, build, compile_operation, expand_server
 from actions.specs import read_spec
 from actions.specs.model import Operation, Parameter, Server, Spec, Variable
+from tests.examples import examples
 
 BASE = "https://shop.example/v1"
 
@@ -204,7 +205,7 @@ def test_literals_and_values_cannot_make_dots_together() -> None:
     assert refusals(parameter("path", schema={"type": "array"}), {"p": [".."]}, "/o/{p}")
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(
     st.text() | st.text(alphabet="./\\%2e5;?#:@ab "),
     st.sampled_from(["/o/{p}", "/o/{p}/items", "/o/a{p}.json"]),

@@ -1,3 +1,4 @@
+import functools
 import json
 
 import jsonschema_rs
@@ -24,11 +25,17 @@ PAIRS = (
 """What depends on two fields or on more than a pattern can say."""
 
 
-@pytest.fixture
-def validator(bell):
+@functools.cache
+def made():
+    """Make the validator once: it takes longer than a test, and changes with the kinds of sources only."""
     schema = configuration_schema()
     jsonschema_rs.meta.validate(schema)
     return jsonschema_rs.validator_for(schema)
+
+
+@pytest.fixture
+def validator(bell):
+    return made()
 
 
 def document(text):

@@ -4,7 +4,7 @@ import asyncio
 from urllib.parse import parse_qsl, quote
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actions.auth import Described, LoginContext, MemoryKeeper, read_auth
@@ -12,6 +12,7 @@ from actions.base import Answer
 from actions.errors import ActionError, OutcomeUnknown, Refused, RetryLater
 from actions.specs.model import SecurityScheme
 from actions.transport import Request
+from tests.examples import examples
 
 SECRETS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8, max_size=30).map(
     lambda one: f"~{one}"
@@ -72,7 +73,7 @@ def outcomes(secret):
     )  # fmt: skip
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(st.data())
 def test_no_secret_is_ever_shown(data):
     one, two = data.draw(SECRETS), data.draw(SECRETS)

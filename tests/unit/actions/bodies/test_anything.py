@@ -3,13 +3,14 @@
 from typing import Any
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actions.errors import Refused
 from actions.serialize import Build, RequestParts, compile_operation
 from actions.specs.model import Body, Media, Operation, Parameter, Spec
 from actions.specs.references import Registry
+from tests.examples import examples
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4)
 WORDS = st.sampled_from(
@@ -49,7 +50,7 @@ def outcome(build: Build, arguments: dict[str, Any]) -> tuple[RequestParts | Non
         return None, [pointer for pointer, _ in refused.problems]
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(TYPES, OBJECTS | SCHEMAS, NAMES, VALUES, SCHEMAS, st.booleans())
 def test_any_body_is_written_or_refused(
     kind: str, schema: dict[str, Any], encoding: dict[str, Any], value: Any, other: dict[str, Any], raw: bool
@@ -72,7 +73,7 @@ def test_any_body_is_written_or_refused(
     assert parts.content_type.isprintable()
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     st.sampled_from(["path", "query", "header", "cookie"]),
     st.sampled_from(

@@ -6,12 +6,13 @@ from urllib.parse import parse_qsl, unquote_plus
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actions.bodies import compile_media
 from actions.specs.model import Media
 from actions.specs.references import Registry
+from tests.examples import examples
 from tests.unit.actions.bodies.sending import refusals, sent
 
 FORM = "application/x-www-form-urlencoded"
@@ -126,7 +127,7 @@ def as_text(value: Any) -> Any:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(
     st.dictionaries(
         st.text(
@@ -154,7 +155,7 @@ def test_brackets_can_be_read_back(value: dict[str, Any]) -> None:
     assert found == as_text(value)
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(
     st.dictionaries(st.text(st.characters(blacklist_categories=["Cs"]), min_size=1), st.text(), min_size=1)
 )

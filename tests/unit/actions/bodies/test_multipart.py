@@ -7,12 +7,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actions.bodies import compile_media
 from actions.specs.model import Media
 from actions.specs.references import Registry
+from tests.examples import examples
 from tests.unit.actions.bodies.sending import refusals, sent
 
 FORM = "multipart/form-data"
@@ -292,7 +293,7 @@ values = st.dictionaries(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(values)
 def test_the_standard_library_reads_back_what_is_sent(value: dict[str, Any]) -> None:
     write = compile_media(Media(type=FORM), Registry({}))

@@ -6,12 +6,13 @@ from xml.etree.ElementTree import Element
 import msgspec
 import pytest
 from defusedxml.ElementTree import fromstring
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actions.bodies import compile_media
 from actions.specs.model import Media
 from actions.specs.references import Registry
+from tests.examples import examples
 from tests.unit.actions.bodies.sending import refusals, sent
 
 PROLOG = '<?xml version="1.0" encoding="UTF-8"?>'
@@ -227,7 +228,7 @@ def read(element: Element) -> Any:
     return found
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(trees.filter(lambda one: isinstance(one, dict)))
 def test_what_is_sent_can_be_read_back(value: Any) -> None:
     problems: list[tuple[str, str]] = []

@@ -4,11 +4,12 @@ import json
 import time
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from actions.mock.judging import MockBackend
 from actions.specs import read_spec
+from tests.examples import examples
 from tests.unit.actions.mock.described import backend, of_body, of_parameter, operation, send, spec_of
 
 TEXT = {"type": "string"}
@@ -306,7 +307,7 @@ target = st.one_of(
 )
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@examples(200)
 @given(
     target,
     st.sampled_from(KINDS),

@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actions.base import Answer
@@ -13,6 +13,7 @@ from actions.errors import Refused
 from actions.policies import compile_policies
 from actions.specs.model import Policy, Section, Spec
 from actions.templates import TEMPLATES, check
+from tests.examples import examples
 from tests.unit.actions.policies.trying import BASE, operation, request
 
 NAMES = st.sampled_from(["a", "b", "l", "0", "@odata.id", "x y"])
@@ -79,7 +80,7 @@ def given_policies(draw: st.DrawFn) -> Policy:
     return Policy(template=template, parameters=parameters, section=section)
 
 
-@settings(max_examples=120, deadline=None)
+@examples(120)
 @given(st.lists(given_policies(), min_size=1, max_size=3), VALUES, st.integers(200, 599))
 def test_a_request_is_made_or_refused_and_an_answer_always_comes(
     given_ones: list[Policy], value: Any, status: int
@@ -100,7 +101,7 @@ def test_a_request_is_made_or_refused_and_an_answer_always_comes(
         assert made.answer(asked, Answer(status=status, body=junk)).status >= 200
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     st.sampled_from(sorted(TEMPLATES)), st.dictionaries(st.text(max_size=12), st.text(max_size=20) | VALUES)
 )

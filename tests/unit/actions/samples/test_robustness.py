@@ -3,13 +3,14 @@
 import json
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actions.samples import Calls, Cut, Sampler
 from actions.samples.fitting import Fitting
 from actions.specs.model import LOCATIONS, Body, Media, Operation, Parameter, Spec
 from actions.specs.references import Registry
+from tests.examples import examples
 
 KEYWORDS = [
     "type", "properties", "required", "items", "prefixItems", "additionalItems", "additionalProperties", "patternProperties",
@@ -49,7 +50,7 @@ DIALECTS = st.sampled_from(["swagger2", "openapi3.0", "openapi3.1"])
 
 
 @given(first=SCHEMAS, second=SCHEMAS, dialect=DIALECTS, whole=st.booleans())
-@settings(max_examples=200)
+@examples(200)
 def test_sampling_raises_nothing_but_cut(first: Any, second: Any, dialect: str, whole: bool) -> None:
     spec = Spec(dialect=dialect, registry=Registry({"a": first, "b": second}))
     for schema in (first, second, {"$ref": "#/a"}):
@@ -65,7 +66,7 @@ def test_sampling_raises_nothing_but_cut(first: Any, second: Any, dialect: str, 
     schema=SCHEMAS,
     media=st.sampled_from(["application/json", "multipart/form-data", "text/csv", "a/xml", "x/y", "*/*"]),
 )
-@settings(max_examples=100)
+@examples(100)
 def test_arguments_can_always_be_asked_for(schema: Any, media: str) -> None:
     inputs = tuple(Parameter(name=name, location=name, required=True, schema=schema) for name in LOCATIONS)
     operation = Operation(

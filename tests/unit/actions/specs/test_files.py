@@ -5,13 +5,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actions.specs import read_spec
 from actions.specs.files import MAX_FILES, Files, NoFile
 from actions.specs.load import Bundle, load
 from actions.specs.references import Registry, Unresolved, dangling, standalone
+from tests.examples import examples
 
 
 class Asked(Mapping[str, bytes]):
@@ -315,7 +316,7 @@ NODES = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(NODES, min_size=5, max_size=5))
 def test_files_that_refer_anywhere_never_raise(nodes: list[Any]) -> None:
     root = {

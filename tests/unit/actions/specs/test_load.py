@@ -4,11 +4,12 @@ import json
 import sys
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actions.specs.load import Document, load
 from actions.specs.tree import MAX_DEPTH
+from tests.examples import examples
 
 
 def yaml(text: str) -> Document:
@@ -243,13 +244,13 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(json_values.filter(lambda value: isinstance(value, dict | list)))
 def test_reads_every_json_value_as_the_standard_library_does(value: object) -> None:
     assert load("a.json", json.dumps(value).encode()).value == value
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.binary(max_size=60) | st.text(alphabet='{}[]":,#-&*!|>?%@`\n\t a1', max_size=40).map(str.encode))
 def test_never_raises(data: bytes) -> None:
     document = load("a", data)

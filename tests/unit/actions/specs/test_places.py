@@ -3,11 +3,12 @@
 import json
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actions.specs.events import escape
 from actions.specs.load import load
+from tests.examples import examples
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.text('a~/{"]}\n', max_size=3),
@@ -23,7 +24,7 @@ def pointers(value: Any, at: str = "") -> list[str]:
     return [at, *(found for key, child in inner for found in pointers(child, f"{at}/{escape(str(key))}"))]
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(value=st.lists(JSON, min_size=1, max_size=3), comment=st.booleans(), indent=st.sampled_from([None, 1]))
 def test_one_pointer_stands_where_it_stands_among_all(
     value: list[Any], comment: bool, indent: int | None

@@ -3,10 +3,11 @@
 import random
 import re
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actions.specs.reading import MAX_ID, aliases_of, assign_ids, slug
+from tests.examples import examples
 
 
 def test_a_usable_operation_id_is_the_id() -> None:
@@ -48,7 +49,7 @@ def test_the_same_method_and_path_twice_are_counted() -> None:
     assert (first[-2:], second[-2:]) == ("_2", "_3")
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     st.lists(
         st.tuples(

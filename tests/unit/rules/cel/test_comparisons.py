@@ -4,10 +4,11 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from service.rules.cel import Budget, EvaluationError, OptionalValue, Program, Uint, compile_expression
+from tests.examples import examples
 
 VALUES: list[Any] = [
     *(None, True, False, 0, 1, 5, -1, 0.0, -0.0, 1.0, 1.5, Uint(1), Uint(0), "", "a", "b", b"a", [], [1], {}),
@@ -68,7 +69,7 @@ def test_membership_in_a_list_of_literals() -> None:
         assert outcome(quick, x=seen) == outcome(general, x=seen, y=["a", "", "c"]), seen
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(st.integers(-(2**70), 2**70), st.integers(-(2**62), 2**62), st.sampled_from(SIGNS))
 def test_comparison_with_any_number(seen: int, number: int, sign: str) -> None:
     quick = compile_expression(f"x {sign} {number}", variables=("x",))

@@ -5,11 +5,12 @@ import copy
 import math
 from typing import Any
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from service.rules.cel import Budget, CELError, EvaluationError, Program, compile_expression, show, to_json
 from service.rules.cel.parser import parse
+from tests.examples import examples
 
 PIECES = [
     *(
@@ -203,7 +204,7 @@ def evaluated(program: Program, variables: dict[str, Any]) -> Any:
         return error
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(texts)
 @example("\ud800")
 @example("'\ud800'")
@@ -224,7 +225,7 @@ def test_any_text_compiles_or_is_refused(text: str) -> None:
         assert "\n" in problem.caret(text)
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(expressions, json_values)
 def test_any_program_gives_a_value_or_an_evaluation_error_and_so_does_its_trace(text: str, data: Any) -> None:
     program = compiled(text)
@@ -246,7 +247,7 @@ def test_any_program_gives_a_value_or_an_evaluation_error_and_so_does_its_trace(
         to_json(value)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(expressions)
 def test_what_the_checker_accepts_means_the_same_unchecked(text: str) -> None:
     variables = {"event": {}, "data": {"a": {"b": 1}, "b": "x"}, "x": [1, 2], "y": {"a": 1}}
@@ -256,7 +257,7 @@ def test_what_the_checker_accepts_means_the_same_unchecked(text: str) -> None:
         assert repr(evaluated(checked, variables)) == repr(evaluated(unchecked, variables))
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(expressions)
 def test_every_part_has_its_own_text(text: str) -> None:
     tree, issues = parse(text)

@@ -5,9 +5,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.unit.triggers.postgres.encoding import ORDERS, encode
 from tests.unit.triggers.postgres.test_rows import config
 from triggers.base import Item, Notice, Reject
@@ -369,7 +370,7 @@ def run(
     yield store(each.whole())
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(histories(), st.data())
 def test_every_change_is_stored_once_and_in_order_wherever_it_is_interrupted(
     history: list[list[Decoded]], data: st.DataObject

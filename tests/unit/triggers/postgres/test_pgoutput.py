@@ -5,9 +5,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.unit.triggers.postgres.encoding import ORDERS, encode
 from triggers.postgres.pgoutput import (
     UNCHANGED,
@@ -86,19 +87,19 @@ def without_xid(message: Any) -> Any:
     return msgspec.structs.replace(message, xid=0)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(CHANGES)
 def test_reads_every_change_of_version_1(message: Decoded) -> None:
     assert Decoder().decode(encode(message)) == without_xid(message)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(OTHERS)
 def test_reads_every_frame_of_a_transaction(message: Decoded) -> None:
     assert Decoder().decode(encode(message)) == message
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(CHANGES)
 def test_reads_changes_with_their_xid_within_a_streamed_block_only(message: Decoded) -> None:
     decoder = Decoder()
@@ -108,7 +109,7 @@ def test_reads_changes_with_their_xid_within_a_streamed_block_only(message: Deco
     assert decoder.decode(encode(message)) == without_xid(message)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(CHANGES, st.data())
 def test_a_message_that_is_cut_is_refused(message: Decoded, data: st.DataObject) -> None:
     whole = encode(message)
@@ -117,7 +118,7 @@ def test_a_message_that_is_cut_is_refused(message: Decoded, data: st.DataObject)
         Decoder().decode(whole[:end])
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.one_of(CHANGES, OTHERS), st.data())
 def test_damaged_bytes_give_a_message_or_a_protocol_error(message: Decoded, data: st.DataObject) -> None:
     damaged = bytearray(encode(message))
@@ -127,7 +128,7 @@ def test_damaged_bytes_give_a_message_or_a_protocol_error(message: Decoded, data
         Decoder().decode(bytes(damaged))
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.binary(max_size=60))
 def test_any_bytes_give_a_message_or_a_protocol_error(data: bytes) -> None:
     with contextlib.suppress(ProtocolError):

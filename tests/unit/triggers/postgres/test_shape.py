@@ -4,9 +4,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.unit.triggers.postgres.encoding import ORDERS, encode, row
 from tests.unit.triggers.postgres.test_changes import AT, START, changes, feed, ids, insert, transaction
 from tests.unit.triggers.postgres.test_rows import FULL, writer
@@ -54,7 +55,7 @@ def written(each: Any, values: Any, *, update: bool = False) -> bytes | None:
     return each.write_bytes(b"header" + row(values), 6, update)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(ROWS, min_size=1, max_size=4), st.lists(ROWS, min_size=1, max_size=8), st.booleans())
 def test_a_row_becomes_the_same_by_its_bytes_and_value_by_value(
     taught: list[list[bytes | None]], rows: list[list[bytes | None]], narrow: bool

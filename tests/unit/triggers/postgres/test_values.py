@@ -6,9 +6,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from triggers.postgres.nested import array, composite, multirange, value_range
 from triggers.postgres.types import NUMERIC, Types
 from triggers.postgres.values import (
@@ -57,7 +58,7 @@ def test_booleans() -> None:
     assert (boolean(b"t"), boolean(b"f"), boolean(b"x")) == (b"true", b"false", b'"x"')
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(st.binary(max_size=40))
 def test_bytea_is_base64_in_both_of_its_text_forms(data: bytes) -> None:
     token = b'"%b"' % base64.b64encode(data)
@@ -127,7 +128,7 @@ def array_text(value: Any) -> str:
     return "NULL" if value is None else '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     st.one_of(
         st.lists(ELEMENTS, max_size=5), st.lists(st.lists(ELEMENTS, min_size=1, max_size=3), max_size=3)
@@ -160,7 +161,7 @@ def test_boxes_are_parted_by_another_mark() -> None:
     assert array(text, b";")(b"{(1,2),(3,4);(5,6),(7,8)}") == b'["(1,2),(3,4)","(5,6),(7,8)"]'
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(ELEMENTS, ELEMENTS)
 def test_composites_are_objects(one: str | None, two: str | None) -> None:
     def field(value: str | None) -> str:
@@ -208,7 +209,7 @@ def test_multiranges_are_arrays_of_ranges() -> None:
         assert encode(value) == quoted(value)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.text(st.sampled_from('{}[]()",\\N1a '), max_size=14))
 def test_whatever_stands_there_the_token_is_json(value: str) -> None:
     for encode in (

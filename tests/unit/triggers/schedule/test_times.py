@@ -5,9 +5,10 @@ from itertools import islice
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from triggers.schedule.cron import ALIASES, Cron
 from triggers.schedule.times import CronTimes, EveryTimes
 
@@ -252,7 +253,7 @@ def changes(zone: str, year: int) -> list[int]:
     return [start + 3600 * n for n in range(8783) if offsets[n] != offsets[n + 1]] or [start]
 
 
-@settings(max_examples=20)  # counting takes 70 ms
+@examples(20)  # counting takes 70 ms
 @given(st.data())
 def test_times_are_those_of_counting_every_minute(data):
     zone = data.draw(st.sampled_from(ZONES))

@@ -3,12 +3,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actions.serialize import compile_operation
 from actions.specs.model import Media
 from actions.specs.postman.shapes import Shape
+from tests.examples import examples
 from tests.unit.actions.specs.postman.collections import item, one, raw, read, variables
 
 
@@ -232,7 +233,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(samples=st.lists(JSON, min_size=1, max_size=4))
 def test_a_schema_allows_every_sample_it_was_made_of(samples: list[Any]) -> None:
     import jsonschema_rs
@@ -244,7 +245,7 @@ def test_a_schema_allows_every_sample_it_was_made_of(samples: list[Any]) -> None
     assert all(validator.is_valid(sample) for sample in samples)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(text=st.text(st.sampled_from('{}[]":,<> a1\\\n'), max_size=25))
 def test_any_raw_body_is_read(text: str) -> None:
     spec = read(post(raw(text)), post(raw(text, "json")), variable=variables(a="{{a}}"))

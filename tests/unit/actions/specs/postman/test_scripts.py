@@ -1,9 +1,10 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actions.specs.postman.calls import Script
 from actions.specs.postman.scripts import Scripts
+from tests.examples import examples
 from tests.unit.actions.specs.postman.collections import item, one, read
 
 
@@ -36,7 +37,7 @@ def test_a_variable_set_from_the_answer_is_a_capture(script: str, found: dict[st
     assert captures(script) == found
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     parts=st.lists(
         st.sampled_from(

@@ -1,12 +1,13 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actions.specs.postman.calls import Call, Pair
 from actions.specs.postman.urls import address
 from actions.specs.postman.variables import Variables
+from tests.examples import examples
 from tests.unit.actions.specs.postman.collections import codes, item, one, read, variables
 
 KNOWN = Variables(
@@ -56,7 +57,7 @@ def test_a_url_comes_apart(url: str, base: str, path: str) -> None:
     assert (found.base, found.path) == (base, path)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(text=st.text(st.sampled_from("{}:/?#&=@.ab\\ \n\ue000\ue0010%"), max_size=30))
 def test_any_text_comes_apart(text: str) -> None:
     found = address(
