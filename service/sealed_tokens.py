@@ -39,11 +39,13 @@ class SealedTokens(TokenKeeper):
             found = (await self._store.get(_PREFIX + key)).get(_PREFIX + key)
         if found is None:
             return None
-        try:
-            with _later():
-                return self._keys().open(found.decode()).encode()
-        except (Unsealable, UnicodeDecodeError):
-            return None  # another key sealed it: somebody has to log in again, which the login will say
+        for _ in range(2):
+            try:
+                with _later():
+                    return self._keys().open(found.decode()).encode()
+            except (Unsealable, UnicodeDecodeError):
+                self._ring = None  # a key may have been added since the ring was read
+        return None  # no key opens it: somebody has to log in again, which the login will say
 
     @override
     async def save(self, key: str, value: bytes) -> None:
