@@ -32,6 +32,9 @@ _NAMES: Final = (
 """What operations that only look are called, the best first."""
 
 
+_SAFE: Final = ("GET", "HEAD", "OPTIONS")
+"""Methods that change nothing: whatever a description declares, trying a connection sends no other."""
+
 _ANOTHER: Final = "name another operation with --operation"
 _WRONG_PLACE: Final = "check `server` of the connection: base path and version"
 _MEANINGS: Final = {
@@ -142,12 +145,13 @@ def _chosen(
 ) -> tuple[Operation, Mapping[str, Any], str]:
     if wanted:
         operation = find_operation(spec, wanted)
-        if operation.method not in ("GET", "HEAD", "OPTIONS"):
+        if operation.method not in _SAFE:
             text = f"{operation.id} is {operation.method}: trying a connection changes nothing"
             fix = f"pointsman call {name}.{operation.id} does what you say"
             raise Invalid([Problem(message=text, code="changes-something", found=wanted, fix=fix)])
         return operation, arguments or {}, "named"
-    if spec.test is not None and (declared := spec.find(spec.test.name)) is not None:
+    declared = spec.find(spec.test.name) if spec.test is not None else None
+    if spec.test is not None and declared is not None and declared.method in _SAFE:
         return declared, {**spec.test.arguments, **(arguments or {})}, "declared by the description"
     safe = [one for one in spec.operations.values() if _needs_nothing(one)]
     if not safe:
@@ -198,16 +202,20 @@ async def try_running(
     """Try a connection of a running instance, as `try_connection`. Raise NotFound."""
     found, connector = connection_of(desk, connection)
     spec = desk.plan().connections[connection].spec
-    async with asyncio.timeout(found.limits.timeout * 3):
-        return await try_connection(
-            connection,
-            connector,
-            spec,
-            operation=operation,
-            arguments=arguments,
-            deadline=found.limits.timeout,
-            now=now,
-        )
+    within = found.limits.timeout * 3
+    try:
+        async with asyncio.timeout(within):
+            return await try_connection(
+                connection,
+                connector,
+                spec,
+                operation=operation,
+                arguments=arguments,
+                deadline=found.limits.timeout,
+                now=now,
+            )
+    except TimeoutError:
+        raise Unavailable(f"trying {connection} took longer than {within:.0f} s") from None
 
 
 async def show_connection(desk: Desk, name: str) -> dict[str, Any]:
