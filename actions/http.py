@@ -253,7 +253,8 @@ class HTTPConnector(Connector):
         perform: Send = send
         policies = compiled.policies
         if policies is not None:
-            completed = await policies.complete(request, partial(self._fetched, send))
+            fetch = partial(self._fetched, signed if policies.fetches_login else send)
+            completed = await policies.complete(request, fetch, auth.apply)
             if isinstance(completed, Answer):
                 return completed  # what a policy had to fetch first could not be had
             request, perform = completed, partial(_policed, policies, auth, signed)
@@ -387,7 +388,8 @@ class HTTPConnector(Connector):
 
 async def _policed(policies: OperationPolicies, auth: Auth, signed: Send, request: Request) -> Answer:
     """Make a call whose policies look at what the login has set, and at the answer."""
-    request = policies.signed(auth.apply(request))
+    if not policies.fetches_login:  # else it stands in the request already
+        request = policies.signed(auth.apply(request))
     return policies.answer(request, await signed(request))
 
 

@@ -30,13 +30,17 @@ _BOOLEANS: Final = ("true", "false")
 
 
 class Field(NamedTuple):
-    """One parameter of a template: its name as the vendor writes it, and others that mean the same."""
+    """One parameter of a template: its name as the vendor writes it, and others that mean the same.
+
+    `empty`: nothing is a value of it, too.
+    """
 
     name: str
     kind: Kind
     required: bool = False
     choices: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
+    empty: bool = False
 
 
 class TemplateInfo(NamedTuple):
@@ -54,7 +58,7 @@ _SUB: Final = Field("propertySubPath", "sub", also=("subPath",))
 _NEW: Final = Field("newPropertyPath", "new", also=("newPropertySubPath",))
 _SETTING: Final = (
     Field("name", "name", required=True),
-    Field("value", "text", required=True),
+    Field("value", "text", required=True, empty=True),
     Field("existsAction", "choice", choices=EXISTS),
 )
 _HOST: Final = TemplateInfo((Field("urlTemplate", "host", required=True),), places=True)
@@ -178,7 +182,8 @@ def read(template: str, parameters: Mapping[str, Any]) -> tuple[Parameters, list
     problems: list[str] = []
     for field in info.fields:
         name, value = given.pop(_key(field, given), (field.name, None))
-        if value is None or (value == "" and field.required and field.kind not in ("path", "sub")):
+        fills = field.empty or field.kind in ("path", "sub")
+        if value is None or (value == "" and field.required and not fills):
             if field.required:
                 problems.append(f"{field.name} is missing{_near(field.name, given)}")
             continue

@@ -2,6 +2,7 @@
 
 What the request section does happens before the login, but for headers and query parameters that the login
 itself sets: policies on those see what it set (`DeepL-Auth-Key @headers('Authorization')`), in `signed`.
+Where a policy fetches such a header first, the whole section comes after the login, in its order.
 A policy that cannot be executed is left out, as the operation's `degraded` says; one that decides who is
 called refuses the call.
 """
@@ -27,6 +28,9 @@ from actions.transport import Request
 Send = Callable[[Request], Awaitable[Answer]]
 """Sends one request to the backend, with its login."""
 
+Sign = Callable[[Request], Request]
+"""Returns a request with the login in it."""
+
 NOTES_HEADER: Final = "pointsman-policies"
 """Added to an answer: what policies could not do with it, or said of it."""
 
@@ -39,7 +43,6 @@ _STEPS: Final[Mapping[str, Callable[[str, Parameters], Step]]] = {
     "setqueryparameter": fields.SetField,
     "routerequesttoendpoint": routes.Route,
     "setvaluefromurl": routes.Prefetch,
-    "setproperty": properties.SetProperty,
     "moveproperties": properties.MoveProperties,
     "stringreplace": properties.StringReplace,
     "encodepropertyvalue": properties.EncodeProperty,
@@ -66,22 +69,27 @@ class OperationPolicies:
         self._before: list[Step] = []
         self._after_login: list[Step] = []
         self._sections: dict[str, list[Step]] = {"response": [], "failure": []}
-        headers, query = _credentials(spec)
+        requesting: list[Step] = []
         for policy, step in steps:
             if TEMPLATES[policy.template.lower()].answers:
                 for one in self._sections.values():
                     one.append(step)
             elif policy.section != "request":
                 self._sections[policy.section].append(step)
-            elif isinstance(step, fields.SetHeader | fields.SetField) and step.touches(headers, query):
-                self._after_login.append(step)
             else:
-                self._before.append(step)
+                requesting.append(step)
+        headers, query = _credentials(spec)
+        fetching = [step for step in requesting if isinstance(step, routes.Prefetch)]
+        self.fetches_login = any(step.touches(headers, query) for step in fetching)
+        """Whether a part of the login is fetched first: then the whole section runs on what the login set."""
+        for step in requesting:
+            sets = isinstance(step, fields.SetHeader | fields.SetField) and step.touches(headers, query)
+            (self._after_login if sets or self.fetches_login else self._before).append(step)
 
     @property
     def fetches(self) -> bool:
         """Whether `complete` makes calls of its own."""
-        return any(isinstance(step, routes.Prefetch) for step in self._before)
+        return any(isinstance(step, routes.Prefetch) for step in (*self._before, *self._after_login))
 
     def masked(self) -> "OperationPolicies":
         """Return the same policies with stars for every secret of the connection: for showing a request."""
@@ -89,15 +97,18 @@ class OperationPolicies:
 
     def server(self, base: str) -> str:
         """Return the base URL to call: what a policy makes of it, or the one given. Raise Refused."""
-        for step in self._before:
+        for step in (*self._before, *self._after_login):
             with _titled(step):
                 base = step.server(base)
         return base
 
     def request(self, request: Request) -> Request:
         """Return the request after the request section, stars for what is fetched first. Raise Refused."""
+        return self._shown(request, self._before)
+
+    def _shown(self, request: Request, steps: list[Step]) -> Request:
         draft = self._draft(request)
-        for step in self._before:
+        for step in steps:
             with _titled(step):
                 if isinstance(step, routes.Prefetch):
                     step.put(draft, MASK)
@@ -105,14 +116,16 @@ class OperationPolicies:
                     step.request(draft)
         return self._finished(draft)
 
-    async def complete(self, request: Request, send: Send) -> Request | Answer:
+    async def complete(self, request: Request, send: Send, sign: Sign) -> Request | Answer:
         """Return the request after the request section, with what its policies fetched through `send`.
 
-        Where such a call went wrong, its answer is returned: the operation was not called. Raise Refused.
+        Where a part of the login is fetched, that request has the login in it, too, and so has what is
+        given to `send`. Where such a call went wrong, its answer is returned: the operation was not
+        called. Raise Refused.
         """
-        draft = self._draft(request)
+        draft = self._draft(sign(request) if self.fetches_login else request)
         fetched: dict[tuple[str, str], Answer] = {}
-        for step in self._before:
+        for step in self._after_login if self.fetches_login else self._before:
             if not isinstance(step, routes.Prefetch):
                 with _titled(step):
                     step.request(draft)
@@ -129,13 +142,7 @@ class OperationPolicies:
 
     def signed(self, request: Request) -> Request:
         """Return the request after the policies on what a login sets; the login stands in it already."""
-        if not self._after_login:
-            return request
-        draft = self._draft(request)
-        for step in self._after_login:
-            with _titled(step):
-                step.request(draft)
-        return self._finished(draft)
+        return self._shown(request, self._after_login) if self._after_login else request
 
     def answer(self, request: Request, answer: Answer) -> Answer:
         """Return the answer after the response section, or from status 400 on after the failure section.
@@ -181,6 +188,10 @@ class _Broken(Step):
         raise Unfit(self._problem)
 
     @override
+    def base(self, draft: Draft) -> str:
+        raise Unfit(self._problem)
+
+    @override
     def request(self, draft: Draft) -> None:
         raise Unfit(self._problem)
 
@@ -201,16 +212,34 @@ def compile_policies(
             policy.operations is not None and operation.id not in policy.operations
         ):
             continue
-        if template in _HOSTS:
-            if not hosts:
-                continue
-            steps = [pair for pair in steps if pair[0].template.lower() not in _HOSTS]  # the last one wins
+        if template in _HOSTS and not hosts:
+            continue
         step = _compiled(policy, spec, operation, lookup)
         if not hosts and isinstance(step, fields.SetHeader) and step.names_host:
             continue
         if step is not None:
-            steps.append((policy, step))
+            steps = [*_without_overruled(steps, policy, step), (policy, step)]
     return OperationPolicies(spec, operation, lookup, steps) if steps else None
+
+
+def _without_overruled(
+    steps: list[tuple[Policy, Step]], policy: Policy, step: Step
+) -> list[tuple[Policy, Step]]:
+    """Leave out what a policy overrules: of several that choose the host, or the path, the last one wins.
+
+    What is fetched in between goes to the host that was chosen before.
+    """
+    if policy.template.lower() in _HOSTS:
+        host: Step | None = None
+        for before, one in steps:
+            if before.template.lower() in _HOSTS:
+                host = one
+            elif isinstance(one, routes.Prefetch):
+                one.host = one.host or host
+        return [pair for pair in steps if pair[0].template.lower() not in _HOSTS]
+    if isinstance(step, routes.Route):
+        return [pair for pair in steps if not (isinstance(pair[1], routes.Route) and pair[1].is_bare)]
+    return steps
 
 
 def _compiled(policy: Policy, spec: Spec, operation: Operation, lookup: Lookup) -> Step | None:
@@ -221,6 +250,10 @@ def _compiled(policy: Policy, spec: Spec, operation: Operation, lookup: Lookup) 
     parameters, _ = read(template, policy.parameters)
     if template in _HOSTS:
         return Host(title, parameters, operation, spec.registry, lookup)
+    if template == "setproperty":
+        parent = parameters.path("newPropertyParentPathTemplate")
+        fits = properties.may_be_object(spec, operation, policy.section, parent)
+        return properties.SetProperty(title, parameters, makes_parent=fits)
     return _STEPS[template](title, parameters)
 
 

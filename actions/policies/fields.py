@@ -1,6 +1,7 @@
 """Templates that set one field: `setheader` and `setqueryparameter`. Pure.
 
-A value that comes out empty sets nothing: what its expressions name is not there.
+A value that comes out empty sets nothing: what its expressions name is not there. One that is written empty
+takes the place of what is there.
 """
 
 from typing import Final
@@ -28,7 +29,7 @@ class SetHeader(Step):
         self._exists = fields.text("existsAction").lower() or "override"
 
     def touches(self, headers: frozenset[str], query: frozenset[str]) -> bool:
-        """Say whether this reads or sets one of these headers, or reads one of these query parameters."""
+        """Say whether this reads or sets one of these headers, or query parameters."""
         own = {part.name.lower() for part in _reading(self._value, "headers")}
         own.add(render_plain(self._name).lower())
         fields = {part.name.lower() for part in _reading(self._value, "queryParameters")}
@@ -54,7 +55,7 @@ class SetHeader(Step):
 
     def _set(self, message: Message) -> None:
         value = render(self._value, message).strip()
-        if value:
+        if value or (not self._value and self._exists != "append"):
             put_header(message.headers, render(self._name, message).strip(), value, self._exists)
 
 
@@ -68,7 +69,7 @@ class SetField(Step):
         self._exists = fields.text("existsAction").lower() or "override"
 
     def touches(self, headers: frozenset[str], query: frozenset[str]) -> bool:
-        """Say whether this reads one of these headers, or reads or sets one of these query parameters."""
+        """Say whether this reads or sets one of these headers, or query parameters."""
         own = {part.name.lower() for part in _reading(self._value, "queryParameters")}
         own.add(render_plain(self._name).lower())
         read = {part.name.lower() for part in _reading(self._value, "headers")}
@@ -77,7 +78,7 @@ class SetField(Step):
     @override
     def request(self, draft: Draft) -> None:
         value = render(self._value, draft)
-        if value:
+        if value or (not self._value and self._exists != "append"):
             put_field(draft.query, render(self._name, draft).strip(), value, self._exists)
 
 

@@ -4,7 +4,7 @@ The connection decides where its credentials go, never an event: connection para
 URL, but none ends the host early or begins another one. A `@headers('…')` or `@queryParameters('…')` in the
 host takes one of the values that the description lists for it, or that the connection allows under the same
 name in its `parameters` (several with commas between), and nothing else (S11). In the path behind the host it
-is one segment.
+is one segment; behind a `?` it is a field of the query, or several where it begins one.
 """
 
 import re
@@ -15,7 +15,7 @@ from urllib.parse import quote
 from typing_extensions import override
 
 from actions.addresses import read_server
-from actions.expressions import Method, Path, Scalar, Template, Text, parse
+from actions.expressions import Method, Path, Scalar, Template, Text, evaluate, parse
 from actions.policies.documents import Unfit
 from actions.policies.messages import LITERAL, Draft, Lookup, encode
 from actions.policies.steps import Step
@@ -36,7 +36,7 @@ class Host(Step):
         self, title: str, fields: Parameters, operation: Operation, registry: Registry, lookup: Lookup
     ) -> None:
         super().__init__(title)
-        self._template = parse(fields.text("urlTemplate").strip())
+        self._template, self._fields = _parted(parse(fields.text("urlTemplate").strip()))
         self._lookup = lookup
         hosts, paths = _arguments(self._template)
         self._paths = paths
@@ -55,8 +55,14 @@ class Host(Step):
 
     @override
     def request(self, draft: Draft) -> None:
-        if not self._hosts and not self._paths:
-            return  # `server` has said it
+        if self._hosts or self._paths:  # else `server` has said it
+            draft.base = self.base(draft)
+        if self._fields:
+            added = [field for field in self._query(draft).split("&") if field]
+            draft.query = [*added, *(field for field in draft.query if field not in added)]
+
+    @override
+    def base(self, draft: Draft) -> str:
         self.server("")
         chosen: dict[Scalar, str] = {}
         for one, allowed in self._hosts.items():
@@ -72,7 +78,19 @@ class Host(Step):
             if not value:
                 raise Unfit(f"{one.name} must be given: it is part of the URL that is called")
             chosen[one] = value
-        draft.base = self._url(chosen)
+        return self._url(chosen)
+
+    def _query(self, draft: Draft) -> str:
+        """Return the fields behind the URL. A value is one field's, unless it stands for whole fields."""
+        query = ""
+        for part in self._fields:
+            if isinstance(part, Text):
+                query += quote(part.text, safe=LITERAL)
+                continue
+            value = evaluate(part, draft) or ""
+            whole = query.endswith("&") or not query
+            query += quote(value.lstrip("?"), safe=LITERAL) if whole else encode(value)
+        return query
 
     def _url(self, chosen: Mapping[Scalar, str]) -> str:
         url = compose(self._template, chosen, self._lookup)
@@ -80,6 +98,18 @@ class Host(Step):
         if server is None:
             raise Unfit(f"the URL template makes no server: {'; '.join(problems)}")
         return server.origin + server.path
+
+
+def _parted(template: Template) -> tuple[Template, Template]:
+    """Return what is before the first `?` of a template, and what is behind it."""
+    for index, part in enumerate(template):
+        if isinstance(part, Text) and "?" in part.text:
+            before, _, behind = part.text.partition("?")
+            url, query = (*template[:index], Text(before)), (Text(behind), *template[index + 1 :])
+            return tuple(one for one in url if one != Text("")), tuple(
+                one for one in query if one != Text("")
+            )
+    return template, ()
 
 
 def compose(template: Template, chosen: Mapping[Scalar, str], lookup: Lookup) -> str:

@@ -105,6 +105,7 @@ class Draft(Message):
 
     def __init__(self, request: Request, operation: Operation, place: "PathTemplate", lookup: Lookup) -> None:
         super().__init__(request.headers, request.body, lookup, operation.method)
+        self.given = request.headers
         self.verb = request.method
         url, _, query = request.url.partition("?")
         self.base, self.path = place.cut(url)
@@ -136,10 +137,9 @@ class Draft(Message):
         """Return the request. Raise Unfit when it cannot be sent exactly as it stands."""
         return _checked(Request(self.verb, self.url, tuple(self.headers), self.body()))
 
-    def elsewhere(self, verb: str, path: str, query: list[str], headers: list[Header]) -> Request:
-        """Return another request to the same base, without a body. Raise Unfit when it cannot be sent."""
-        url = self.base + path + (f"?{'&'.join(query)}" if query else "")
-        return _checked(Request(verb, url, tuple(headers)))
+    def elsewhere(self, verb: str, url: str, query: list[str], headers: list[Header]) -> Request:
+        """Return another request, without a body. Raise Unfit when it cannot be sent."""
+        return _checked(Request(verb, url + (f"?{'&'.join(query)}" if query else ""), tuple(headers)))
 
 
 class Reply(Message):

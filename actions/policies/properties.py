@@ -3,9 +3,9 @@
 `setproperty`, `moveproperties`, `stringreplace`, `encodepropertyvalue`.
 
 The parent is an object, or a list for each of whose items the policy works. A property that is not there is
-left alone; `setproperty` makes it. What is set is text, as the vendor documents (`30` is "30"), unless it is
-one expression, which keeps its type, or JSON: an object or a list, in which each expression becomes one value
-or a part of one string, never structure.
+left alone; `setproperty` makes it, and its parent where that is an object. What is set is text, as the vendor
+documents (`30` is "30"), unless it is one expression, which keeps its type, or JSON: an object or a list, in
+which each expression becomes one value or a part of one string, never structure.
 """
 
 import re
@@ -20,6 +20,7 @@ from actions.expressions import Path, Root, Template, Text, evaluate, render
 from actions.policies.documents import Slot, Unfit, copy_of, is_absent, text_of
 from actions.policies.messages import Draft, Message, Reply
 from actions.policies.steps import Step
+from actions.specs.model import Operation, Spec
 from actions.templates import Parameters
 
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
@@ -92,8 +93,10 @@ class Target:
 class SetProperty(BodyStep):
     """Adds a property, or gives it another value."""
 
-    def __init__(self, title: str, fields: Parameters) -> None:
+    def __init__(self, title: str, fields: Parameters, *, makes_parent: bool = True) -> None:
+        """Without `makes_parent`, nothing is set where the parent is not there."""
         super().__init__(title)
+        self._makes_parent = makes_parent
         self._parent = fields.path("newPropertyParentPathTemplate").steps
         self._steps = fields.path("newPropertySubPathTemplate").steps
         self._value = Value(fields.template("propertyValuePathTemplate"))
@@ -103,6 +106,8 @@ class SetProperty(BodyStep):
         root = message.document().root
         parents = list(root.spread(self._parent))
         if all(is_absent(parent.value()) for parent in parents):
+            if not self._makes_parent:
+                return
             made = root.below(self._parent, make=True) if self._value.of(message) is not None else None
             parents = [] if made is None else [made]
         for parent in parents:
@@ -112,6 +117,24 @@ class SetProperty(BodyStep):
                 place = None if value is None else item.below(self._steps, make=True)
                 if place is not None:
                     place.put(value)
+
+
+def may_be_object(spec: Spec, operation: Operation, section: str, place: Path) -> bool:
+    """Say whether a place in the body may hold an object, as far as its description tells."""
+    if section == "request":
+        media = operation.body.media if operation.body else ()
+    else:
+        media = tuple(one for answer in operation.responses.values() for one in answer.media)
+    for one in media:
+        schema = spec.registry.schema(one.schema)
+        for step in place.steps:
+            inner = schema.get("properties" if isinstance(step, str) else "items")
+            schema = spec.registry.schema(
+                inner.get(step) if isinstance(inner, dict) and isinstance(step, str) else inner
+            )
+        if schema.get("type", "object") not in ("object", ["object", "null"]):
+            return False
+    return True
 
 
 class Value:

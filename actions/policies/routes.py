@@ -23,7 +23,8 @@ _NAME: Final = re.compile(r"\{([^{}]*)\}")
 _OF_THE_CALL: Final = frozenset(
     ["content-type", "content-encoding", "if-match", "if-none-match", "idempotency-key", "x-idempotency-key"]
 )
-"""Headers that speak of the call's own body and resource: they are not sent with what is fetched first."""
+"""Headers that speak of the call's own body and resource: they are not sent with what is fetched first,
+unless a policy has set them for it."""
 
 
 class Route(Step):
@@ -33,6 +34,11 @@ class Route(Step):
         super().__init__(title)
         self._path = fields.template("newPath")
         self._method = fields.template("httpMethod")
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether nothing of this is left once another path is chosen: it brings no query."""
+        return not any(isinstance(part, Text) and "?" in part.text for part in self._path)
 
     @override
     def request(self, draft: Draft) -> None:
@@ -46,6 +52,9 @@ class Route(Step):
 class Prefetch(Step):
     """Puts a value of another call's answer into a header or a query parameter."""
 
+    host: Step | None = None
+    """What chose the host that this is fetched from, where another one is chosen later."""
+
     def __init__(self, title: str, fields: Parameters) -> None:
         super().__init__(title)
         target = fields.template("parameterTemplate")[0]
@@ -56,12 +65,19 @@ class Prefetch(Step):
         self._url = fields.template("parameterValueUrl")
         self._value = fields.template("parameterValuePathTemplate")
 
+    def touches(self, headers: frozenset[str], query: frozenset[str]) -> bool:
+        """Say whether this sets one of these headers or query parameters."""
+        return self._target.name.lower() in (headers if self._target.function == "headers" else query)
+
     def first(self, draft: Draft) -> Request:
         """Return the request that is made first: the call's own, led to the other path, without its body."""
         method = draft.method if "@" in self._method else self._method
         path, query = written(self._url, draft)
-        headers = [pair for pair in draft.headers if pair[0].lower() not in _OF_THE_CALL]
-        return draft.elsewhere(method, path, query, headers)
+        headers = [
+            pair for pair in draft.headers if pair[0].lower() not in _OF_THE_CALL or pair not in draft.given
+        ]
+        base = draft.base if self.host is None else self.host.base(draft)
+        return draft.elsewhere(method, base + path, query, headers)
 
     def take(self, draft: Draft, request: Request, answer: Answer) -> None:
         """Put the value of the answer where it belongs."""

@@ -15,6 +15,10 @@ class Step:
         """Return the base URL to call."""
         return base
 
+    def base(self, draft: Draft) -> str:
+        """Return the base URL that a request goes to from here on."""
+        return draft.base
+
     def request(self, draft: Draft) -> Any:
         """Change a request."""
 

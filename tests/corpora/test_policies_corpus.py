@@ -384,7 +384,7 @@ def fetches_a_value(trial: Trial) -> None:
         plant(body, steps(trial.parameter("parameterValuePathTemplate")), "fetched")
         return Answer(status=200, body=json.dumps(body).encode())
 
-    made = run(trial.made.complete(trial.request(), send))
+    made = run(trial.made.complete(trial.request(), send, lambda request: request))
     (first,) = asked
     assert first.method == trial.parameter("httpMethod")
     assert first.url == trial.base + trial.parameter("parameterValueUrl")

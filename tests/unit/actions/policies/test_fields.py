@@ -122,3 +122,19 @@ def test_a_query_parameter_that_is_there_is_replaced_kept_or_joined(exists: str,
     made = policies(("setqueryparameter", {"name": "$top", "value": "50", "existsAction": exists}))
     sent = wire(made.request(request(f"{BASE}/orders/7?a=1&%24top=10&b=2&%24top=11")))
     assert sent.split(b" ")[1] == b"/v1/orders/7" + query
+
+
+@pytest.mark.parametrize(
+    ("exists", "lines"),
+    [
+        ("override", b"x-a: \r\nx-b: 2\r\n"),
+        ("skip", b"x-a: 1\r\nx-b: 2\r\n"),
+        ("append", b"x-a: 1\r\nx-b: 2\r\n"),
+    ],
+)
+def test_a_value_that_is_written_empty_takes_the_place_of_what_is_there(exists: str, lines: bytes) -> None:
+    empty = {"name": "x-a", "value": "", "existsAction": exists}
+    made = policies(("setheader", empty), ("setqueryparameter", empty))
+    sent = wire(made.request(request(f"{BASE}/orders/7?x-a=1", ("x-a", "1"), ("x-b", "2"))))
+    assert lines in sent
+    assert (b"?x-a= " in sent) is (exists == "override")

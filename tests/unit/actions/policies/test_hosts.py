@@ -153,3 +153,24 @@ def test_a_host_that_cannot_be_read_refuses_the_call() -> None:
     made = policies(("dynamichosturl", {"urlTemplate": "https://@queryParamters('x')"}))
     with pytest.raises(Refused, match="did you mean queryParameters"):
         made.server(BASE)
+
+
+SERVICE = "https://api.example/run.ashx?@headers('ask')"
+
+
+@pytest.mark.parametrize(
+    ("template", "headers", "url"),
+    [
+        (SERVICE, {"ask": "do=it&to=a b"}, "https://api.example/run.ashx/?do=it&to=a%20b&x=1"),
+        (SERVICE, {"ask": "?do=it"}, "https://api.example/run.ashx/?do=it&x=1"),
+        (SERVICE, {}, "https://api.example/run.ashx/?x=1"),
+        ("https://api.example/v1?k=@headers('ask')&l=m", {"ask": "a&b"}, f"{BASE}/?k=a%26b&l=m&x=1"),
+        ("https://api.example/v1?x=1", {}, f"{BASE}/?x=1"),
+    ],
+)
+def test_what_stands_behind_the_url_comes_before_the_query_of_the_call(
+    template: str, headers: dict[str, str], url: str
+) -> None:
+    made = policies(("dynamichosturl", {"urlTemplate": template}), of=operation(path="/"))
+    base = made.server(BASE)
+    assert made.request(request(f"{base}/?x=1", *headers.items())).url == url

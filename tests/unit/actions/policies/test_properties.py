@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from actions.errors import Refused
-from tests.unit.actions.policies.trying import answered, changed, policies, request, wire
+from actions.specs.model import Body, Media
+from tests.unit.actions.policies.trying import answered, changed, operation, policies, request, wire
 
 
 def setting(parent: str, sub: str, value: str, **more: Any) -> Any:
@@ -180,3 +181,19 @@ def test_a_value_is_encoded() -> None:
     assert changed(made, {"l": [{"u": "https://a.b/c d?é"}]}) == {
         "l": [{"u": "https://a.b/c d?é", "e": "https%3A%2F%2Fa.b%2Fc%20d%3F%C3%A9"}]
     }
+
+
+@pytest.mark.parametrize(
+    ("described", "after"),
+    [
+        ({"type": "object"}, {"x": 1, "l": {"a": "b"}}),
+        ({}, {"x": 1, "l": {"a": "b"}}),
+        ({"type": ["object", "null"]}, {"x": 1, "l": {"a": "b"}}),
+        ({"type": "array", "items": {}}, {"x": 1}),
+        ({"type": "string"}, {"x": 1}),
+    ],
+)
+def test_a_parent_that_is_not_there_is_made_where_it_may_be_an_object(described: Any, after: Any) -> None:
+    schema = {"type": "object", "properties": {"l": described}}
+    one = operation(body=Body(media=(Media(type="application/json", schema=schema),)))
+    assert changed(setting("@body().l", "a", "b", of=one), {"x": 1}) == after

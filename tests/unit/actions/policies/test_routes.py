@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from actions.base import Answer
@@ -90,6 +91,10 @@ FETCH = {
 }
 
 
+def sign(request_: Request) -> Request:
+    return msgspec.structs.replace(request_, headers=(*request_.headers, ("X-Login", "mine")))
+
+
 async def fetched(
     made: OperationPolicies, *answers: Answer, of: Request | None = None
 ) -> tuple[Any, list[bytes]]:
@@ -100,7 +105,8 @@ async def fetched(
         lines.append(wire(asked))
         return waiting.pop(0)
 
-    return await made.complete(of or request(f"{BASE}/orders/7?a=1", ("X-A", "b"), body=b"{}"), send), lines
+    of = of or request(f"{BASE}/orders/7?a=1", ("X-A", "b"), body=b"{}")
+    return await made.complete(of, send, sign), lines
 
 
 def body(value: Any, **more: Any) -> Answer:
@@ -186,4 +192,63 @@ async def test_a_fetch_of_unknown_outcome_is_made_again_if_it_only_reads(
 
     made = policies(("setvaluefromurl", FETCH | {"httpMethod": method}))
     with pytest.raises(raised, match=f"{method} was cut"):
-        await made.complete(request(f"{BASE}/orders/7?a=1"), send)
+        await made.complete(request(f"{BASE}/orders/7?a=1"), send, sign)
+
+
+@pytest.mark.parametrize("first", ["/a/@queryParameters('none')", "/x"])
+def test_the_last_path_wins_and_the_others_need_no_values(first: str) -> None:
+    made = policies(
+        ("routerequesttoendpoint", {"newPath": first, "httpMethod": "PUT"}),
+        ("routerequesttoendpoint", {"newPath": "/b/{id}", "httpMethod": "@Request.OriginalHTTPMethod"}),
+    )
+    sent = made.request(request(f"{BASE}/orders/7"))
+    assert (sent.method, sent.url) == ("POST", f"{BASE}/b/7")
+
+
+def test_a_path_that_brings_a_query_is_kept_when_another_one_follows() -> None:
+    made = policies(
+        ("routerequesttoendpoint", {"newPath": "/a?kind=x"}), ("routerequesttoendpoint", {"newPath": "/b"})
+    )
+    assert made.request(request(f"{BASE}/orders/7")).url == f"{BASE}/b?kind=x"
+
+
+TOKEN = [
+    ("setheader", {"name": "Authorization", "value": "Basic @connectionParameters('key')"}),
+    ("dynamichosturl", {"urlTemplate": "https://login.example"}),
+    ("setheader", {"name": "Content-Type", "value": "application/x-www-form-urlencoded"}),
+    (
+        "setvaluefromurl",
+        {
+            "parameterTemplate": "@headers('Authorization')",
+            "httpMethod": "POST",
+            "parameterValueUrl": "/token?grant_type=client_credentials",
+            "parameterValuePathTemplate": "@body().access_token",
+        },
+    ),
+    ("setheader", {"name": "Authorization", "value": "Bearer @headers('authorization')"}),
+    ("dynamichosturl", {"urlTemplate": "https://api.example/v2"}),
+    ("setheader", {"name": "Content-Type", "value": "application/json"}),
+]
+
+
+async def test_a_token_is_fetched_with_the_credentials_and_from_the_host_that_stand_before_it() -> None:
+    made = policies(*TOKEN, values={"key": "k1"})
+    assert made.fetches_login
+    assert made.server(BASE) == "https://api.example/v2"
+    call = request("https://api.example/v2/orders/7", ("Content-Type", "application/json"), body=b"{}")
+    sent, (line,) = await fetched(made, body({"access_token": "t9"}), of=call)
+    assert line.startswith(b"POST /token?grant_type=client_credentials HTTP/1.1\r\nhost: login.example\r\n")
+    assert b"Authorization: Basic k1\r\n" in line
+    assert b"application/x-www-form-urlencoded" in line
+    assert sent.url == "https://api.example/v2/orders/7"
+    assert sent.header("authorization") == "Bearer t9"
+    assert sent.header("content-type") == "application/json"
+    assert sent.header("x-login") == "mine"
+
+
+def test_a_call_whose_token_is_fetched_is_shown_without_secrets() -> None:
+    made = policies(*TOKEN, values={"key": "k1"}, secrets=("key",)).masked()
+    call = request("https://api.example/v2/orders/7", ("Authorization", "***"))
+    shown = made.signed(made.request(call))
+    assert shown.header("authorization") == "Bearer ***"
+    assert "k1" not in str(shown)
