@@ -265,7 +265,7 @@ def _check_path(value: Any, text: str, *, spans: bool) -> None:
         return
     if isinstance(value, str | Token) and has_dots(value):
         raise Unfit("would change the path: it has a dot segment")
-    if not text or value == "":
+    if not text:  # `;name` and `.` are how matrix and label write what is empty
         raise Unfit("is empty, but it is part of the path")
     if _CONTROL.search(unquote(text)):
         raise Unfit("has control characters, but it is part of the path")

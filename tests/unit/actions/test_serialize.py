@@ -193,6 +193,15 @@ def test_path_parameters_that_would_change_the_path_are_refused(value: str, path
     assert refusals(parameter("path"), {"p": msgspec.Raw(msgspec.json.encode(value))}, path)
 
 
+@pytest.mark.parametrize(
+    ("style", "path", "url"),
+    [("matrix", "/o/{p}", "/o/;p"), ("matrix", "/o{p}/x", "/o;p/x"), ("label", "/o{p}/x", "/o./x")],
+)
+def test_an_empty_path_parameter_is_written_where_its_style_can(style: str, path: str, url: str) -> None:
+    made = sent(parameter("path", style=style, schema={"type": "string"}), {"p": ""}, path)
+    assert made.url == BASE + url
+
+
 def test_literals_and_values_cannot_make_dots_together() -> None:
     assert refusals({}, {"a": "x.", "b": "."}, "/o/{a}{b}") == {
         "/b": "b would change the path: it has a dot segment"
