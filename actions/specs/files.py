@@ -32,7 +32,10 @@ NAME_MAPS: Final = frozenset(
         *("webhooks", "channels", "messages", "securityDefinitions", "securitySchemes"),
     ]
 )
-"""Below these the keys are names that somebody chose, not words of a specification."""
+"""Below these the keys are names that somebody chose, not words of a specification.
+
+What has a name is an object or a boolean: a `$ref` that is text makes the whole map stand elsewhere.
+"""
 
 DATA: Final = frozenset({"example", "default", "enum", "const", "value"})
 """What stands below these words is the API's own data: a `$ref` in it is no reference."""
@@ -120,18 +123,17 @@ class Files:
             if isinstance(node, list):
                 stack.extend((child, False) for child in node)
                 continue
-            if not names:
-                self._rewrite(node, document.name)
+            self._rewrite(node, document.name, names=names)
             for key, child in node.items():
                 if names or key not in DATA or node is top:  # a file may be nothing but definitions
                     stack.append((child, not names and key in NAME_MAPS))
 
-    def _rewrite(self, node: dict[str, Any], holder: str) -> None:
+    def _rewrite(self, node: dict[str, Any], holder: str, *, names: bool) -> None:
         for key in _REFERENCES:
             ref = node.get(key)
             if isinstance(ref, str):
                 node[key] = self.canonical(ref, holder)
-        discriminator = node.get("discriminator")
+        discriminator = None if names else node.get("discriminator")
         mapping = discriminator.get("mapping") if isinstance(discriminator, dict) else None
         if isinstance(mapping, dict):
             for name, target in mapping.items():

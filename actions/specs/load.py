@@ -58,6 +58,9 @@ _UNPRINTABLE: Final = re.compile(
 _TABS: Final = re.compile(r"^ *\t[ \t]*", re.MULTILINE)
 _BLANK: Final = re.compile(r"^[ \t]+$", re.MULTILINE)
 _JSON_AHEAD: Final = re.compile(r"(?:\s++|//[^\n]*+|/\*.*?\*/)*+[{\[]", re.DOTALL)
+_YAML_NAMES: Final = (".yaml", ".yml")
+"""Files that say they are YAML: braces and brackets are nothing to tell of there."""
+
 _RESOLVED_TAGS: Final = frozenset(f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float"))
 _KNOWN_TAGS: Final = _RESOLVED_TAGS | {
     "!",
@@ -202,7 +205,7 @@ def _lenient(name: str, text: str, report: Report, attempts: tuple[Syntax, ...])
         except Broken as broken:
             first = first or broken
             continue
-        if first:
+        if first and not name.lower().endswith(_YAML_NAMES):
             report.add("not-strict-json", f"{first}; read as YAML", first.place)
         findings = (*report.findings, *attempt.findings)
         return Document(name=name, value=value, findings=findings, text=cleaned, syntax=syntax)

@@ -209,7 +209,7 @@ class _OpenAPI:
             for method, entry, at in self._methods(item, pointer):
                 draft = Draft(self._reading, f"{method} {path}", at)
                 check_method(draft, method)
-                found = draft.follow(entry, "the operation")
+                found = draft.operation_of(entry)
                 name, operation = self._operation(draft, path, item, {} if found is None else found)
                 drafts.append((name, replace(operation, method=method, servers=operation.servers or servers)))
                 self._keep_extension(at, found)
@@ -276,7 +276,7 @@ class _OpenAPI:
         item = path_item(self._reading, entry, trigger.name, pointer)
         for method, member, at in self._methods(item, pointer):
             draft = Draft(self._reading, f"{trigger.kind} {trigger.name}", at)
-            value = draft.follow(member, "the operation") or {}
+            value = draft.operation_of(member) or {}
             security: Security = ()
             if "security" in value:
                 security = self._read_security(value["security"], f"{at}/security")

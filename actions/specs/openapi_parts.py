@@ -49,7 +49,7 @@ class Draft(Sketch):
         merged: Merged = {}
         item_pointer = self.pointer.rpartition("/")[0].removesuffix("/additionalOperations")
         for holder, pointer in ((item, item_pointer), (value, self.pointer)):
-            listed = holder.get("parameters")
+            listed = self.reading.behind(holder.get("parameters"))
             if listed is not None and not isinstance(listed, list):
                 self.refuse("`parameters` is not an array")
                 continue
@@ -71,8 +71,13 @@ class Draft(Sketch):
         return tuple(merged.values())
 
     def _parameter(self, entry: Any, pointer: str) -> Parameter | None:
-        value = self.follow(entry, "a parameter")
-        if value is None:
+        try:
+            value = self.reading.registry.follow(entry)
+        except Unresolved as unknown:
+            self.degrade("parameter", f"a parameter {unknown}; left out", pointer)
+            return None
+        if not isinstance(value, dict):
+            self.degrade("parameter", "a parameter is not an object; left out", pointer)
             return None
         name, place = text(value.get("name")), text(value.get("in"))
         location = next((one for one in LOCATIONS if one == place), None)

@@ -87,12 +87,32 @@ class Reading:
         self.findings.append(found)
 
     def mapping(self, value: Any, pointer: str) -> dict[str, Any]:
-        """Return a JSON object; anything else is empty, with a finding unless it was absent."""
-        return value if isinstance(value, dict) else self._wrong(value, "an object", pointer, {})
+        """Return a JSON object; anything else is empty, with a finding unless it was absent.
+
+        A whole part may stand elsewhere (`paths: {$ref: paths/index.yaml}`): no version of any format allows
+        it, and many descriptions in several files do it.
+        """
+        found = self.behind(value)
+        return found if isinstance(found, dict) else self._wrong(found, "an object", pointer, {})
 
     def listing(self, value: Any, pointer: str) -> list[Any]:
-        """Return a JSON array; anything else is empty, with a finding unless it was absent."""
-        return value if isinstance(value, list) else self._wrong(value, "an array", pointer, [])
+        """Return a JSON array, perhaps from elsewhere; else nothing, with a finding unless it was absent."""
+        found = self.behind(value)
+        return found if isinstance(found, list) else self._wrong(found, "an array", pointer, [])
+
+    def behind(self, value: Any) -> Any:
+        """Return what a value refers to, with what stands beside the reference; that leads nowhere: nothing.
+
+        Of a reference that leads nowhere `check_references` tells.
+        """
+        if not isinstance(value, dict) or not isinstance(value.get("$ref"), str):
+            return value
+        beside = {key: member for key, member in value.items() if key != "$ref"}
+        try:
+            found = self.registry.follow(value)
+        except Unresolved:
+            return beside
+        return {**found, **beside} if isinstance(found, dict) else found
 
     def variables(self, value: Any, pointer: str) -> dict[str, Variable]:
         """Read the variables of a server, which OpenAPI and AsyncAPI write the same way."""
@@ -177,6 +197,11 @@ class Sketch:
             self.refuse(f"{what} is not an object")
             return None
         return found
+
+    def operation_of(self, value: Any) -> Any:
+        """Return an operation behind its references; what stands beside them comes before it."""
+        found = self.follow(value, "the operation")
+        return found if found is None or found is value else self.reading.behind(value)
 
 
 def text(value: Any) -> str:

@@ -247,7 +247,7 @@ def _dangling(
     stack: list[tuple[str, Any, bool]] = [(start, value, False)] if isinstance(value, dict | list) else []
     while stack:
         pointer, node, names = stack.pop()
-        ref = node.get("$ref") if isinstance(node, dict) and not names else None
+        ref = node.get("$ref") if isinstance(node, dict) else None
         if isinstance(ref, str):
             if ref not in bad:
                 bad[ref] = _why(registry, ref) or registry.forgiven(ref)
@@ -273,7 +273,7 @@ def reachable(registry: Registry, value: Any) -> dict[str, Unresolved | None]:
     stack: list[tuple[Any, bool]] = [(value, False)] if isinstance(value, dict | list) else []
     while stack:
         node, names = stack.pop()
-        ref = node.get("$ref") if isinstance(node, dict) and not names else None
+        ref = node.get("$ref") if isinstance(node, dict) else None
         if isinstance(ref, str) and ref not in found:
             found[ref] = _why(registry, ref)
             target = None if found[ref] else registry.resolve(ref)
@@ -319,6 +319,6 @@ def _renamed(node: Any, names: Mapping[str, str], *, is_names: bool = False) -> 
         for key, child in node.items()
     }
     ref = node.get("$ref")
-    if not is_names and isinstance(ref, str) and ref in names:
+    if isinstance(ref, str) and ref in names:
         made["$ref"] = f"#/$defs/{names[ref]}"
     return made

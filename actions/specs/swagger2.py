@@ -243,7 +243,7 @@ class Swagger:
 
     def _draft(self, name: str, entry: Any, pointer: str) -> tuple[Draft, Mapping[str, Any]]:
         draft = Draft(self._reading, name, pointer)
-        value = draft.follow(entry, "the operation") or {}
+        value = draft.operation_of(entry) or {}
         draft.consumes = self._types(value, "consumes", pointer) if "consumes" in value else self._consumes
         draft.produces = self._types(value, "produces", pointer) if "produces" in value else self._produces
         return draft, value

@@ -99,6 +99,7 @@ class Draft(Sketch):
 
     def _listed(self, value: Any, pointer: str, path: str) -> dict[tuple[str, str], _Entry]:
         """Return the parameters of one list by name and place; a body needs no name."""
+        value = self.reading.behind(value)
         if value is not None and not isinstance(value, list):
             self.refuse("`parameters` is not an array")
             return {}

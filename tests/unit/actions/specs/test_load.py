@@ -308,3 +308,10 @@ def test_what_is_no_text_is_called_by_its_name(data: bytes) -> None:
     finding = load("a.json", data).findings[-1]
     assert (finding.severity, finding.line) == ("error", 1)
     assert finding.message.endswith("not JSON or YAML")
+
+
+@pytest.mark.parametrize(("name", "told"), [("a.yml", []), ("a.YAML", []), ("a.json", ["not-strict-json"])])
+def test_braces_in_a_file_that_says_it_is_yaml_are_nothing_to_tell_of(name: str, told: list[str]) -> None:
+    document = load(name, b"{a: [1, 'b']}")
+    assert document.value == {"a": [1, "b"]}
+    assert codes(document) == told

@@ -152,9 +152,6 @@ def test_the_key_header_is_known_and_not_asked_of_anybody() -> None:
         ([], "the operation is not an object"),
         ({"$ref": "resources/x.yml"}, "the operation refers to the file resources/x.yml"),
         ({"parameters": {"a": 1}}, "`parameters` is not an array"),
-        ({"parameters": [7]}, "a parameter is not an object"),
-        ({"parameters": [{"$ref": "#/components/parameters/P"}]}, "leads back to itself"),
-        ({"parameters": [{"$ref": "http://169.254.169.254/"}]}, "nothing is ever fetched"),
         (
             {"parameters": [{"name": "b", "in": "body", "required": True}]},
             "the required parameter 'b' in 'body'",
@@ -165,8 +162,7 @@ def test_the_key_header_is_known_and_not_asked_of_anybody() -> None:
     ],
 )
 def test_a_bad_operation_is_refused_alone_and_named(operation: Any, words: str) -> None:
-    loop = {"parameters": {"P": {"$ref": "#/components/parameters/P"}}}
-    spec = read({"/a": {"post": operation, "get": {}}}, components=loop)
+    spec = read({"/a": {"post": operation, "get": {}}})
     bad, good = spec.find("POST /a"), spec.find("GET /a")
     assert bad is not None
     assert bad.problem.startswith("POST /a: ")
@@ -188,6 +184,8 @@ def test_a_path_that_cannot_be_sent_refuses_its_operations(path: str) -> None:
 @pytest.mark.parametrize(
     ("operation", "words"),
     [
+        ({"parameters": [{"$ref": "#/paths/~1a/get/parameters/0"}]}, "leads back to itself; left out"),
+        ({"parameters": [{"$ref": "http://169.254.169.254/"}]}, "nothing is ever fetched; left out"),
         ({"parameters": [{"name": "b", "in": "formData"}]}, "no parameter of OpenAPI 3; left out"),
         ({"parameters": [{"name": "b", "in": "query", "style": "label"}]}, "sent as form"),
         ({"parameters": [{"name": "b", "in": "path"}]}, "is not in the path; left out"),
