@@ -16,6 +16,7 @@ from actions.errors import OutcomeUnknown, Refused, RetryLater
 from actions.transport import Engine, EngineSettings, Request, as_read
 from tests.fakes.certificates import Authority, authority, server_context
 from tests.fakes.raw_backend import RawBackend, Script, Talk
+from tests.patience import PATIENCE, SLACK
 
 HOST = "backend.test"
 CAP = 1 << 20
@@ -58,7 +59,7 @@ class EngineContract:
             await engine.close()
 
     async def send(
-        self, engine: Engine, request: Request, *, deadline: float = 5.0, cap: int = CAP
+        self, engine: Engine, request: Request, *, deadline: float = PATIENCE, cap: int = CAP
     ) -> Answer:
         return await engine.send(request, address="127.0.0.1", deadline=deadline, max_answer_bytes=cap)
 
@@ -259,7 +260,7 @@ class EngineContract:
             await talk.gone()
 
         with pytest.raises(OutcomeUnknown):
-            await asyncio.wait_for(self.once(script, deadline=0.3), 3)
+            await asyncio.wait_for(self.once(script, deadline=0.3), PATIENCE)
 
     async def test_a_backend_that_drips_is_cut_at_the_deadline(self):
         async def script(talk: Talk) -> None:
@@ -272,7 +273,7 @@ class EngineContract:
                     await asyncio.wait_for(tick.wait(), 0.02)
 
         with pytest.raises(OutcomeUnknown):
-            await asyncio.wait_for(self.once(script, deadline=0.4), 3)
+            await asyncio.wait_for(self.once(script, deadline=0.4), PATIENCE)
 
     async def test_interim_answers_are_skipped(self):
         async def script(talk: Talk) -> None:
@@ -289,7 +290,7 @@ class EngineContract:
                 await talk.say(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 20)
 
         with pytest.raises(OutcomeUnknown):
-            await asyncio.wait_for(self.once(script, deadline=0.3), 5)
+            await asyncio.wait_for(self.once(script, deadline=0.3), PATIENCE)
 
     async def test_switching_protocols_is_unknown(self):
         async def script(talk: Talk) -> None:
@@ -321,11 +322,11 @@ class EngineContract:
             await talk.gone()
 
         async with serving(script) as backend, self.engine() as engine:
-            call = asyncio.ensure_future(self.send(engine, post(backend.url()), deadline=3))
-            await asyncio.wait_for(arrived.wait(), 3)
+            call = asyncio.ensure_future(self.send(engine, post(backend.url())))
+            await asyncio.wait_for(arrived.wait(), PATIENCE)
             await engine.close()
             with pytest.raises(OutcomeUnknown):
-                await asyncio.wait_for(call, 5)
+                await asyncio.wait_for(call, PATIENCE)
 
     async def test_a_cancelled_call_ends_at_once(self):
         arrived = asyncio.Event()
@@ -336,11 +337,11 @@ class EngineContract:
             await talk.gone()
 
         async with serving(script) as backend, self.engine() as engine:
-            call = asyncio.ensure_future(self.send(engine, post(backend.url()), deadline=3))
-            await asyncio.wait_for(arrived.wait(), 3)
+            call = asyncio.ensure_future(self.send(engine, post(backend.url())))
+            await asyncio.wait_for(arrived.wait(), PATIENCE)
             call.cancel()
             with pytest.raises(asyncio.CancelledError):
-                await asyncio.wait_for(call, 1)
+                await asyncio.wait_for(call, SLACK)
 
     # -- bounded
 
@@ -494,7 +495,7 @@ class EngineContract:
                 except OutcomeUnknown:
                     continue  # honest: the driver had begun to write
                 performed += 1
-                await asyncio.wait_for(closed.get(), 3)
+                await asyncio.wait_for(closed.get(), PATIENCE)
             assert len(backend.requests) == performed > 0
 
     async def test_forgetting_an_address_leaves_calls_under_way_alone(self):
@@ -508,11 +509,11 @@ class EngineContract:
 
         async with serving(script) as backend, self.engine() as engine:
             call = asyncio.ensure_future(self.send(engine, post(backend.url())))
-            await asyncio.wait_for(arrived.wait(), 3)
+            await asyncio.wait_for(arrived.wait(), PATIENCE)
             engine.forget("127.0.0.1")
             engine.forget("127.0.0.9")
             go.set()
-            assert (await asyncio.wait_for(call, 3)).body == b"late"
+            assert (await asyncio.wait_for(call, PATIENCE)).body == b"late"
 
     # -- TLS
 

@@ -24,6 +24,7 @@ from service.store.base import (
     Store,
     Stored,
 )
+from tests.patience import PATIENCE
 
 T0 = 1_000_000
 
@@ -72,7 +73,7 @@ async def accept_all(store: Store, entries: Sequence[Entry | RejectEntry]) -> li
 
     for one in entries:
         store.accept(one, done)
-    await asyncio.wait_for(finished.wait(), 30)
+    await asyncio.wait_for(finished.wait(), PATIENCE)
     return gathered
 
 
@@ -87,7 +88,7 @@ async def accept_batch(store: Store, batch: EntryBatch) -> tuple[Stored, ...]:
             future.set_result(stored)
 
     store.accept_batch(batch, done)
-    return await asyncio.wait_for(future, 30)
+    return await asyncio.wait_for(future, PATIENCE)
 
 
 REJECT = RejectEntry(source=1, received_at=T0, reason="invalid-json", detail="at byte 1", data=b"{")
@@ -103,7 +104,7 @@ async def accept(store: Store, one: Entry | RejectEntry) -> Stored:
 async def settle(store: Store, settlement: Settlement) -> bool:
     applied: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
     store.settle(settlement, applied.set_result)
-    return await asyncio.wait_for(applied, 30)
+    return await asyncio.wait_for(applied, PATIENCE)
 
 
 def attempt(number: int = 1, outcome: str = "ok", **changed: Any) -> Attempt:

@@ -8,6 +8,7 @@ import pytest
 from actions.errors import RetryLater
 from tests.contract.engine_contract import HOST, EngineContract, answering, full_listener, post, serving
 from tests.fakes.raw_backend import Talk
+from tests.patience import PATIENCE
 
 
 @contextlib.contextmanager
@@ -47,7 +48,7 @@ class TestDirectEngine(EngineContract):
 
         async with serving(script) as backend, self.engine() as engine:
             assert (await self.send(engine, post(backend.url()))).body == b"mine"
-            await asyncio.wait_for(said.wait(), 3)
+            await asyncio.wait_for(said.wait(), PATIENCE)
             assert (await self.send(engine, post(backend.url()))).body != b"yours"
 
     async def test_a_head_and_a_large_body_in_few_pieces_are_an_answer(self):

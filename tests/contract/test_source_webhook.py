@@ -19,6 +19,7 @@ from service.errors import Unavailable
 from service.ingest import IngestServer, Limits
 from tests.contract.source_contract import Outside, SourceContract
 from tests.fakes.sources import entry
+from tests.patience import PATIENCE
 from triggers.base import (
     Accepted,
     Batch,
@@ -73,7 +74,7 @@ class Sender(Outside):
 
     async def send(self) -> None:
         """Send for ever."""
-        async with httpx.AsyncClient(timeout=30.0, trust_env=False) as client:
+        async with httpx.AsyncClient(timeout=PATIENCE, trust_env=False) as client:
             while True:
                 while not self.waiting:
                     self.stirred.clear()

@@ -18,6 +18,7 @@ from service.delivery import State
 from service.store.base import RunKey
 from service.store.sqlite import SQLiteStore
 from tests.contract.store_contract import T0, ended, entry, pending, running, settle
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 POINTS = [
@@ -65,7 +66,7 @@ async def work(directory: Path, ledger: Path) -> None:
 def child(directory: Path, ledger: Path, crash: str) -> int:
     return subprocess.run(
         [sys.executable, "-m", __name__, str(directory), str(ledger)],
-        env={**os.environ, "POINTSMAN_CRASH": crash, "PYTHONPATH": str(ROOT)}, cwd=ROOT, check=False, timeout=60,
+        env={**os.environ, "POINTSMAN_CRASH": crash, "PYTHONPATH": str(ROOT)}, cwd=ROOT, check=False, timeout=PATIENCE,
     ).returncode  # fmt: skip
 
 

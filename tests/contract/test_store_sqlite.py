@@ -33,6 +33,7 @@ from tests.contract.store_contract import (
     settle,
     states,
 )
+from tests.patience import PATIENCE
 
 OURS = migrate.read("sqlite")
 
@@ -202,7 +203,7 @@ async def test_a_second_process_is_refused_and_told_who_holds_the_data(data):
             capture_output=True,
             text=True,
             check=False,
-            timeout=30,
+            timeout=PATIENCE,
         )
     assert result.returncode == 3, result.stderr
     assert result.stdout.startswith("Unavailable ")
@@ -363,7 +364,7 @@ async def check_full_and_free(opened, free):
         await asyncio.wait_for(asyncio.shield(applied), 0.1)  # some probes fail meanwhile
     assert not store.health().writable
     free()
-    assert await asyncio.wait_for(applied, 20)
+    assert await asyncio.wait_for(applied, PATIENCE)
     assert store.health().writable
     assert (await accept(store, entry("after"))).verdict == "new"
     assert (await accept(store, entry(f"fill{stored - 1}", record=b"x" * 3000))).verdict == "known"

@@ -5,6 +5,8 @@ import contextlib
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+from tests.patience import PATIENCE
+
 Script = Callable[["Talk"], Awaitable[None]]
 
 
@@ -80,7 +82,7 @@ class RawBackend:
                 if getattr(transport, "_conn_lost", 0) == 0:
                     transport.abort()
             # Also those whose handshake never ended: no test leaves a socket behind.
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 await gone
 
     def url(self, path: str = "/x", scheme: str = "http", host: str = "backend.test") -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from service.crashpoints import POINTS
+from tests.patience import PATIENCE
 from tests.shared import ROOT
 
 PACKAGES = ("service", "triggers", "actions")
@@ -17,7 +18,7 @@ PACKAGES = ("service", "triggers", "actions")
 
 def layers(tree: Path) -> subprocess.CompletedProcess[str]:
     command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
-    return subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False, timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")

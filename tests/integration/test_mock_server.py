@@ -12,7 +12,9 @@ from actions.mock.server import Limits
 from actions.specs.model import Spec
 from actions.specs.references import Registry
 from actions.validation import Validators
+from tests.patience import PATIENCE
 from tests.unit.actions.mock.described import backend, of_body, operation
+from tests.unit.actions.specs.postman.collections import item, read
 
 pytestmark = pytest.mark.enable_socket
 
@@ -54,7 +56,7 @@ class Client:
         await self.writer.drain()
 
     async def answer(self, *, bodiless: bool = False) -> tuple[int, dict[str, str], bytes]:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
             first, *lines = head.strip().split("\r\n")
             headers = {
@@ -64,7 +66,7 @@ class Client:
             return int(first.split(" ")[1]), headers, await self.reader.readexactly(length)
 
     async def closed(self) -> bool:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             try:
                 return await self.reader.read() == b""
             except ConnectionResetError:
@@ -250,3 +252,12 @@ async def test_a_client_that_does_not_read_is_not_read_from():
             assert (await client.answer())[2] == b"a" * 100_000
         await sending
         assert len(server.judgements) == 500
+
+
+async def test_a_method_that_its_parser_does_not_know_is_read():
+    spec = read(item("https://a.x/b", "VIEW"), item("https://a.x/b", "POST"))
+    async with MockServer(MockBackend(spec)) as server, Client(server) as client:
+        for method in (b"VIEW", b"POST", b"VIEW"):
+            await client.send(method + b" /b HTTP/1.1\r\nhost: a.x\r\n\r\n")
+            assert (await client.answer())[0] < 300
+        assert [one.method for one in server.judgements] == ["VIEW", "POST", "VIEW"]

@@ -21,6 +21,7 @@ from service.usecases.checking import compile_for_source
 from tests.end_to_end.backend import Act, Backend, answers
 from tests.fakes.sources import Emitted, Reports, source_context
 from tests.integration.engine_room import Room, engine_room
+from tests.patience import PATIENCE
 from triggers.errors import SourceRejected, SourceUnavailable
 from triggers.poll import PollConfig, PollSource
 
@@ -93,7 +94,7 @@ class Shop:
         async with asyncio.TaskGroup() as group:
             run = group.create_task(source.run(self.emitted.begin()))
             finished = group.create_task(done.wait())
-            await asyncio.wait([run, finished], return_when=asyncio.FIRST_COMPLETED, timeout=20.0)
+            await asyncio.wait([run, finished], return_when=asyncio.FIRST_COMPLETED, timeout=PATIENCE)
             finished.cancel()
             run.cancel()
         await source.close()

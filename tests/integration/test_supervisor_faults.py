@@ -13,6 +13,7 @@ from service.errors import Conflict, Unavailable
 from service.supervisor import supervised
 from tests.fakes.sources import BareConfig, BareSource, BlockingSource, FailingSource, entry
 from tests.integration.house import memory
+from tests.patience import PATIENCE
 from triggers.base import Progress, Reject
 from triggers.errors import SourceGap, SourceRejected, SourceUnavailable
 from triggers.message import TriggerMessage
@@ -479,4 +480,4 @@ async def test_orders_to_a_store_that_has_closed_are_refused(house, broker):
     await house.supervisor.close()
     await house.room.store._writer.close()
     with pytest.raises(Unavailable):
-        await asyncio.wait_for(house.supervisor.pause("orders", "anna"), 5)
+        await asyncio.wait_for(house.supervisor.pause("orders", "anna"), PATIENCE)
