@@ -8,7 +8,7 @@ challenge) belongs to the call.
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -26,10 +26,11 @@ from actions.following import Send, follow
 from actions.hooks import Hook, performs
 from actions.operations import Infos, find
 from actions.origins import Certificates, HTTPLimits, Origins, make_origins
+from actions.places import Place, other_sites, own_server, secret_values
 from actions.policies import OperationPolicies, compile_policies
-from actions.serialize import Build, compile_operation, expand_server
+from actions.serialize import Build, compile_operation
 from actions.specs.filling import bound
-from actions.specs.model import Operation, Server, Spec
+from actions.specs.model import Operation, Spec
 from actions.transport import Engine, EngineSettings, Request, header_problems
 
 USER_AGENT: Final = "Pointsman"
@@ -41,17 +42,8 @@ _KEYLESS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that change nothing: no key is sent unless the operation declares a header for it."""
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the operations of a connection live.
-
-    `url` is the base URL. With `own`, an operation that names servers of its own lives there; their URLs
-    take `variables`. `parameters` are the values of the description's connection parameters, in plain text.
-    """
-
-    url: str
-    own: bool = False
-    variables: Mapping[str, str] = {}
-    parameters: Mapping[str, str] = {}
+Finish = Callable[[Request], Request]
+Exchange = Callable[[Request, Finish], Awaitable[tuple[Request, Answer]]]
 
 
 class _Compiled(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,6 +142,8 @@ class HTTPConnector(Connector):
         if self._hook is not None:
             found += await self._hook.check()
         in_clear = self._server.startswith("http://") and not isinstance(self._auth, NoAuth)
+        if not isinstance(self._auth, NoAuth):
+            found += other_sites(self.name, self._spec, self._place, self._server)
         if in_clear and self._origins.egress.public:
             found.append(
                 Finding(
@@ -236,15 +230,23 @@ class HTTPConnector(Connector):
         if auth.needs_ready:
             await auth.ready(deadline)
 
-        async def signed(request: Request) -> Answer:
-            """Send a request that has its credentials, and answer a challenge to it."""
-            answer = await self._sendable(request).send(request, deadline=until - now())
-            again = await auth.again(request, answer, until - now())
+        async def exchange(own: Request, finish: Finish = _as_it_is) -> tuple[Request, Answer]:
+            """Send a request that has its credentials, answer a challenge to it; return what was sent last.
+
+            `finish` is done to what the login has set, each time that it does.
+            """
+            sent = finish(own)
+            answer = await self._sendable(sent).send(sent, deadline=until - now())
+            again = await auth.again(own, answer, until - now())
             if again is None:
-                return answer
-            answer = await self._sendable(again).send(again, deadline=until - now())
+                return sent, answer
+            sent = finish(again)
+            answer = await self._sendable(sent).send(sent, deadline=until - now())
             auth.ended(again, answer)
-            return answer
+            return sent, answer
+
+        async def signed(request: Request) -> Answer:
+            return (await exchange(request))[1]
 
         async def send(request: Request) -> Answer:
             return await signed(auth.apply(request))
@@ -257,7 +259,7 @@ class HTTPConnector(Connector):
             completed = await policies.complete(request, fetch, auth.apply)
             if isinstance(completed, Answer):
                 return completed  # what a policy had to fetch first could not be had
-            request, perform = completed, partial(_policed, policies, auth, signed)
+            request, perform = completed, partial(_policed, policies, auth, exchange)
         if self._hook is not None and compiled.id in self._hooked:
             perform = partial(
                 self._by_hook, compiled.id, headers.get(CAUSE_HEADER, prepared.key), send, until
@@ -386,11 +388,15 @@ class HTTPConnector(Connector):
         return own_server(operation.servers[0], self._server, self._place.variables)
 
 
-async def _policed(policies: OperationPolicies, auth: Auth, signed: Send, request: Request) -> Answer:
+def _as_it_is(request: Request) -> Request:
+    return request
+
+
+async def _policed(policies: OperationPolicies, auth: Auth, exchange: Exchange, request: Request) -> Answer:
     """Make a call whose policies look at what the login has set, and at the answer."""
-    if not policies.fetches_login:  # else it stands in the request already
-        request = policies.signed(auth.apply(request))
-    return policies.answer(request, await signed(request))
+    if policies.fetches_login:  # it stands in the request already
+        return policies.answer(*await exchange(request, _as_it_is))
+    return policies.answer(*await exchange(auth.apply(request), policies.signed))
 
 
 def _hooked(spec: Spec, named: Collection[str]) -> frozenset[str]:
@@ -401,25 +407,6 @@ def _hooked(spec: Spec, named: Collection[str]) -> frozenset[str]:
         raise Refused(f"the hook is to perform {', '.join(unknown)}, which the description does not have")
     listed = tuple(one.id for one in found.values() if one is not None)
     return frozenset(one.id for one in spec.operations.values() if performs(one, listed))
-
-
-def secret_values(spec: Spec, values: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the values of a connection's parameters that nobody may see; of an unknown one neither."""
-    shown = {name for name, one in spec.parameters.items() if one.kind not in ("secret", "oauth")}
-    return tuple(value for name, value in values.items() if name not in shown)
-
-
-def own_server(server: Server, base: str, variables: Mapping[str, str]) -> str:
-    """Return the URL of an operation's own server; a relative one is relative to the connection's base."""
-    known = {name: value for name, value in variables.items() if name in server.variables}
-    url = expand_server(server, known)
-    if "://" in url:
-        place, problems = read_server(url)
-        if place is None:
-            raise Refused(f"the server {url[:200]!r} of the operation: " + "; ".join(problems))
-        return place.origin + place.path
-    origin = "/".join(base.split("/")[:3])
-    return origin + url if url.startswith("/") else f"{base}/{url}"
 
 
 def sf_string(text: str) -> str:

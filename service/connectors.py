@@ -31,8 +31,8 @@ from actions.egress import Egress, Resolver, read_egress
 from actions.engines.tls import trust
 from actions.errors import Refused
 from actions.hooks import Hook, HookLimits
-from actions.http import Place
 from actions.origins import Certificates, HTTPLimits, make_origins
+from actions.places import Place
 from actions.specs.model import Spec
 from actions.transport import EngineSettings
 from service.config.backends import EventsConfig

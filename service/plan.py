@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from actions.base import Follow, Paging
 from actions.errors import Refused
-from actions.http import own_server
+from actions.places import own_server
 from actions.specs.model import Operation, Spec
 from service.calls import check_follow, check_inputs, check_login, check_references, check_repeats
 from service.config.model import Configuration, RuleConfig, StepConfig

@@ -114,6 +114,40 @@ async def test_generic_templates_are_filled_with_the_connection_parameters(serve
     assert server.asked[1].form["redirect_uri"] == REDIRECT
 
 
+async def test_policies_see_the_new_token_when_one_was_refused(server):
+    policy = {
+        "templateId": "setheader",
+        "title": "their own header",
+        "parameters": {
+            "x-ms-apimTemplateParameter.name": "Authorization",
+            "x-ms-apimTemplateParameter.value": "Key @{headers('Authorization')}",
+            "x-ms-apimTemplateParameter.existsAction": "override",
+            "x-ms-apimTemplate-policySection": "Request",
+        },
+    }
+    spec = connector(oauth("oauth2", {}), policyTemplateInstances=[policy])
+    login = {
+        "oauth2": {
+            "grant": "client_credentials",
+            "token_url": server.token_url,
+            "client_id": "shop",
+            "client_secret": SECRET,
+        }
+    }
+    async with (
+        ProtectedAPI(
+            lambda heard: server.good(heard.headers.get("authorization", "").removeprefix("Key "))
+        ).listening() as api,
+        house(api.base, login, spec=spec) as it,
+    ):
+        assert (await it.call()).status == 200
+        server.revoke()
+        it.clock.now += 10
+        assert (await it.call()).status == 200
+        assert [one.headers["authorization"][:11] for one in api.calls] == ["Key Bearer "] * 3
+    assert len(server.asked) == 2
+
+
 async def test_tokens_of_one_tenant_are_not_shown_to_another(server, api):
     spec = connector(
         oauth("oauth2generic", GENERIC)

@@ -11,7 +11,8 @@ from actions.auth import APIKey
 from actions.base import Answer
 from actions.egress import read_egress
 from actions.errors import Refused
-from actions.http import HTTPConnector, Place
+from actions.http import HTTPConnector
+from actions.places import Place
 from actions.specs import read_spec
 from tests.fakes.raw_backend import RawBackend, Talk
 

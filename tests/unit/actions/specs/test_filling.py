@@ -3,7 +3,8 @@
 import pytest
 
 from actions.errors import Refused
-from actions.http import HTTPConnector, Place
+from actions.http import HTTPConnector
+from actions.places import Place
 from actions.specs.filling import bound, fill
 from tests.unit.actions.specs.postman.collections import item, one, read, variables
 
