@@ -20,6 +20,10 @@ from actions.mock.reading import Fault
 
 OnRequest = Callable[[Judgement], None]
 
+_UNREAD: Final = b"VIEW"
+"""A method of Postman's that the parser does not know; it reads another of the same length instead."""
+_READ: Final = b"POST"
+
 _PHRASES: Final = {one.value: one.phrase for one in HTTPStatus}
 
 
@@ -114,8 +118,10 @@ class _Connection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._timer: asyncio.TimerHandle | None = None
         self._begin()
+        self._between = True
 
     def _begin(self) -> None:
+        self._between = self._unread = False
         self._target = b""
         self._headers: list[tuple[str, str]] = []
         self._head_bytes = 0
@@ -151,6 +157,9 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._watch()
         try:
+            if self._between and data.startswith(_UNREAD + b" "):
+                self._parser.feed_data(_READ)
+                self._unread, data = True, data[len(_READ) :]
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._refuse(Fault(400, "request", "this server speaks nothing but HTTP/1.1"))
@@ -205,12 +214,13 @@ class _Connection(asyncio.Protocol):
         method = self._method()
         target = self._target.decode("latin-1")
         judgement = self._server.backend.judge(method, target, self._headers, bytes(self._body))
+        self._between = True
         self._answer(judgement, close=not self._parser.should_keep_alive())
 
     # Answering.
 
     def _method(self) -> str:
-        return (self._parser.get_method() or b"").decode("latin-1")
+        return (_UNREAD if self._unread else self._parser.get_method() or b"").decode("latin-1")
 
     def _count(self, size: int) -> None:
         self._head_bytes += size

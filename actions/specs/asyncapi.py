@@ -3,8 +3,9 @@
 What a client may send becomes an operation, what it may receive a trigger. Versions 1 and 2 write both from
 the client's side (`publish`, `subscribe`; in version 1 also `write` and `read` of a stream, `send` and
 `receive` of an API without topics), version 3 from the described application's (`receive`, `send`). A
-document of version 3 may describe ourselves: what it sends can be called, too. How a message is encoded on
-its bus is not decided here: bindings are kept as they are.
+document of version 3 may describe ourselves: what it sends can be called, too. A channel of version 3 that
+no operation uses says nothing of who sends: it is both. How a message is encoded on its bus is not decided
+here: bindings are kept as they are.
 """
 
 import re
@@ -99,7 +100,7 @@ class _AsyncAPI:
         for name, entry in self._listed_servers():
             pointer = f"/servers/{escape(name)}"
             value = self._followed(entry, pointer)
-            protocol = text(value.get("scheme" if self._version == "1" else "protocol")).lower()
+            protocol = text(value.get("protocol") or value.get("scheme")).lower()
             self._protocols[name] = PROTOCOLS.get(protocol, protocol)
             if protocol not in PROTOCOLS:
                 message = f"the server {name} speaks {protocol or 'no protocol that is named'}: not called"
@@ -120,7 +121,7 @@ class _AsyncAPI:
 
     def _listed_servers(self) -> Iterator[tuple[str, Any]]:
         given = self._root.get("servers")
-        if self._version == "1":
+        if self._version == "1" or isinstance(given, list):  # a list in drafts of version 2, too
             yield from (
                 (str(place), one) for place, one in enumerate(self._reading.listing(given, "/servers"))
             )
@@ -154,6 +155,7 @@ class _AsyncAPI:
         given = self._root.get("x-ballerina-event-identifier")
         value = self._reading.mapping(given, "/x-ballerina-event-identifier")
         kind, path = text(value.get("type")).lower(), text(value.get("path")).strip()
+        path = path or (text(value.get("name")).strip() if kind == "header" else "")
         if kind in ("header", "body") and path:
             return {"type": kind, "path": path}
         if given is not None:
@@ -231,6 +233,7 @@ class _AsyncAPI:
     # Version 3: operations refer to channels
 
     def _read_operations(self) -> None:
+        uses: dict[str, set[str]] = {}  # of channels by name
         for name, entry in self._reading.mapping(self._root.get("operations"), "/operations").items():
             pointer = f"/operations/{escape(name)}"
             draft = self._draft(f"operation {name}", pointer, [])
@@ -239,15 +242,37 @@ class _AsyncAPI:
             if action not in ("send", "receive"):
                 draft.refuse("the action is neither send nor receive")
             channel = draft.follow(value.get("channel"), "the channel") or {}
-            names = list(_last_tokens(channel.get("servers")))
-            draft.protocols = self._spoken(names)
-            address = channel.get("address")
-            messages = draft.channel_messages(channel, value)
-            path = address if isinstance(address, str) else "{address}"  # null: known at run time only
-            made = draft.made(path, channel, value, messages, servers=self._named(names))
+            made = self._on_channel(draft, channel, value)
+            reply = self._followed(value.get("reply"), f"{pointer}/reply")
+            for used, how in ((value.get("channel"), "used"), (reply.get("channel"), str(action))):
+                for token in _last_tokens([used]):
+                    uses.setdefault(token, set()).add(how)
             if action == "send":
                 self._add("subscribe", name, made, callable_=False)
             self._add("publish", name, made, callable_=True)
+        self._read_other_channels(uses)
+
+    def _read_other_channels(self, uses: Mapping[str, set[str]]) -> None:
+        """Read the channels that carry only replies, and those that no operation uses."""
+        for name, entry in self._reading.mapping(self._root.get("channels"), "/channels").items():
+            actions = uses.get(name, set())
+            if "used" in actions:
+                continue
+            draft = self._draft(f"channel {name}", f"/channels/{escape(name)}", [])
+            made = self._on_channel(draft, draft.follow(entry, "the channel") or {}, {})
+            if actions != {"send"}:  # what the application asks for, we answer; what we ask for, it answers
+                self._add("reply" if actions else "channel", name, made, callable_=False)
+            if actions != {"receive"}:
+                self._add("publish", name, made, callable_=True)
+
+    def _on_channel(self, draft: Draft, channel: Mapping[str, Any], value: Mapping[str, Any]) -> Operation:
+        """Return an operation on a channel of version 3."""
+        names = list(_last_tokens(channel.get("servers")))
+        draft.protocols = self._spoken(names)
+        address = channel.get("address")
+        path = address if isinstance(address, str) else "{address}"  # null: known at run time only
+        messages = draft.channel_messages(channel, value)
+        return draft.made(path, channel, value, messages, servers=self._named(names))
 
     def _draft(self, name: str, pointer: str, servers: list[str]) -> Draft:
         default = text(self._root.get("defaultContentType")) or "application/json"

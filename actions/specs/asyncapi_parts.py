@@ -6,7 +6,7 @@ may be missing although they usually may not).
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,6 +20,8 @@ _MEDIA_TYPE: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 _PLAIN_SCHEMA: Final = re.compile(
     r"application/(?:vnd\.aai\.asyncapi|schema|vnd\.oai\.openapi)(?:\+(?:json|yaml))?(?:;.*)?", re.IGNORECASE
 )
+
+_MAX_EXAMPLES: Final = 20
 
 FIELDS: Final[Mapping[str, Schema]] = {
     "key": {"description": "The key of the record: text as it is, anything else as JSON."},
@@ -75,6 +77,7 @@ class Message:
     headers: Any
     bindings: Mapping[str, Any]
     event: str = ""
+    examples: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -142,6 +145,7 @@ class Draft(Sketch):
             headers=self._schema(value.get("headers"), None, pointer) if "headers" in value else None,
             bindings=self._part(bindings, f"{pointer}/bindings") if bindings is not None else {},
             event=text(value.get("x-ballerina-event-type")).strip(),
+            examples=dict(_examples(value.get("examples"), text(value.get("name")))),
         )
 
     def _schema(self, value: Any, form: Any, pointer: str) -> Schema:
@@ -224,7 +228,10 @@ class Draft(Sketch):
         """Yield the parameters of the address, and of the exchange that a binding names by a template."""
         exchange = self._part(bindings.get("amqp", {}).get("exchange") or {}, self.pointer).get("name")
         templates = f"{path} {exchange if isinstance(exchange, str) else ''}"
-        declared = self.reading.mapping(channel.get("parameters"), f"{self.pointer}/parameters")
+        given = channel.get("parameters")
+        if isinstance(given, list):  # as drafts of version 2 have it
+            given = {text(one.get("name")): one for one in given if isinstance(one, dict)}
+        declared = self.reading.mapping(given, f"{self.pointer}/parameters")
         for name in dict.fromkeys(TEMPLATE.findall(templates)):
             value = self._part(declared.get(name, {}), f"{self.pointer}/parameters/{escape(name)}")
             schema = value.get("schema")
@@ -269,15 +276,27 @@ def _events(messages: list[Message]) -> dict[str, Any]:
     return {"events": {event: _either(schemas) for event, schemas in named.items()}} if named else {}
 
 
+def _examples(value: Any, message: str) -> Iterator[tuple[str, Any]]:
+    """Yield the payloads that a message shows, by name."""
+    for index, entry in enumerate(value[:_MAX_EXAMPLES] if isinstance(value, list) else ()):
+        if isinstance(entry, dict) and "payload" in entry:
+            name = text(entry.get("name")) or f"{message or 'example'} {index + 1}"
+            yield name, {"value": entry["payload"]}
+
+
 def _body(messages: list[Message], *, required: bool) -> Body | None:
     """Return what may be sent: the payloads of all messages, by their media types."""
     by_type: dict[str, list[Schema]] = {}
+    shown: dict[str, dict[str, Any]] = {}
     for one in messages:
         if one.described:
             by_type.setdefault(one.media_type, []).append(one.schema)
+            shown.setdefault(one.media_type, {}).update(one.examples)
     if not by_type:
         return None
-    media = [Media(type=name, schema=_either(schemas)) for name, schemas in by_type.items()]
+    media = [
+        Media(type=name, schema=_either(schemas), examples=shown[name]) for name, schemas in by_type.items()
+    ]
     every = all(one.described for one in messages)
     return Body(media=preferred(media), required=required and every)
 

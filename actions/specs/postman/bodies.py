@@ -69,7 +69,8 @@ class Sent:
     """The body of one call. `value` is ABSENT where it cannot be said as an argument; `problem` says why.
 
     `type` is "" where nothing tells the media type: it is that of the others then. `files` are the fields
-    that are files, with the names that they have in the collection.
+    that are files, with the names that they have in the collection; "" is the whole body. `optional`: it is
+    a file that nobody has chosen, so that Postman itself sends nothing.
     """
 
     type: str
@@ -78,6 +79,7 @@ class Sent:
     fields: tuple[Pair, ...] = ()
     files: dict[str, str] = field(default_factory=dict)
     problem: str = ""
+    optional: bool = False
 
 
 def essence(media_type: str) -> str:
@@ -108,7 +110,7 @@ class Bodies:
         if payload.mode == "graphql":
             return self._graphql(payload, variables)
         if payload.mode == "file":
-            return Sent(type=declared or "application/octet-stream", text=payload.text)
+            return _file(payload, declared or "application/octet-stream")
         if not payload.fields:
             return None
         form = payload.mode == "urlencoded" and media_kind(declared or _FORM) != "multipart"
@@ -249,6 +251,13 @@ def _exemplary(value: Any) -> Any:
     return value
 
 
+def _file(payload: Payload, type_: str) -> Sent:
+    if payload.text:
+        return Sent(type=type_, value=payload.text, text=payload.text)
+    files = {one.name: one.value or "" for one in payload.fields}
+    return Sent(type=type_, files=files or {"": ""}, optional=not files)
+
+
 def _typed_form(text: str) -> tuple[Pair, ...]:
     try:
         parts = parse_qsl(text, keep_blank_values=True, max_num_fields=1_000)
@@ -299,7 +308,9 @@ def merged(given: Sequence[tuple[str, Sent | None]]) -> Body | None:
         of_type = [(name, one) for name, one in sent if (essence(one.type) or main) == short]
         media.append(_media(type_, of_type))
     return Body(
-        media=preferred(media), required=len(sent) == len(given), extras={"x-inferred-from": len(sent)}
+        media=preferred(media),
+        required=len([one for _, one in sent if not one.optional]) == len(given),
+        extras={"x-inferred-from": len(sent)},
     )
 
 

@@ -29,7 +29,10 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payload:
-    """What is sent as the body: `text` of raw and graphql (`variables` beside it), `fields` of the forms."""
+    """What is sent as the body: `text` of raw and graphql (`variables` beside it), `fields` of the forms.
+
+    Of a file it is the text, where it stands in the collection, or one nameless field.
+    """
 
     mode: Mode
     text: str = ""
@@ -135,7 +138,7 @@ def _pairs(entries: Iterable[Any]) -> Iterable[Pair]:
         if not name:
             continue
         file = one.get("type") == "file"
-        value = _source(one.get("src")) if file else one.get("value")
+        value = source(one.get("src")) if file else one.get("value")
         yield Pair(
             name=name,
             value=None if value is None else written(value),
@@ -146,8 +149,8 @@ def _pairs(entries: Iterable[Any]) -> Iterable[Pair]:
         )
 
 
-def _source(value: Any) -> str:
-    """Return the name of a file that a form sends; where it lay is nobody's business."""
+def source(value: Any) -> str:
+    """Return the name of a file that a body sends; where it lay is nobody's business."""
     path = written(value[0]) if isinstance(value, list) and value else written(value)
     return path.replace("\\", "/").rpartition("/")[2]
 

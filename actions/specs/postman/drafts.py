@@ -1,5 +1,6 @@
 """One call, understood: its method, where it goes, how it logs in, what it sends."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -10,7 +11,7 @@ from actions.specs.postman.bodies import Bodies, Sent
 from actions.specs.postman.calls import Call, Login, Pair
 from actions.specs.postman.scripts import Effects, Scripts
 from actions.specs.postman.urls import SCHEME, Address, address
-from actions.specs.postman.variables import Variables
+from actions.specs.postman.variables import PLACEHOLDER, Variables
 from actions.specs.reading import CONTROL, METHODS, Reading
 
 _MORE_METHODS: Final = (
@@ -18,6 +19,7 @@ _MORE_METHODS: Final = (
     "unlock", "view",
 )  # fmt: skip
 _NO_INPUT: Final = NEVER_SET | {"content-type", "accept", "cookie", "accept-encoding", "postman-token"}
+_BLANKS: Final = re.compile(r"\s")
 _KNOWN: Final = frozenset(one.upper() for one in (*METHODS, *_MORE_METHODS))
 
 
@@ -65,6 +67,8 @@ class Drafts:
         method, problem = self._method(call)
         found = address(call, variables)
         place = variables.fill(found.base).rstrip("/")
+        if _BLANKS.search(place) and not _BLANKS.search(found.base):
+            place = found.base  # what the variable holds now is no host: the connection says where
         problem = problem or _problem(found, place)
         logins, headers, query = _logins(call, found)
         return Draft(
@@ -118,7 +122,7 @@ def _problem(found: Address, place: str) -> str:
     scheme = SCHEME.match(place)
     if scheme and scheme.group().lower() not in ("http://", "https://"):
         return f"the URL begins with {scheme.group()}, which is not HTTP"
-    return "the host has blanks in it" if any(char.isspace() for char in place) else ""
+    return "the host has blanks in it" if _BLANKS.search(PLACEHOLDER.sub("", place)) else ""
 
 
 def _logins(call: Call, found: Address) -> tuple[tuple[Login, ...], tuple[Pair, ...], tuple[Pair, ...]]:

@@ -3,18 +3,20 @@
 A preset's arguments stand in the form that the operation takes. `{{variables}}` that have no value stay in
 them as they are; the preset's extras name them (`variables`), and what else the arguments lack: samples of
 path parameters (`missing`), `files` by their names, and a body that is no value (`text` and why, `problem`).
+`needs` are the pointers of all arguments that have to be given before the preset can be called.
 `name` stands there when a preset had to be called differently.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from actions.specs.events import escape
 from actions.specs.model import Operation, Preset, Security, SecurityScheme, Server
 from actions.specs.paths import key_header, settled
 from actions.specs.postman.auth import Schemes
-from actions.specs.postman.bodies import ABSENT, essence, merged
+from actions.specs.postman.bodies import ABSENT, Sent, essence, merged
 from actions.specs.postman.drafts import Draft
 from actions.specs.postman.inputs import Given, inputs
 from actions.specs.postman.responses import responses
@@ -60,7 +62,7 @@ class Grouping:
         )
         media = body.media[0].type if body else ""
         presets = [
-            _preset(title, one, _arguments(made, one, values, media))
+            _preset(made, title, one, _arguments(made, one, values, media))
             for title, one, values in zip(titles, drafts, given, strict=True)
         ]
         return settled(sketch, replace(made, presets=tuple(presets)))
@@ -124,7 +126,7 @@ def _arguments(operation: Operation, draft: Draft, given: Given, media: str) -> 
     return arguments
 
 
-def _preset(title: str, draft: Draft, arguments: dict[str, Any]) -> Preset:
+def _preset(operation: Operation, title: str, draft: Draft, arguments: dict[str, Any]) -> Preset:
     call, sent = draft.call, draft.sent
     extras: dict[str, Any] = {}
     missing = dict.fromkeys(open_names(arguments))
@@ -135,11 +137,14 @@ def _preset(title: str, draft: Draft, arguments: dict[str, Any]) -> Preset:
         extras["variables"] = list(missing)
     if lacking:
         extras["missing"] = lacking
-    if sent is not None and sent.files:
+    if sent is not None and sent.files and not sent.optional:
         extras["files"] = sent.files
     if sent is not None and sent.problem:
         extras["problem"] = sent.problem
         extras["text"] = sent.text
+    needs = list(_needs(operation, sent, arguments))
+    if needs:
+        extras["needs"] = needs
     return Preset(
         name=title,
         arguments=arguments,
@@ -148,6 +153,19 @@ def _preset(title: str, draft: Draft, arguments: dict[str, Any]) -> Preset:
         url=call.shown_url,
         extras=extras,
     )
+
+
+def _needs(operation: Operation, sent: Sent | None, arguments: dict[str, Any]) -> Iterator[str]:
+    """Yield pointers of what a caller has to give beside the arguments of a preset."""
+    for one in operation.parameters:
+        given = arguments.get(one.location, {}) if operation.grouped else arguments
+        default = isinstance(one.schema, Mapping) and "default" in one.schema
+        if one.required and not default and one.name not in given:
+            yield f"/{one.location}/{escape(one.name)}" if operation.grouped else f"/{escape(one.name)}"
+    if sent is not None and not sent.optional:
+        yield from (f"/body/{escape(name)}" if name else "/body" for name in sent.files)
+    if sent is not None and sent.problem:
+        yield "/body"
 
 
 def open_names(value: Any) -> Iterator[str]:

@@ -96,7 +96,8 @@ def inputs(
     unfit: list[str] = []
     for location, seen in _elsewhere(drafts):
         if location != "query" and not TOKEN.fullmatch(seen.name):
-            unfit.append(f"the {location} name {seen.name[:80]!r} cannot be sent; left out")
+            if seen.calls:  # not only switched off
+                unfit.append(f"the {location} name {seen.name[:80]!r} cannot be sent; left out")
             continue
         parameters.append(_parameter(seen, location, len(drafts)))
         for index, values in seen.values.items():
@@ -167,6 +168,8 @@ def _pairs(draft: Draft) -> Iterator[tuple[Location, Pair]]:
 def _parameter(seen: _Seen, location: Location, calls: int) -> Parameter:
     schema = seen.schema()
     required = len(seen.calls) == calls and not seen.dynamic
+    if seen.hint and not seen.values and not _REQUIRED.search(seen.description):
+        required = False  # made of a description, which marks what it requires
     value = seen.constant(calls) if required else None
     if value is not None and location != "query" and (not value or _UNFIT.search(value)):
         value = None

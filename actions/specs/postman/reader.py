@@ -70,10 +70,10 @@ def _version(value: Mapping[str, Any]) -> str:
         return "2.0" if found and found.groups() == ("2", "0") else "2.1"
     requests = value.get("requests")
     if isinstance(requests, list) and (
-        "order" in value or "folders" in value or mapping((requests or [0])[0]).get("url")
+        any("url" in mapping(one) for one in requests) or (not requests and "order" in value)
     ):
         return "1"
-    return ""
+    return ""  # other tools have lists of requests too, with other words in them
 
 
 def _schema_of(info: Mapping[str, Any]) -> str:

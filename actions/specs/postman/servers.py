@@ -19,6 +19,7 @@ def server(base: str, variables: Variables, environments: Sequence[Environment] 
     found: dict[str, Variable] = {}
     for name in names(text):
         value = variables.value(name or "value")
+        value = None if value and any(map(str.isspace, value)) else value  # no part of a host
         found[name or "value"] = Variable(default=value, description=_told(name, environments))
     url = PLACEHOLDER.sub(lambda match: f"{{{match.group(1).strip() or 'value'}}}", text)
     if not SCHEME.match(url) and not url.startswith("{"):

@@ -16,6 +16,7 @@ _OPEN, _CLOSE = "\ue000", "\ue001"
 _MARK: Final = re.compile(f"{_OPEN}(\\d+){_CLOSE}")
 _PROTOCOL: Final = re.compile(f"(?:[A-Za-z][A-Za-z0-9+.-]*|{_OPEN}\\d+{_CLOSE}):(?://|\\\\\\\\)")
 _BRACED: Final = re.compile(r"\{([^{}]+)\}")
+_PORT: Final = re.compile(f":(?:\\d+|{_OPEN}\\d+{_CLOSE})")
 _UNFIT: Final = re.compile(r"[/?#\\{}\s\x00-\x1f\x7f]+")
 _EXTENSION: Final = re.compile(r"\.(?:json|xml|csv|txt|html|pdf|rss|atom)$")
 SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -100,7 +101,8 @@ def _split(text: str, marked: _Marked, variables: Variables) -> tuple[str, str, 
             value = variables.value(marked.variable(first)) or ""
             behind = host[first.end() :]
             whole = "://" in value or value.endswith("/") or behind.startswith(_OPEN)
-            if behind and whole and not value.endswith("://"):
+            port = _PORT.fullmatch(behind)
+            if behind and whole and not port and not value.endswith("://"):
                 host, path = host[: first.end()], behind + path  # `{{base}}users`, `{{base}}{{path}}`
             if first.end() != len(host) and not SCHEME.match(value):
                 start = "http://"

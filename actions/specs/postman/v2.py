@@ -17,6 +17,7 @@ from actions.specs.postman.calls import (
     pairs,
     prose,
     script_texts,
+    source,
     written,
 )
 
@@ -141,7 +142,10 @@ def payload(value: Any) -> Payload | None:
             operation=written(query.get("operationName")),
         )
     if mode == "file":
-        return Payload(mode=mode, text=written(mapping(held).get("content")))
+        whole = mapping(held)
+        name = source(whole.get("src"))
+        fields_ = (Pair(name="", value=name, file=True),) if name else ()
+        return Payload(mode=mode, text=written(whole.get("content")), fields=fields_)
     language = mapping(mapping(body.get("options")).get("raw")).get("language")
     return Payload(mode=mode, text=written(held), language=written(language))
 

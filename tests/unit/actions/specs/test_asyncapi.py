@@ -337,3 +337,61 @@ def test_an_identifier_that_says_nothing_is_found(identifier: dict[str, str]) ->
     spec = two({"subscribe": {"message": {}}}, **{"x-ballerina-event-identifier": identifier})
     assert [one.code for one in spec.findings] == ["event-identifier"]
     assert "identifier" not in next(iter(spec.triggers.values())).extras
+
+
+def test_channels_that_no_operation_uses_are_both() -> None:
+    document = {
+        "asyncapi": "3.0.0",
+        "channels": {"a/b": {"address": "x", "messages": {"m": {"payload": {"type": "string"}}}}},
+    }
+    spec = read(document)
+    (operation,) = spec.operations.values()
+    (trigger,) = spec.triggers.values()
+    assert (operation.name, operation.path, operation.method) == ("a/b", "x", "PUBLISH")
+    assert (trigger.name, trigger.address, trigger.method) == ("a/b", "x", "CHANNEL")
+    assert operation.body == trigger.body
+    assert spec.find("a/b") is operation
+
+
+@pytest.mark.parametrize("action", ["send", "receive"])
+def test_replies_go_the_other_way(action: str) -> None:
+    channels = {"c": {"address": "asked"}, "d": {"address": "answered"}}
+    operation = {
+        "action": action,
+        "channel": {"$ref": "#/channels/c"},
+        "reply": {"channel": {"$ref": "#/channels/d"}},
+    }
+    spec = read({"asyncapi": "3.0.0", "channels": channels, "operations": {"op": operation}})
+    replies = [one.method for one in spec.triggers.values() if one.address == "answered"]
+    answers = [one.id for one in spec.operations.values() if one.path == "answered"]
+    assert (replies, answers) == ((["REPLY"], []) if action == "receive" else ([], ["d"]))
+
+
+def test_payloads_that_a_message_shows_are_examples() -> None:
+    shown = [{"name": "first", "payload": {"a": 1}}, {"headers": {"h": 1}}, {"payload": {"a": 2}}, 5]
+    spec = two({"publish": {"message": {"name": "m", "payload": {"type": "object"}, "examples": shown}}})
+    body = spec.operations["publish_orders"].body
+    assert body is not None
+    assert body.media[0].examples == {"first": {"value": {"a": 1}}, "m 3": {"value": {"a": 2}}}
+
+
+def test_drafts_of_version_2_list_servers_and_parameters() -> None:
+    spec = read(
+        {
+            "asyncapi": "2.0.0-rc1",
+            "servers": [{"url": "a.x:9092", "protocol": "kafka"}],
+            "channels": {
+                "a/{b}": {"parameters": [{"name": "b", "schema": {"type": "integer"}}], "publish": {}}
+            },
+        }
+    )
+    assert spec.servers[0].url == "kafka://a.x:9092"
+    (operation,) = spec.operations.values()
+    assert operation.parameters[0].schema == {"type": "integer"}
+    assert spec.findings == ()
+
+
+def test_an_event_in_a_header_is_told_by_the_headers_name() -> None:
+    spec = two({"subscribe": {}}, **{"x-ballerina-event-identifier": {"type": "header", "name": "X-Event"}})
+    (trigger,) = spec.triggers.values()
+    assert trigger.extras["identifier"] == {"type": "header", "path": "X-Event"}

@@ -325,3 +325,69 @@ def test_no_collection_takes_long(made: dict[str, Any]) -> None:
     for found in spec.operations.values():
         msgspec.json.encode([preset.arguments for preset in found.presets])
         msgspec.json.encode([spec.input_schema(found), spec.output_schemas(found)])
+
+
+def test_lists_of_requests_of_other_tools_are_no_collections() -> None:
+    theirs = {
+        "v": 2,
+        "name": "t",
+        "folders": [],
+        "requests": [{"v": "1", "endpoint": "<<base>>/a", "method": "GET"}],
+    }
+    for document in (theirs, {**theirs, "requests": []}):
+        assert not read_spec({"c.json": msgspec.json.encode(document)}).readable
+    empty = read_spec({"c.json": msgspec.json.encode({"name": "t", "order": [], "requests": []})})
+    assert empty.dialect == "postman1"
+
+
+def test_a_preset_names_what_a_caller_has_to_give() -> None:
+    form = {
+        "mode": "formdata",
+        "formdata": [{"key": "a/b", "type": "file", "src": "/home/x/one.png"}, {"key": "c", "value": "1"}],
+    }
+    spec = read(item("https://a.x/b/:id", "POST", body=form))
+    preset = one(spec).presets[0]
+    assert preset.extras["needs"] == ["/id", "/body/a~1b"]
+    assert preset.arguments == {"body": {"c": "1"}}
+    whole = {"mode": "file", "file": {"src": "C:\\\\x\\\\two.bin"}}
+    preset = one(read(item("https://a.x/b", "POST", body=whole))).presets[0]
+    assert (preset.extras["needs"], preset.extras["files"]) == (["/body"], {"": "two.bin"})
+    preset = one(read(item("https://a.x/b?a=1", "POST", body=raw("{a", "json")))).presets[0]
+    assert preset.extras["needs"] == ["/body"]
+    assert "needs" not in one(read(item("https://a.x/b?a=1"))).presets[0].extras
+
+
+def test_a_file_that_nobody_chose_is_not_sent() -> None:
+    operation = one(read(item("https://a.x/b", "POST", body={"mode": "file", "file": {}})))
+    assert operation.body is not None
+    assert not operation.body.required
+    assert {"needs", "files"}.isdisjoint(operation.presets[0].extras)
+
+
+def test_a_file_in_the_collection_is_sent() -> None:
+    body = {"mode": "file", "file": {"content": "abc"}}
+    assert one(read(item("https://a.x/b", "POST", body=body))).presets[0].arguments == {"body": "abc"}
+
+
+def test_types_instead_of_values_are_required_where_they_say_so() -> None:
+    query = [
+        {"key": "a", "value": "<string>"},
+        {"key": "b", "value": "<long>", "description": "(Required) How many."},
+    ]
+    operation = one(read(item({"raw": "https://a.x/b?a=<string>&b=<long>", "query": query})))
+    assert [(known.name, known.required) for known in operation.parameters] == [("a", False), ("b", True)]
+    assert operation.presets[0].extras["needs"] == ["/b"]
+
+
+def test_what_is_switched_off_does_no_harm() -> None:
+    headers = [{"key": "no header", "value": "x", "disabled": True}]
+    assert one(read(item("https://a.x/b", header=headers))).status == "ok"
+    headers[0].pop("disabled")
+    assert one(read(item("https://a.x/b", header=headers))).status == "degraded"
+
+
+def test_a_variable_that_holds_no_host_is_left_to_the_connection() -> None:
+    spec = read(item("{{link}}", "PUT"), variable=variables(link=' "https://a.x/b c"'))
+    assert not one(spec).problem
+    (server,) = spec.servers
+    assert (server.url, server.variables["link"].default) == ("{link}", None)

@@ -204,3 +204,11 @@ def test_a_url_that_cannot_be_called_refuses_its_operation(url: str | None, reas
     assert reason in one(spec).problem
     assert "Bad one" in one(spec).problem
     assert "operation-refused" in codes(spec)
+
+
+@pytest.mark.parametrize("base", ["https://a.x", "a.x", ""])
+def test_a_port_behind_a_variable_belongs_to_the_host(base: str) -> None:
+    known = variables(base=base) if base else []
+    for url in ("{{base}}:8080/b", "{{base}}:{{port}}/b"):
+        operation = one(read(item(url), variable=[*known, *variables(port="8080")]))
+        assert (operation.path, operation.parameters) == ("/b", ())
