@@ -117,17 +117,20 @@ def mock(
 
     Example: pointsman mock specs/shop.openapi.yaml --port 8082
     """
+    from service.descriptions import unreadable
+
     unit = _single(spec)
     read = unit.read()
     if not read.readable:
-        raise Invalid(_problems(read))
+        raise unreadable(read, unit)
     return asyncio.run(_serve(read, port, output, check_login=check_login))
 
 
 async def _serve(spec: "Spec", port: int, output: Output, *, check_login: bool) -> int:
-    from actions.mock import MockBackend, MockServer
+    from actions.mock import MockServer
+    from service.usecases.exercising import make_backend
 
-    backend = MockBackend(spec, credentials="check" if check_login else "ignore")
+    backend = make_backend(spec, credentials="check" if check_login else "ignore")
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -211,16 +214,6 @@ def _single(path: Path) -> "Unit":
             ]
         )
     return units[0]
-
-
-def _problems(spec: "Spec") -> list[Problem]:
-    return [
-        Problem(
-            message=one.message, code=one.code, fix=one.fix, file=one.file, line=one.line, column=one.column
-        )
-        for one in spec.findings
-        if one.severity == "error"
-    ]
 
 
 def _print(

@@ -4,6 +4,7 @@ What is sent is what a connection would send: built by the connector, with polic
 arguments. Wherever a request is meant to go, it goes to the mock; nothing leaves the machine.
 """
 
+from service.usecases.exercising.backends import make_backend
 from service.usecases.exercising.documents import exercise, exercise_all, jobs_of
 from service.usecases.exercising.places import base_path
 from service.usecases.exercising.totals import accepted_share, is_sound, rows, summary
@@ -15,6 +16,7 @@ __all__ = [
     "exercise_all",
     "is_sound",
     "jobs_of",
+    "make_backend",
     "rows",
     "summary",
 ]

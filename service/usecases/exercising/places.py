@@ -11,8 +11,9 @@ from typing import Final
 from actions.addresses import read_server
 from actions.errors import Refused
 from actions.places import Place
+from actions.samples import Sampler
 from actions.serialize import expand_server
-from actions.specs.model import Operation, Policy, Server, Spec
+from actions.specs.model import ConnectionParameter, Operation, Policy, Server, Spec
 
 HOST: Final = "backend.example.com"
 """Where no server is named, or no usable one. Nobody asks for this name: requests are diverted."""
@@ -31,6 +32,7 @@ _OTHER: Final = re.compile(r"@\{?[A-Za-z]+\([^)]*\)(?:[.\[][^/&?}]*)?\}?")
 _QUERIES: Final = frozenset(
     {"setqueryparameter", "pollingtrigger", "routerequesttoendpoint", "setvaluefromurl", "updatenextlink"}
 )
+_SENT: Final = {"setheader": "header", "setqueryparameter": "query"}
 _BODIES: Final = frozenset(
     {
         "setproperty", "stringreplace", "convertobjecttoarray", "convertarraytoobject", "stringtoarray",
@@ -101,11 +103,34 @@ def made_parameters(spec: Spec) -> dict[str, str]:
     """Return a value for every connection parameter, as it can stand where policies put it."""
     hosts = set(_whole_hosts(spec.policies))
     made = {}
-    for name, one in spec.parameters.items():
-        fallback = {"integer": "1", "boolean": "true"}.get(one.kind, _WORD)
+    declared = {name.lower() for name in spec.parameters}
+    used = {name: ConnectionParameter(name=name) for name in _used(spec) if name.lower() not in declared}
+    sent = dict(_sent(spec))
+    for name, one in (used | dict(spec.parameters)).items():
+        fallback = {"integer": "1", "boolean": "true"}.get(one.kind) or sent.get(name) or _WORD
         given = one.default or (one.enum[0] if one.enum else "")
         made[name] = given or (HOST if name in hosts else fallback)
     return made | {name: HOST if name in hosts else _WORD for name in host_arguments(spec)}
+
+
+def _used(spec: Spec) -> Iterator[str]:
+    """Yield the connection parameters that policies take, declared or not: people give them all the same."""
+    for policy in spec.policies:
+        for value in policy.parameters.values():
+            yield from _OURS.findall(value) if isinstance(value, str) else ()
+
+
+def _sent(spec: Spec) -> Iterator[tuple[str, str]]:
+    """Yield the parameters that policies send as they are, with a value as operations describe it."""
+    sampler = Sampler(spec)
+    for policy in spec.policies:
+        location = _SENT.get(policy.template, "")
+        whole = _OURS.fullmatch(_parameter(policy, "value").strip()) if location else None
+        name = _parameter(policy, "name").strip().lower()
+        for operation in spec.operations.values() if whole else ():
+            for one in operation.parameters if is_for(policy, operation) else ():
+                if whole and (one.location, one.name.lower()) == (location, name):
+                    yield whole[1], str(sampler.value(one.schema))
 
 
 def host_arguments(spec: Spec) -> dict[str, None]:
@@ -154,32 +179,41 @@ def rewritten_routes(spec: Spec, parameters: Mapping[str, str]) -> Iterator[tupl
         method, path, base = operation.method, operation.path, ""
         changed = False
         for policy in spec.policies:
-            if policy.problem or not _is_for(policy, operation):
+            if policy.problem or not is_for(policy, operation):
                 continue
             if policy.template == "routerequesttoendpoint":
-                path, changed = _filled(_parameter(policy, "newPath"), parameters), True
+                path, changed = filled(_parameter(policy, "newPath"), parameters), True
                 verb = _parameter(policy, "httpMethod")
                 method = method if "@" in verb or not verb else verb
             elif policy.template == "dynamichosturl":
-                url = _filled(_parameter(policy, "urlTemplate"), parameters)
+                url = filled(_parameter(policy, "urlTemplate").partition("?")[0], parameters)
                 base, changed = url.rpartition("://")[2].partition("/")[2].strip("/"), True
         if changed:
             yield operation.id, method, f"/{base}/{path.lstrip('/')}" if base else path
 
 
-def _is_for(policy: Policy, operation: Operation) -> bool:
+def is_for(policy: Policy, operation: Operation) -> bool:
+    """Say whether a policy runs on an operation."""
     return policy.operations is None or operation.id in policy.operations
 
 
-def _filled(template: str, parameters: Mapping[str, str]) -> str:
-    """Return a template of a path with only `{names}` in it."""
-    known = _OURS.sub(lambda found: parameters.get(found[1], _WORD), template)
+def filled(template: str, parameters: Mapping[str, str]) -> str:
+    """Return a template of a path with only `{names}` in it; where no value is known, any will do."""
+    known = _OURS.sub(lambda found: parameters.get(found[1], "{made}"), template)
     return _OTHER.sub("{made}", known)
 
 
 def changed_queries(spec: Spec) -> Iterator[str]:
     """Yield the operations whose query policies change: the mock cannot know what they add."""
     return _changed(spec, _QUERIES)
+
+
+def appended_fields(spec: Spec) -> Iterator[tuple[str, str]]:
+    """Yield operations with a query parameter that policies send once more, whatever it is described as."""
+    for policy in spec.policies:
+        if policy.template == "setqueryparameter" and _parameter(policy, "existsAction").lower() == "append":
+            for id_ in spec.operations if policy.operations is None else policy.operations:
+                yield id_, _parameter(policy, "name")
 
 
 def changed_bodies(spec: Spec) -> Iterator[str]:

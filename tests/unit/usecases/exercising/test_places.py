@@ -8,6 +8,7 @@ from actions.specs.model import ConnectionParameter, Operation, Parameter, Polic
 from service.usecases.exercising.diverting import after_origin
 from service.usecases.exercising.places import (
     HOST,
+    appended_fields,
     base_path,
     base_url,
     changed_bodies,
@@ -90,6 +91,20 @@ def test_parameters_have_values_that_can_stand_where_they_are_used() -> None:
     assert made == {"site": HOST, "sub": "sample", "region": "eu", "given": "x", "port": "1"}
 
 
+def test_parameters_that_only_policies_name_have_values_too() -> None:
+    host = policy(
+        "dynamichosturl", urlTemplate="@connectionParameters('place')/@connectionParameters('SITE')"
+    )
+    made = make_place(spec(host)).parameters
+    assert made["place"] == HOST
+    assert "SITE" not in made
+
+
+def test_a_parameter_that_is_sent_as_it_is_fits_what_operations_describe() -> None:
+    sends = policy("setqueryparameter", name="ENV", value="@connectionParameters('sub')")
+    assert make_place(spec(sends, schema={"type": "string", "enum": ["q"]})).parameters["sub"] == "q"
+
+
 def test_arguments_in_a_host_are_allowed_by_the_connection_unless_the_description_lists_them() -> None:
     host = policy("dynamichosturl", urlTemplate="https://@queryParameters('env')")
     assert make_place(spec(host)).parameters["env"] == HOST
@@ -100,7 +115,7 @@ def test_routes_lead_where_policies_lead_requests() -> None:
     route = policy(
         "routerequesttoendpoint", newPath="/b/{id}/@connectionParameters('sub')", httpMethod="POST"
     )
-    host = policy("dynamichosturl", urlTemplate="@connectionParameters('site')/wp/v1")
+    host = policy("dynamichosturl", urlTemplate="@connectionParameters('site')/wp/v1?@headers('q')")
     values = {"site": HOST, "sub": "s"}
     assert list(rewritten_routes(spec(), values)) == []
     assert list(rewritten_routes(spec(route), values)) == [("a", "POST", "/b/{id}/s")]
@@ -112,6 +127,10 @@ def test_what_policies_change_is_known() -> None:
     assert set(changed_queries(spec(policy("setqueryparameter")))) == {"a"}
     assert set(changed_bodies(spec(policy("setproperty")))) == {"a"}
     assert set(changed_bodies(spec(policy("setheader")))) == set()
+    twice = policy("setqueryparameter", name="env", value="x", existsAction="append")
+    assert set(appended_fields(spec(twice, policy("setqueryparameter", name="b", value="x")))) == {
+        ("a", "env")
+    }
 
 
 @pytest.mark.parametrize(
