@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Any, Final, Literal
 
 from actions.samples.patterns import written
+from actions.specs.composing import Family, declared_with
 from actions.specs.references import Registry
 from actions.validation.texts import has_format, matches
 
@@ -89,7 +90,7 @@ class Fitting:
     def fits(self, value: Any, schema: Any) -> bool:
         """Say whether a value fits."""
         self._steps = MAX_STEPS
-        return self._fits(value, schema, 0)
+        return self._fits(value, schema, 0, ())
 
     def hidden(self, schema: Any) -> bool:
         """Say whether a property does not travel this way."""
@@ -97,7 +98,7 @@ class Fitting:
             return True
         return self._registry.schema(schema).get(self._hidden) is True
 
-    def _fits(self, value: Any, schema: Any, depth: int) -> bool:
+    def _fits(self, value: Any, schema: Any, depth: int, family: Family) -> bool:
         self._steps -= 1
         if schema is False:
             return False
@@ -106,15 +107,15 @@ class Fitting:
         if "$ref" in schema:
             beside = {key: part for key, part in schema.items() if key != "$ref"} if self._siblings else {}
             target = self._registry.schema(schema)
-            return self._fits(value, target, depth + 1) and (
-                not beside or self._fits(value, beside, depth + 1)
+            return self._fits(value, target, depth + 1, family) and (
+                not beside or self._fits(value, beside, depth + 1, family)
             )
         if value is None and (schema.get("nullable") is True or schema.get("x-nullable") is True):
             return True
         return (
             self._right_kind(value, schema)
-            and self._right_parts(value, schema, depth)
-            and self._right_choices(value, schema, depth)
+            and self._right_parts(value, schema, depth, family)
+            and self._right_choices(value, schema, depth, family)
         )
 
     def _right_kind(self, value: Any, schema: Mapping[str, Any]) -> bool:
@@ -131,14 +132,16 @@ class Fitting:
         found = number(value)
         return found is None or _right_number(found, schema)
 
-    def _right_parts(self, value: Any, schema: Mapping[str, Any], depth: int) -> bool:
+    def _right_parts(self, value: Any, schema: Mapping[str, Any], depth: int, family: Family) -> bool:
         if isinstance(value, dict):
-            return self._right_object(value, schema, depth)
+            return self._right_object(value, schema, depth, family)
         if isinstance(value, list):
             return self._right_list(value, schema, depth)
         return True
 
-    def _right_object(self, value: Mapping[str, Any], schema: Mapping[str, Any], depth: int) -> bool:
+    def _right_object(
+        self, value: Mapping[str, Any], schema: Mapping[str, Any], depth: int, family: Family
+    ) -> bool:
         properties = mapping(schema.get("properties"))
         required = names(schema.get("required"))
         if any(name not in value and not self.hidden(properties.get(name)) for name in required):
@@ -151,9 +154,11 @@ class Fitting:
         for name, part in value.items():
             found = [properties[name]] if name in properties else []
             found.extend(inner for pattern, inner in patterns.items() if matches(pattern, name))
-            if not all(self._fits(part, inner, depth + 1) for inner in found or [other]):
+            if other is False and not found and name in declared_with(self._registry, schema, family):
+                continue
+            if not all(self._fits(part, inner, depth + 1, ()) for inner in found or [other]):
                 return False
-            if "propertyNames" in schema and not self._fits(name, schema["propertyNames"], depth + 1):
+            if "propertyNames" in schema and not self._fits(name, schema["propertyNames"], depth + 1, ()):
                 return False
         needs = {**mapping(schema.get("dependentRequired")), **mapping(schema.get("dependencies"))}
         for name, wanted in needs.items():
@@ -172,27 +177,29 @@ class Fitting:
         first = prefix if isinstance(prefix, list) else []
         rest = schema.get("additionalItems", True) if isinstance(items, list) else items
         return all(
-            self._fits(one, first[at] if at < len(first) else rest, depth + 1) for at, one in enumerate(value)
+            self._fits(one, first[at] if at < len(first) else rest, depth + 1, ())
+            for at, one in enumerate(value)
         )
 
-    def _right_choices(self, value: Any, schema: Mapping[str, Any], depth: int) -> bool:
-        if not all(self._fits(value, part, depth + 1) for part in listing(schema.get("allOf"))):
+    def _right_choices(self, value: Any, schema: Mapping[str, Any], depth: int, family: Family) -> bool:
+        inner = (*family, schema)
+        if not all(self._fits(value, part, depth + 1, inner) for part in listing(schema.get("allOf"))):
             return False
         anyof, oneof = listing(schema.get("anyOf")), listing(schema.get("oneOf"))
-        if anyof and not any(self._fits(value, part, depth + 1) for part in anyof):
+        if anyof and not any(self._fits(value, part, depth + 1, inner) for part in anyof):
             return False
-        if oneof and sum(self._fits(value, part, depth + 1) for part in oneof) != 1:
+        if oneof and sum(self._fits(value, part, depth + 1, inner) for part in oneof) != 1:
             return False
         if (
             "not" in schema
             and isinstance(schema["not"], dict | bool)
-            and self._fits(value, schema["not"], depth + 1)
+            and self._fits(value, schema["not"], depth + 1, ())
         ):
             return False
         if "if" not in schema:
             return True
-        chosen = schema.get("then" if self._fits(value, schema["if"], depth + 1) else "else", True)
-        return self._fits(value, chosen, depth + 1)
+        chosen = schema.get("then" if self._fits(value, schema["if"], depth + 1, ()) else "else", True)
+        return self._fits(value, chosen, depth + 1, ())
 
 
 def is_type(value: Any, name: str) -> bool:

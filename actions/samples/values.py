@@ -107,7 +107,7 @@ class Sampler:
                     made = self._plain(parts, depth, variant, least, whole=whole)
                 except Cut:
                     continue
-                if not chosen or all(self.fitting.fits(made, one) for one in schemas):
+                if not chosen or self.fitting.fits(made, {"allOf": list(schemas)}):
                     return made
                 nearest.append(made)
         if nearest:
@@ -204,7 +204,7 @@ class Sampler:
                 yield value
 
     def _fits(self, value: Any, parts: Parts) -> bool:
-        return all(self.fitting.fits(value, part) for part in parts)
+        return self.fitting.fits(value, parts[0] if len(parts) == 1 else {"allOf": parts})
 
     def _typed(self, parts: Parts, types: Sequence[str], depth: int, variant: int, least: int) -> Any:
         for name in types:
@@ -333,6 +333,7 @@ class Sampler:
     def _property(self, parts: Parts, name: str) -> list[Any]:
         """Return all the schemas that a property has to fit; one is False where it may not be."""
         found: list[Any] = []
+        others: list[Any] = []
         for part in parts:
             properties = mapping(part.get("properties"))
             here = [properties[name]] if name in properties else []
@@ -341,5 +342,7 @@ class Sampler:
                 for pattern, inner in mapping(part.get("patternProperties")).items()
                 if matches(pattern, name)
             )
-            found.extend(here or additional(part))
-        return found
+            found.extend(here)
+            others.extend([] if here else additional(part))
+        # What one part declares, no other forbids (`actions.specs.composing`).
+        return [*found, *(one for one in others if one is not False or not found)]

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from actions.specs.composing import COMPOSED, Family, declared_with, is_closed
 from actions.specs.references import Registry, Unresolved
 from actions.validation import words
 from actions.validation.words import FILE, FORMATS, PLAIN, shown
@@ -30,15 +31,14 @@ _SCHEMAS: Final = frozenset(
     }
 )  # fmt: skip
 _LISTS: Final = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
-_COMPOSED: Final = ("allOf", "anyOf", "oneOf")
 _MAPS: Final = frozenset({"properties", "patternProperties", "dependentSchemas"})
 _SHAPES: Final = ("properties", "type", "$ref", "allOf", "anyOf", "oneOf", "items", "format", "enum")
 _DELIMITED: Final = re.compile(r"/(\^.*\$)/[a-z]*", re.DOTALL)
 _MAX_NOTES: Final = 100
+_MAX_UNFOLDED: Final = 500
+"""References of one schema that are replaced by the closed schemas that they lead to."""
 
 Schema = dict[str, Any] | bool
-Family = tuple[Mapping[str, Any], ...]
-"""The schemas that one is composed into."""
 Slot = tuple[Any, Any, Any, Family]
 """A schema still to be rewritten: it, where the result goes (container and key), and what it is a part of."""
 
@@ -74,6 +74,8 @@ class Rewriter:
         self._uses: dict[str, frozenset[str]] = {}
         self._dropped: dict[str, tuple[str, ...]] = {}
         self._used: set[str] = set()
+        self._closings: dict[str, bool] = {}
+        self._unfolded = 0
         self._notes: dict[str, None] = {}
 
     def rewrite(self, schema: Any) -> tuple[Schema, tuple[str, ...]]:
@@ -107,7 +109,7 @@ class Rewriter:
 
     def _whole(self, schema: Any) -> Schema:
         """Rewrite a schema and all inside, without what it refers to: that is noted in `_used`."""
-        self._used, self._notes = set(), {}
+        self._used, self._notes, self._unfolded = set(), {}, 0
         root: list[Schema] = [True]
         todo: list[Slot] = [(schema, root, 0, ())]
         while todo:
@@ -153,11 +155,36 @@ class Rewriter:
             if word in PLAIN:
                 self._plain(word, value, made)
             elif word in _SCHEMAS or word in _LISTS or word in _MAPS:
-                self._parts(word, value, made, (*family, node) if word in _COMPOSED else (), todo)
+                self._parts(word, value, made, (*family, node) if word in COMPOSED else (), todo)
             elif word in self._SPECIAL:
                 self._SPECIAL[word](self, node, made, todo)
         self._finish(node, made)
+        self._close(node, family, made)
         self._required(node, family, made)
+
+    def _closed(self, part: Any, family: Family) -> Any:
+        """Return what a part refers to where that is a closed schema: it means something of its own here."""
+        if not family or not isinstance(part, dict) or "$ref" not in part:
+            return part
+        found = self._registry.schema(part)
+        if (self._siblings and len(part) > 1) or any(one is found for one in family):
+            return part
+        ref = str(part["$ref"])
+        known = self._closings.get(ref)
+        if known is None:
+            known = self._closings[ref] = is_closed(self._registry, found)
+        self._unfolded += known
+        return found if known and self._unfolded <= _MAX_UNFOLDED else part
+
+    def _close(self, node: Mapping[str, Any], family: Family, made: dict[str, Any]) -> None:
+        """Let a closed schema know the properties of what it is composed with."""
+        if node.get("additionalProperties") is not False:
+            return
+        if not family and not any(word in node for word in COMPOSED):
+            return
+        known = made.setdefault("properties", {})
+        for name in declared_with(self._registry, node, family):
+            known.setdefault(name, True)
 
     def _finish(self, node: Mapping[str, Any], made: dict[str, Any]) -> None:
         """Take over what several words say together."""
@@ -207,6 +234,7 @@ class Rewriter:
             if len(parts) < len(value) or not parts:
                 self._drop(word, value)
             if parts:
+                parts = [self._closed(part, family) for part in parts]
                 made[word] = [True] * len(parts)
                 todo.extend((part, made[word], index, family) for index, part in enumerate(parts))
         elif word in _MAPS and isinstance(value, dict):
@@ -290,7 +318,7 @@ class Rewriter:
                 both = (declared, self._registry.schema(declared))
                 if any(one.get(self._hidden) is True or (self._fills and "default" in one) for one in both):
                     return True
-            for parts in map(node.get, _COMPOSED):
+            for parts in map(node.get, COMPOSED):
                 if isinstance(parts, list):
                     waiting.extend(part for part in parts if isinstance(part, dict))
         return False
