@@ -16,6 +16,8 @@ from actions.specs.model import Operation, Server
 
 _VARIABLE: Final = re.compile(r"\{([^{}]*)\}")
 _ORIGIN: Final = re.compile(r"(?:[^/?#:]+:)?//[^/?#]*")
+_WHOLE: Final = 2
+"""The rank of a segment that is one parameter."""
 _TOKEN: Final = re.compile(r"%[0-9A-Fa-f]{2}|.", re.DOTALL)
 
 Piece = tuple[str, bool]
@@ -39,7 +41,7 @@ class Segment:
         """
         if not self.rank:
             return {} if text == (self.pieces[0][0] if self.pieces else "") else None
-        if self.rank == 2:
+        if self.rank == _WHOLE:
             return {self.pieces[0][0]: raw} if raw else None
         return self._match_parts(raw, text)
 
@@ -88,11 +90,18 @@ class Route:
     segments: tuple[Segment, ...]
     query: tuple[tuple[str, Segment], ...] = ()
     rank: tuple[int, ...] = field(default=(), compare=False)
+    spanning: int | None = None
+    """Which segment, with those of the base, may be several: its parameter is sent with its slashes."""
+    declared: frozenset[str] = frozenset()
+    """Query parameters: a constant of the path is a value of one of the same name, too."""
 
     def match(self, segments: Sequence[str], texts: Sequence[str], query: Sequence[Pair]) -> "Match | None":
         """Return how a request fits, or None; `texts` are its segments decoded."""
         wanted = len(self.base.segments) + len(self.segments)
         surplus = len(segments) - wanted
+        if surplus > 0 and self.spanning is not None and not self.base.open:
+            segments, texts = (_joined(parts, self.spanning, surplus) for parts in (segments, texts))
+            surplus = 0
         if surplus < 0 or (surplus and not self.base.open):
             return None
         values: dict[str, str] = {}
@@ -109,7 +118,8 @@ class Route:
                 found = segment.match(pair[1], bytewise(pair[1])) if bytewise(pair[0]) == name else None
                 if found is not None:
                     values |= found
-                    left.remove(pair)
+                    if name not in self.declared:
+                        left.remove(pair)
                     break
             else:
                 return None
@@ -155,10 +165,19 @@ class Table:
 
 def _mark(route: Route) -> tuple[int, str]:
     """Return the last literal segment and its place from the end; (-1, "") where there is none."""
-    for place, segment in enumerate(reversed((*route.base.segments, *route.segments))):
+    segments = (*route.base.segments, *route.segments)
+    for place, segment in enumerate(reversed(segments)):
+        if len(segments) - 1 - place == route.spanning:
+            break
         if not segment.rank:
             return place, segment.pieces[0][0] if segment.pieces else ""
     return -1, ""
+
+
+def _joined(parts: Sequence[str], place: int, surplus: int) -> list[str]:
+    """Return segments with those in surplus joined to the one at a place."""
+    end = place + surplus + 1
+    return [*parts[:place], "/".join(parts[place:end]), *parts[end:]]
 
 
 def routes_of(operation: Operation, servers: Sequence[Server]) -> list[Route]:
@@ -185,6 +204,11 @@ def route(operation: Operation, method: str, template: str, base: Base) -> Route
         # What a query parameter is declared for is read as one.
         if part and all(name in inputs for name in _VARIABLE.findall(part))
     ]
+    spanning = {one.name for one in operation.parameters if one.location == "path" and one.allow_reserved}
+    places = (
+        place for place, one in enumerate(segments) if one.rank == _WHOLE and one.pieces[0][0] in spanning
+    )
+    first = next(places, None)
     return Route(
         operation,
         method.upper(),
@@ -192,6 +216,8 @@ def route(operation: Operation, method: str, template: str, base: Base) -> Route
         segments,
         query=tuple((bytewise(name), _segment(value)) for name, _, value in constants),
         rank=tuple(one.rank for one in segments),
+        spanning=None if first is None else len(base.segments) + first,
+        declared=frozenset(name for location, name in located if location == "query"),
     )
 
 

@@ -158,6 +158,8 @@ def _shaped(value: Any, media: Media) -> Any:
         return {"sample": "sample"} if value is None or isinstance(value, str) else value
     if media.kind == "text" and isinstance(value, dict | list):
         return json.dumps(value)
+    if media.kind == "xml" and value == "sample":  # a text is the whole document
+        return "<sample/>"
     return value
 
 

@@ -93,7 +93,9 @@ class Draft(Sketch):
         if word != "content-type":
             return word != "accept" and is_own_header(word)
         declared = _declared(header)
-        if "consumes" not in operation:
+        if "consumes" in operation:  # then it is one more
+            self.consumes = tuple(dict.fromkeys((*declared, *self.consumes)))
+        else:
             self.consumes = declared or self.consumes
         return word != name.lower() or not declared
 

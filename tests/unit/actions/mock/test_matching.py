@@ -183,3 +183,33 @@ def test_a_server_variable_without_a_declaration_is_a_segment():
     base = base_of(Server(url="https://h/{x}/y", variables={"x": Variable(default=None)}))
     assert not base.open
     assert len(base.segments) == 2
+
+
+def spanning(name: str) -> dict[str, object]:
+    return {**path_parameter(name), "allowReserved": True}
+
+
+@pytest.mark.parametrize(
+    ("target", "found"),
+    [
+        ("/v1/a/b/c/d/locks", {"scope": "b/c/d"}),
+        ("/v1/a/b/locks", {"scope": "b"}),
+        ("/v1/a/locks", None),
+        ("/v1/a/b/c", None),
+        ("/v1/x/b/locks", None),
+    ],
+)
+def test_a_parameter_that_keeps_its_slashes_may_be_several_segments(
+    target: str, found: dict[str, str] | None
+) -> None:
+    mock = backend({"/a/{scope}/locks": {"get": operation(parameters=[spanning("scope")])}})
+    judgement = mock.judge("GET", target)
+    assert judgement.accepted is (found is not None), texts(judgement)
+    assert found is None or judgement.arguments == found
+
+
+def test_a_constant_of_the_path_is_the_value_of_a_parameter_of_its_name() -> None:
+    comp = {"name": "comp", "in": "query", "required": True, "schema": {"enum": ["list"]}}
+    mock = backend({"/?comp=list": {"get": operation(parameters=[comp])}})
+    assert mock.judge("GET", "/v1/?comp=list").accepted
+    assert not mock.judge("GET", "/v1/?comp=other").accepted

@@ -88,6 +88,8 @@ def test_bodies_have_the_shape_of_their_media_type() -> None:
         ("text/plain", '{"a": "sample", "f": "sample"}'),
     ):
         assert made(body=Body(media=(Media(type=type_, schema=schema),)))["body"] == wanted
+    text = Body(media=(Media(type="application/xml", schema={"type": "string"}),))
+    assert made(body=text)["body"] == "<sample/>"
 
 
 def test_the_example_of_a_body_is_taken_where_it_fits() -> None:

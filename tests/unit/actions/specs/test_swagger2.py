@@ -254,7 +254,14 @@ def test_a_content_type_among_the_parameters_names_the_media_type(name: str) -> 
     header = {"name": name, "in": "header", "type": "string", "default": "text/xml"}
     body = {"name": "b", "in": "body", "schema": {"type": "object"}}
     assert [one.type for one in body_of(header, body).media] == ["text/xml"]
-    assert [one.type for one in body_of(header, body, consumes=["a/json"]).media] == ["a/json"]
+    assert [one.type for one in body_of(header, body, consumes=["a/json"]).media] == ["a/json", "text/xml"]
+
+
+def test_a_content_type_that_only_the_parameters_name_is_sent_before_its_equals() -> None:
+    tar = {"name": "Content-type", "in": "header", "type": "string", "enum": ["application/x-tar"]}
+    body = {"name": "b", "in": "body", "schema": {"type": "string", "format": "binary"}}
+    found = body_of(tar, body, consumes=["application/octet-stream"])
+    assert [one.type for one in found.media] == ["application/x-tar", "application/octet-stream"]
 
 
 # Bodies
