@@ -6,6 +6,7 @@ A document that brings its process down is told of like one that cannot be read,
 import asyncio
 import functools
 import multiprocessing
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -16,7 +17,8 @@ from typing import Any, Final, NamedTuple
 from actions.mock import MockBackend, MockServer
 from actions.specs.model import Spec
 from service.descriptions import Unit, collect
-from service.usecases.describing import crashed, describe, failure
+from service.usecases.describing import HINT, crashed, describe, failure
+from service.usecases.exercising.bounding import TookTooLong, at_most
 from service.usecases.exercising.calls import Exercise
 from service.usecases.exercising.totals import totals
 
@@ -24,6 +26,10 @@ Line = dict[str, Any]
 
 AHEAD: Final = 4
 """Documents that wait for each process, so that none is idle while a line is printed."""
+
+
+LONGEST: Final = 300.0
+"""Seconds that one document may take, all its operations together; the largest that we know take a tenth."""
 
 
 class Job(NamedTuple):
@@ -79,10 +85,16 @@ def _pooled(waiting: deque[Job], processes: int) -> Iterator[Line]:
 
 def _alone(job: Job) -> Iterator[Line]:
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        began = time.monotonic()
         try:
             yield pool.submit(_job, job).result()
         except BrokenProcessPool as error:
-            yield crashed(job.name, error)
+            slow = time.monotonic() - began > LONGEST
+            yield _given_up(job) if slow else crashed(job.name, error)
+
+
+def _given_up(job: Job) -> Line:
+    return failure(job.name, "too-slow", f"it was given up after {LONGEST:.0f} s", HINT)
 
 
 @functools.lru_cache(maxsize=1)
@@ -93,10 +105,13 @@ def _units(path: str) -> list[Unit]:
 def _job(job: Job) -> Line:
     """Exercise one document. Never raises: whatever goes wrong is its line."""
     try:
-        units = _units(job.path)
-        if job.place >= len(units):
-            return failure(job.name, "unreadable-file", f"{job.name} is no longer there")
-        return exercise(units[job.place].read(), job.name)
+        with at_most(LONGEST):
+            units = _units(job.path)
+            if job.place >= len(units):
+                return failure(job.name, "unreadable-file", f"{job.name} is no longer there")
+            return exercise(units[job.place].read(), job.name)
+    except TookTooLong:
+        return _given_up(job)
     except Exception as error:  # noqa: BLE001 - one document must not take the others with it
         return crashed(job.name, error)
 
