@@ -7,16 +7,15 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
 from tests.crash import history
-from tests.crash.folder import Folder, free_port
+from tests.crash.folder import Folder, Room, free_port
 from tests.crash.journal import Journal
 from tests.crash.nemesis import STARTING, Goals, Nemesis
-from tests.crash.outside.beside import Beside
-from tests.crash.product import READY, ROOT, Launcher
+from tests.crash.product import READY, ROOT, Launcher, Product
 
 LOOK: Final = 0.1
 """Seconds between two looks at the backlog."""
@@ -28,6 +27,35 @@ class Load:
 
     rate: float  # webhooks a second; 0: none
     drain: float = 20.0  # seconds
+
+
+class Beside(Protocol):
+    """What a campaign has beside webhooks and the ledger. The methods are called in this order."""
+
+    room: Room
+    kinds: Mapping[str, int]
+    """Which webhooks are sent, by weight; empty: the usual ones."""
+
+    async def begin(self, folder: Folder, *, seed: int) -> None:
+        """Start what the configuration speaks of; it is written afterwards."""
+
+    def nemesis(self, folder: Folder, launcher: Launcher, goals: Goals, *, seed: int, mutant: str) -> Nemesis:
+        """Return who kills the service."""
+
+    async def senders(self, folder: Folder, *, seed: int, drain: float) -> list[asyncio.subprocess.Process]:
+        """Start who sends other things than webhooks."""
+
+    async def calm(self, product: Product) -> None:
+        """Disturb no more: the service was started for the last time."""
+
+    async def taken(self, product: Product, deadline: float) -> None:
+        """Wait until everything outside is in the store, or the time is up."""
+
+    async def gather(self) -> None:
+        """Write down what there is to know, once the service has stopped."""
+
+    async def close(self) -> None:
+        """Let go of everything, also where the campaign has failed."""
 
 
 async def campaign(
@@ -43,42 +71,44 @@ async def campaign(
     """Run, and return the folder with what happened. Every process started here has ended when this returns."""
     folder = Folder(path, free_port(), room=beside.room if beside is not None else None)
     folder.make()
-    ledger = await _start(
+    ledger = await start(
         "ledger",
         {"journal": str(folder.journal("ledger")), "items": str(folder.journal("items")), "seed": seed},
     )
     senders: list[asyncio.subprocess.Process] = []
     try:
-        folder.ledger_port = int(await _first_line(ledger))
+        folder.ledger_port = int(await first_line(ledger))
+        if beside is not None:
+            await beside.begin(folder, seed=seed)
         folder.write_config(1)
         nemesis = (beside.nemesis if beside is not None else Nemesis)(
             folder, launcher, goals, seed=seed, mutant=mutant
         )
         try:
             if load.rate:
-                senders.append(await _start("generator", _generator(folder, load, seed)))
+                kinds = beside.kinds if beside is not None else {}
+                senders.append(await start("generator", _generator(folder, load, seed, kinds)))
             else:
                 journal = Journal(folder.journal("generator"))
                 journal.write(e="end", at=time.time(), open=0)
                 journal.close()
             if beside is not None:
-                options = beside.options(folder, seed=seed, drain=load.drain)
-                senders.append(await _start("outside.producers", options))
+                senders += await beside.senders(folder, seed=seed, drain=load.drain)
             await nemesis.run()
             await _drain(nemesis, senders, folder, load.drain, beside)
         finally:
-            await asyncio.gather(*map(_end, senders))
+            await asyncio.gather(*map(end, senders))
             if nemesis.product is not None:
                 await nemesis.product.kill()
             nemesis.journal.close()
     finally:
         if beside is not None:
             await beside.close()
-        await _end(ledger)
+        await end(ledger)
     return folder
 
 
-def _generator(folder: Folder, load: Load, seed: int) -> dict[str, Any]:
+def _generator(folder: Folder, load: Load, seed: int, kinds: Mapping[str, int]) -> dict[str, Any]:
     """Return what the generator of webhooks is told."""
     return {
         "journal": str(folder.journal("generator")),
@@ -88,6 +118,7 @@ def _generator(folder: Folder, load: Load, seed: int) -> dict[str, Any]:
         "secrets": folder.secrets,
         "run": f"s{seed}",
         "drain": load.drain,
+        "kinds": dict(kinds),
     }
 
 
@@ -103,9 +134,9 @@ async def _drain(
     if not await product.until(READY, within=STARTING):
         raise RuntimeError(f"the service did not come back: see {folder.path / 'service.log'}")
     if beside is not None:
-        await beside.calm()
+        await beside.calm(product)
     deadline = time.monotonic() + seconds
-    await asyncio.gather(*(_end(sender, seconds) for sender in senders))
+    await asyncio.gather(*(end(sender, seconds) for sender in senders))
     if beside is not None:
         await beside.taken(product, deadline)
     connection = history.connect(folder.data / "pointsman.db")
@@ -119,7 +150,8 @@ async def _drain(
         await beside.gather()
 
 
-async def _start(name: str, options: Mapping[str, Any]) -> asyncio.subprocess.Process:
+async def start(name: str, options: Mapping[str, Any]) -> asyncio.subprocess.Process:
+    """Start a process of the suite's own."""
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -131,13 +163,14 @@ async def _start(name: str, options: Mapping[str, Any]) -> asyncio.subprocess.Pr
     )
 
 
-async def _first_line(process: asyncio.subprocess.Process) -> bytes:
+async def first_line(process: asyncio.subprocess.Process) -> bytes:
+    """Return what a process says first."""
     assert process.stdout is not None
     async with asyncio.timeout(15):
         return await process.stdout.readline()
 
 
-async def _end(process: asyncio.subprocess.Process, within: float = 5.0) -> None:
+async def end(process: asyncio.subprocess.Process, within: float = 5.0) -> None:
     """Ask a process to end by closing its input; kill it when it does not."""
     if process.returncode is not None:
         return

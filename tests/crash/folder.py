@@ -7,10 +7,22 @@ import socket
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
+from typing import Any, Protocol
 
-from tests.crash.outside.room import Room
+import msgspec
 
 _FILES = resources.files("tests.crash") / "files"
+
+
+class Room(Protocol):
+    """Something that a run's configuration speaks of, beside webhooks and the ledger."""
+
+    @property
+    def passwords(self) -> dict[str, str]:
+        """Secrets by the name of their file."""
+
+    def extend(self, text: str) -> str:
+        """Return the configuration with its own part."""
 
 
 @dataclass(slots=True)
@@ -21,8 +33,8 @@ class Folder:
     port: int
     secrets: dict[str, str] = field(default_factory=dict)
     ledger_port: int = 0
-    room: Room | None = None
-    """What the run has on servers; None: webhooks are its only source."""
+    room: "Room | None" = None
+    """What the run has beside webhooks and the ledger; None: nothing."""
 
     @property
     def data(self) -> Path:
@@ -47,7 +59,7 @@ class Folder:
         }
         files = dict(self.secrets)
         if self.room is not None:
-            files |= {"guest": "guest", "postgres": self.room.postgres}
+            files |= self.room.passwords
         for name, value in files.items():
             file = self.path / "secrets" / name
             file.write_text(value, "ascii")
@@ -58,13 +70,20 @@ class Folder:
         """Put a version of the configuration in place, all at once. A broken one has an error no reload may take."""
         text = (_FILES / "pointsman.yaml").read_text("utf-8")
         if self.room is not None:
-            text = self.room.extend(text, (_FILES / "outside.yaml").read_text("utf-8"))
+            text = self.room.extend(text)
         text = text.replace("LEDGER", str(self.ledger_port)).replace("VERSION", str(version))
         if broken:
             text = text.replace("ledger.append", "ledger.appendix")
         part = self.path / "pointsman.yaml.part"
         part.write_text(text, "utf-8")
         part.replace(self.config)
+
+
+def together(whole: dict[str, Any], more: dict[str, Any]) -> str:
+    """Return the text of a configuration with the resources of another beside its own."""
+    for section, entries in more.items():
+        whole[section] = {**whole.get(section, {}), **entries}
+    return msgspec.json.format(msgspec.json.encode(whole)).decode()
 
 
 def free_port() -> int:

@@ -60,6 +60,7 @@ class Options(msgspec.Struct):
     run: str
     connections: int = 6
     drain: float = 15.0
+    kinds: dict[str, int] = {}
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -120,7 +121,8 @@ class Generator:
             due = min(due + (now - last) * self.options.rate, self.options.rate * 0.2 + 1)
             last = now
             while due >= 1 and self.open < WAITING:
-                kind = self.random.choices(list(KINDS), list(KINDS.values()))[0]
+                kinds = self.options.kinds or KINDS
+                kind = self.random.choices(list(kinds), list(kinds.values()))[0]
                 key = f"k{self.random.randrange(KEYS)}" if kind == "queued" else ""
                 for _ in range(BURST if key else 1):
                     due -= 1

@@ -115,9 +115,10 @@ def become(start: Start, output: int, asked: socket.socket) -> NoReturn:
     crashpoints.reached = crashpoints.armed(os.environ)  # it was made at import, before the fork
     if start.mutant:
         from tests.crash import mutants
-        from tests.crash.outside import mutants as others
+        from tests.crash.calls import mutants as of_calls
+        from tests.crash.outside import mutants as of_sources
 
-        (mutants.MUTANTS | others.MUTANTS)[start.mutant]()
+        (mutants.MUTANTS | of_calls.MUTANTS | of_sources.MUTANTS)[start.mutant]()
     sys.argv = [str(Path(__main__.__file__)), *start.words]
     status = 70
     try:

@@ -94,15 +94,27 @@ class Ledger:
 
     def decide(self, operation: str, key: str, time_of_key: int) -> str:
         """Return what happens to a key's n-th request."""
-        if time_of_key >= PATIENCE:
-            return "ok"
-        text = f"{self.options.seed}/{operation}/{key}/{time_of_key}"
-        chance = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=6).digest(), "big") / 2**48
-        for name, share in FAULTS:
-            if chance < share:
-                return name
-            chance -= share
-        return "422" if operation == "refusals" and chance < REFUSED else "ok"
+        does = fate(self.options.seed, f"{operation}/{key}", time_of_key)
+        if does == "ok" and operation == "refusals" and time_of_key < PATIENCE:
+            return "422" if _chance(f"{self.options.seed}/{key}/{time_of_key}") < REFUSED else "ok"
+        return does
+
+
+def fate(seed: int, request: str, time_of_it: int) -> str:
+    """Return what happens to a request that comes for the n-th time: "ok", or one of the faults."""
+    if time_of_it >= PATIENCE:
+        return "ok"
+    chance = _chance(f"{seed}/{request}/{time_of_it}")
+    for name, share in FAULTS:
+        if chance < share:
+            return name
+        chance -= share
+    return "ok"
+
+
+def _chance(text: str) -> float:
+    """Return a number from 0 to 1 that is always the same for a text."""
+    return float(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=6).digest(), "big")) / 2**48
 
 
 class Peer(asyncio.Protocol):
@@ -132,10 +144,14 @@ class Peer(asyncio.Protocol):
                 return
             body, self.buffer = self.buffer[end + 4 : end + 4 + length], self.buffer[end + 4 + length :]
             method, path, _ = first.split(" ")
-            if method == "GET":
-                self.write(200, "", self.ledger.list())
-            else:
-                self.answer(method, *self.ledger.take(method, path, headers, body))
+            self.handle(method, path, headers, body)
+
+    def handle(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> None:
+        """Answer one request."""
+        if method == "GET":
+            self.write(200, "", self.ledger.list())
+        else:
+            self.answer(method, *self.ledger.take(method, path, headers, body))
 
     def answer(self, method: str, does: str, body: bytes) -> None:
         if does == "cut":

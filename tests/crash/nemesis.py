@@ -99,10 +99,7 @@ class Nemesis:
         """Work until the goals are done; nothing runs afterwards."""
         try:
             while (goal := self.goals.take()) is not None:
-                if goal.startswith("migration."):
-                    await self._kill_migration(goal)
-                else:
-                    await self._kill_one(goal)
+                await self._kill(goal)
         finally:
             if self.product is not None:
                 await self.product.kill()
@@ -132,6 +129,12 @@ class Nemesis:
             await self._after(self.product, "", graceful=True)
 
     # -- one kill
+
+    async def _kill(self, goal: str) -> None:
+        if goal.startswith("migration."):
+            await self._kill_migration(goal)
+        else:
+            await self._kill_one(goal)
 
     async def _kill_one(self, goal: str) -> None:
         product = await self.start("" if goal == RANDOM else f"{goal}:{self._count(goal)}")

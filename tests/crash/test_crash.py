@@ -16,6 +16,7 @@ import pytest
 
 from service import crashpoints
 from tests.crash import history
+from tests.crash.calls.beside import CALLS
 from tests.crash.campaign import Load, campaign, with_progress
 from tests.crash.nemesis import Goals
 from tests.crash.outside.beside import OUTSIDE
@@ -26,8 +27,8 @@ KILLS = int(os.environ.get("KILLS") or 300) * 2 // 3
 EACH = max(5, KILLS // 40)
 """How often each point must have killed the service."""
 
-POINTS = tuple(point for point in crashpoints.POINTS if point not in OUTSIDE)
-"""The points on the way of a webhook, and of the service itself; the others are for `test_outside`."""
+POINTS = tuple(point for point in crashpoints.POINTS if point not in {*OUTSIDE, *CALLS})
+"""The points on the way of a webhook, and of the service itself; the others are for `test_outside` and `test_calls`."""
 
 LOADS = (Load(rate=40), Load(rate=250))
 """Two services are killed side by side: one with little to do, one with much."""

@@ -2,7 +2,9 @@
 
 import asyncio
 import time
-from typing import Any, Final
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
 
 import httpx
 import msgspec
@@ -10,6 +12,7 @@ from typing_extensions import override
 
 from service.crashpoints import POINTS
 from tests.crash import journal
+from tests.crash.campaign import start
 from tests.crash.folder import Folder
 from tests.crash.nemesis import RANDOM, Goals, Nemesis
 from tests.crash.outside import truth
@@ -35,6 +38,8 @@ LOOKING: Final = 0.1
 class Beside:
     """Everything of one campaign that is not webhooks."""
 
+    kinds: Mapping[str, int] = MappingProxyType({})
+
     def __init__(
         self, room: Room, servers: Servers, *, rate: float, disturbed: "asyncio.Future[None] | None" = None
     ) -> None:
@@ -59,13 +64,17 @@ class Beside:
         )
         return OutsideNemesis(folder, launcher, goals, self.look, seed=seed, mutant=mutant)
 
-    def options(self, folder: Folder, *, seed: int, drain: float) -> dict[str, Any]:
-        """Return what the producers are told."""
+    async def begin(self, folder: Folder, *, seed: int) -> None:
+        """Nothing to do: the servers run already."""
+
+    async def senders(self, folder: Folder, *, seed: int, drain: float) -> list[asyncio.subprocess.Process]:
+        """Start the producers."""
         room = msgspec.to_builtins(self.room)
         path = str(folder.journal("producers"))
-        return {"journal": path, "room": room, "rate": self._rate, "seed": seed, "drain": drain}
+        options = {"journal": path, "room": room, "rate": self._rate, "seed": seed, "drain": drain}
+        return [await start("outside.producers", options)]
 
-    async def calm(self) -> None:
+    async def calm(self, product: Product) -> None:
         """Wait until nobody disturbs the servers any more."""
         if self._disturbed is not None:
             await asyncio.shield(self._disturbed)

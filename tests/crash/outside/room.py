@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Mapping
+from importlib import resources
 from typing import Any, Final
 
 import asyncpg
 import msgspec
 import yaml
 
+from tests.crash.folder import together
 from tests.crash.outside.servers import Servers
 from tests.servers import things
 from tests.servers.values import PostgresServer
@@ -73,8 +75,14 @@ class Room(msgspec.Struct, frozen=True):
         """Return the replication slot of a source: they are the server's, not the database's."""
         return f"{source}_{self.name}"
 
-    def extend(self, text: str, more: str) -> str:
-        """Return a configuration with ours beside it: `more` without the sources of other kinds, and their rules."""
+    @property
+    def passwords(self) -> dict[str, str]:
+        """What the configuration names as secrets."""
+        return {"guest": "guest", "postgres": self.postgres}
+
+    def extend(self, text: str) -> str:
+        """Return a configuration with ours beside it, without the sources of other kinds and their rules."""
+        more = (resources.files("tests.crash") / "files" / "outside.yaml").read_text("utf-8")
         for word, value in {
             "KAFKA": self.kafka, "RABBITMQ": self.rabbitmq, "POSTGRES": self.postgres, "OUT_TOPIC": self.out_topic,
             "OUT_QUEUE": self.out_queue, "TOPIC": self.topic, "GROUP": self.group, "QUEUE": self.queue,
@@ -87,9 +95,7 @@ class Room(msgspec.Struct, frozen=True):
         }
         known = set(ours["sources"])
         ours["rules"] = {name: rule for name, rule in ours["rules"].items() if known.issuperset(rule["from"])}
-        for section, entries in ours.items():
-            whole[section] = {**whole.get(section, {}), **entries}
-        return msgspec.json.format(msgspec.json.encode(whole)).decode()
+        return together(whole, ours)
 
 
 async def make_room(name: str, servers: Servers, kinds: tuple[str, ...] = KINDS) -> Room:

@@ -1,0 +1,122 @@
+"""The proof of the promise for calls of several requests and for logins whose refresh tokens are replaced.
+
+A fifth of KILLS (300 by default) is made here, beside those of the other tests; docs/crash.md says how to read the verdict.
+"""
+
+import asyncio
+import json
+import os
+import random
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.crash.calls.beside import CALLS, Calls
+from tests.crash.calls.judge import judge, load
+from tests.crash.calls.mutants import MUTANTS
+from tests.crash.campaign import Load, campaign, with_progress
+from tests.crash.nemesis import RANDOM, Goals
+from tests.crash.product import Launcher
+from tests.crash.verifier import Verdict, merge
+
+KILLS = max(60, int(os.environ.get("KILLS") or 300) // 5)
+EACH = max(3, KILLS // 20)
+"""How often each point of calls and logins must have killed the service."""
+
+LOADS = (Load(rate=3, drain=60), Load(rate=10, drain=60))
+"""Two services are killed side by side: one with little to do, one with more than it can do in a life."""
+
+DEADLINE = 150 + 4 * KILLS
+
+FOUND = {
+    "token used first": ("ahead", ("login.kept", "login.granted", "call.looked")),
+    "logins without turns": ("token lost", ()),
+    "done when accepted": ("early", ()),
+}
+"""As what each planted bug must be found, and at which points of a sound service it is killed beside at random."""
+
+MUTANT_KILLS = 6
+
+
+@pytest.mark.timeout(DEADLINE + 60)
+def test_keeps_its_promise_in_calls_of_several_requests_and_in_logins(launcher, tmp_path, capfd):
+    seed = int(os.environ.get("SEED") or random.randrange(1_000_000))
+    began = time.monotonic()
+
+    def say(text: str) -> None:
+        with capfd.disabled():
+            print(text, flush=True)
+
+    say(
+        f"\ncrash: {KILLS} kills in calls and logins, each of {len(CALLS)} points {EACH} times, SEED={seed}, in {tmp_path}"
+    )
+    verdict = asyncio.run(_run(launcher, tmp_path, seed, say))
+    say(json.dumps(verdict.shown(), indent=1))
+    fewest = min(verdict.kills[point] for point in CALLS)
+    say(
+        f"crash: {'the promise was kept' if verdict.clean else 'THE PROMISE WAS BROKEN'}: "
+        f"{verdict.counts['accepted']} accepted, {verdict.counts['tokens']} tokens, {verdict.counts['kills']} kills "
+        f"(each point {fewest} times or more), {time.monotonic() - began:.0f} s"
+    )
+    assert verdict.clean, f"{dict(verdict.breaches)}; the evidence lies in {tmp_path}"
+    assert verdict.counts["kills"] >= KILLS
+    assert verdict.counts["refresh tokens lost by a kill or a cut answer"]
+    assert verdict.counts["jobs done"]
+    shutil.rmtree(tmp_path)
+
+
+async def _run(first: Launcher, path: Path, seed: int, say: Callable[[str], None]) -> Verdict:
+    """Run a campaign for each load, side by side, until their common goals are done; judge each, return the sum."""
+    goals = Goals(CALLS, EACH, KILLS, random.Random(seed))
+
+    async def one(place: int, load_: Load) -> Verdict:
+        with first.another() as launcher:
+            folder = await campaign(
+                path / str(place), launcher, goals, load_, seed=seed + place, beside=Calls()
+            )
+        return await asyncio.to_thread(lambda: judge(load(folder.path)))
+
+    async def both() -> list[Verdict]:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(place, load_)) for place, load_ in enumerate(LOADS)]
+        return [task.result() for task in tasks]
+
+    async with asyncio.timeout(DEADLINE):
+        return merge(await with_progress(both(), goals, say), dict.fromkeys(CALLS, EACH))
+
+
+@pytest.fixture(scope="module")
+def verdicts(launcher, tmp_path_factory):
+    return asyncio.run(_planted(launcher, tmp_path_factory.mktemp("mutants")))
+
+
+async def _planted(first: Launcher, path: Path) -> dict[str, Verdict]:
+    """Plant all bugs at the same time, each in a service of its own."""
+
+    async def one(mutant: str) -> Verdict:
+        seed = random.randrange(1_000_000)
+        points = FOUND[mutant][1]
+        goals = Goals(
+            (*points, *[RANDOM] * (MUTANT_KILLS - len(points))), 1, MUTANT_KILLS, random.Random(seed)
+        )
+        with first.another() as launcher:
+            load_ = Load(rate=15, drain=4)
+            name = mutant.replace(" ", "-")
+            folder = await campaign(
+                path / name, launcher, goals, load_, seed=seed, mutant=mutant, beside=Calls()
+            )
+        return await asyncio.to_thread(lambda: judge(load(folder.path)))
+
+    async with asyncio.timeout(100), asyncio.TaskGroup() as group:
+        tasks = {mutant: group.create_task(one(mutant)) for mutant in FOUND}
+    return {mutant: task.result() for mutant, task in tasks.items()}
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("mutant", FOUND)
+def test_finds_the_planted_bug(verdicts, mutant):
+    assert mutant in MUTANTS
+    assert verdicts[mutant].breaches[FOUND[mutant][0]], f"{mutant} was found as {verdicts[mutant].shown()}"
