@@ -36,6 +36,8 @@ class Limits:
     connections: int = 512
     idle_time: float = 75.0
     """How long a connection may be silent, between requests or inside of one."""
+    request_time: float = 120.0
+    """How long one request may take to come, head and body together."""
 
 
 class MockServer:
@@ -117,6 +119,7 @@ class _Connection(asyncio.Protocol):
         self._server = server
         self._parser = httptools.HttpRequestParser(self)
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0  # when the request that is coming must be there
         self._begin()
         self._between = True
 
@@ -176,8 +179,10 @@ class _Connection(asyncio.Protocol):
     def _watch(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._server.limits.idle_time, self.cut)
+        loop, limits = asyncio.get_running_loop(), self._server.limits
+        if self._between:
+            self._due = loop.time() + limits.request_time
+        self._timer = loop.call_at(min(loop.time() + limits.idle_time, self._due), self.cut)
 
     # What the parser tells us.
 

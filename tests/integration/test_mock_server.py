@@ -185,6 +185,27 @@ async def test_silent_connections_are_cut_and_there_are_so_many():
         assert await two.closed()
 
 
+async def test_a_request_that_comes_in_drips_is_cut():
+    async with MockServer(orders(), limits=Limits(request_time=0.2)) as server, Client(server) as client:
+        await client.send(b"POST /v1/orders HTTP/1.1\r\nHost: x\r\nX-Long: ")
+        closed = asyncio.ensure_future(client.closed())
+        for _ in range(1000):
+            client.writer.write(b" ")
+            done, _ = await asyncio.wait([closed], timeout=0.02)
+            if done:
+                break
+        assert await closed
+        assert not server.judgements
+
+
+async def test_requests_that_come_in_time_go_on_for_longer():
+    async with MockServer(orders(), limits=Limits(request_time=0.3)) as server, Client(server) as client:
+        until = asyncio.get_running_loop().time() + 0.5
+        while asyncio.get_running_loop().time() < until:
+            await client.send(post(b'{"id": 1}'))
+            assert (await client.answer())[0] == 201
+
+
 async def test_one_server_serves_one_description_after_the_other():
     heard = []
     async with MockServer(orders(), on_request=heard.append, keep=2) as server, Client(server) as client:
