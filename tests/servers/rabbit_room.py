@@ -96,6 +96,12 @@ class RabbitRoom:
         async with self.channel(confirms=False) as channel:
             await channel.queue_delete(queue, timeout=PATIENCE)
 
+    async def delete_exchanges(self, *names: str) -> None:
+        """Delete exchanges, which a source leaves for others to use."""
+        async with self.channel(confirms=False) as channel:
+            for name in names:
+                await channel.exchange_delete(name, timeout=PATIENCE)
+
     async def api(self, method: str, path: str, body: Any = None, user: str = "guest:guest") -> Any:
         """Ask the management API; return what it answers."""
         return await asyncio.to_thread(self._ask, method, path, body, user)

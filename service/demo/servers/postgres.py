@@ -4,6 +4,7 @@ PostgreSQL refuses to run as root, so root hands it to another user, who keeps o
 directories that only root may enter, as the ones of a test run or of root's home are.
 """
 
+import contextlib
 import os
 import pwd
 import re
@@ -18,6 +19,7 @@ from typing_extensions import override
 from service.demo.servers import processes
 from service.demo.servers.base import LocalServer, run
 from service.demo.servers.ports import LOOPBACK, answers, take_port
+from service.errors import Unavailable
 
 _USERS: Final = ("postgres", "nobody")
 SETTINGS: Final = {
@@ -29,9 +31,12 @@ SETTINGS: Final = {
     "shared_buffers": "64MB",
 }
 """What a server whose changes are to be read needs to be told, however it is run."""
+_SEGMENT: Final = 6
+"""The line of `postmaster.pid`, from 0, with key and number of a segment of shared memory."""
 _PLACE: Final = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",  # their path would be too long in a deep directory
+    "dynamic_shared_memory_type": "mmap",  # what is in /dev/shm outlives a server that is killed
 }
 
 
@@ -109,6 +114,20 @@ class LocalPostgres(LocalServer):
     @override
     async def _probe(self) -> bool:
         return answers(self._port) and await ready(self.url)
+
+    @override
+    def _end_companions(self) -> None:
+        """Give back the shared memory by which a server that was killed keeps another one off its data."""
+        told = self.data / "postmaster.pid"
+        if self._process is None or not told.exists():
+            return  # what this file says from before the machine's last start may be somebody else's by now
+        lines = told.read_text("utf-8", "replace").splitlines()
+        _key, _, segment = lines[_SEGMENT].strip().partition(" ") if len(lines) > _SEGMENT else ("", "", "")
+        remover = shutil.which("ipcrm")
+        if remover is not None and segment.strip().isdigit():
+            with contextlib.suppress(Unavailable):  # it is gone, or somebody else's
+                run([remover, "-m", segment.strip()], _environment())
+        told.unlink(missing_ok=True)
 
     def _bin(self) -> Path | None:
         if self._programs is not None:

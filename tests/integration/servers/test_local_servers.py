@@ -206,6 +206,25 @@ async def test_a_server_that_was_left_running_on_the_same_directory_is_swept(mak
     again.end()
 
 
+async def test_a_postgres_that_was_killed_leaves_no_shared_memory(make_postgres) -> None:
+    def ours() -> bool:
+        lines = Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
+        return segment in {line.split()[1] for line in lines}
+
+    def mapped() -> str:
+        return Path(f"/proc/{server.pid}/maps").read_text()
+
+    server: LocalPostgres = make_postgres()
+    await server.start()
+    segment = (server.data / "postmaster.pid").read_text().splitlines()[6].split()[1]
+    assert ours()
+    assert "/dev/shm/" not in mapped()
+    server.kill()
+    server.end()
+    assert not ours()
+    server.end()
+
+
 def test_ports_are_below_the_ephemeral_range_free_and_given_once() -> None:
     ports = [take_port() for _ in range(50)]
     assert len(set(ports)) == 50

@@ -306,6 +306,7 @@ async def test_setup_shows_then_does_and_teardown_undoes(room: RabbitRoom) -> No
         (gone,) = await run.source.teardown(apply=True)
         assert gone.done
     assert await room.look(queue) is None
+    await room.delete_exchanges(exchange)
 
 
 async def test_a_queue_that_was_there_before_us_is_only_unbound(

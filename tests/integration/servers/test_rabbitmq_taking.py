@@ -143,6 +143,7 @@ async def test_a_queue_is_made_and_bound_as_configured(room: RabbitRoom, emitted
         steps = await run.source.teardown(apply=True)
     assert [step.done for step in steps] == [True]
     assert await room.look(queue) is None
+    await room.delete_exchanges(topic, headers)
 
 
 async def test_a_request_tells_where_its_answer_goes(
