@@ -8,6 +8,7 @@ import base64
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -131,15 +132,48 @@ class BodyReader:
             return [[_part(part, view.item(), None)[0] for part in parts]]
         if view.is_binary and not view.takes_object and len(parts) == 1:
             return [_file(parts[0].content_type, parts[0].content, parts[0].filename)]
-        made: list[dict[str, Any]] = [{}, {}]
+        made, parts = self._styled(parts, media, view)
         for part in parts:
             member = view.member(part.name)
-            item = member.item() if member.takes_list and not member.takes_scalar else member
+            item = member.item() if member.takes_only_lists else member
             encoding = media.encoding.get(part.name)
             values = _both(_part(part, item, encoding if isinstance(encoding, dict) else None))
             for one, value in zip(made, values, strict=True):
                 _put(one, part.name, value, member, is_item=item is not member)
         return list(made)
+
+    def _styled(
+        self, parts: list[multipart.Part], media: Media, view: View
+    ) -> tuple[list[dict[str, Any]], list[multipart.Part]]:
+        """Read the parts of properties that have a style; return the rest too. They are fields of a form."""
+        made: list[dict[str, Any]] = [{}, {}]
+        styled = [name for name, encoding in media.encoding.items() if _has_style(encoding)]
+        if not styled:
+            return made, parts
+        spread = [
+            name
+            for name in styled
+            if view.member(name).takes_object and all(part.name != name for part in parts)
+        ]
+
+        def is_one(part: multipart.Part) -> bool:
+            if part.filename is not None or "content-type" in part.headers:
+                return False
+            base = part.name.partition("[")[0]
+            return base in styled or (part.name not in view.names and bool(spread))
+
+        # Nothing is encoded in a part; what a field of a form is split at stays as it is.
+        given = [(part.name, quote(part.content, safe=",|")) for part in parts if is_one(part)]
+        fields = Fields(given)
+        for name in sorted(styled, key=spread.__contains__):
+            member = view.member(name)
+            field = _as_parameter(name, media.encoding[name], member)
+            if not fields.has(name) and fields.spreads(field, member):
+                _add(made, name, fields.read_spread(member, rest=name == spread[-1]), member)
+            else:
+                _add(made, name, fields.read(field, member), member)
+        left = set(fields.left())
+        return made, [part for part in parts if not is_one(part) or part.name in left]
 
     _READERS: Final[Mapping[MediaKind, Callable[["BodyReader", Media, str, bytes, View], list[Any]]]] = {
         "json": _json,
@@ -208,6 +242,15 @@ def _as_parameter(name: str, encoding: Any, member: View) -> Parameter:
     if is_json or (nested and not isinstance(declared, str)):
         return Parameter(name=name, location="query", style="form", content_type="application/json")
     return Parameter(name=name, location="query", style="form", explode=True)
+
+
+def _has_style(encoding: Any) -> bool:
+    """Say whether a part travels by a style; a media type for it wins."""
+    return (
+        isinstance(encoding, dict)
+        and not encoding.get("contentType")
+        and bool({"style", "explode"} & encoding.keys())
+    )
 
 
 def _part(part: multipart.Part, view: View, encoding: Mapping[str, Any] | None) -> list[Any]:

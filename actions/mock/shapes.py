@@ -66,6 +66,11 @@ class View:
         return not self.types or bool(self.types & _SCALARS)
 
     @property
+    def takes_only_lists(self) -> bool:
+        """Whether nothing but a list is expected, or null, which no text is."""
+        return self.takes_list and not self.types & (_SCALARS - {"null"})
+
+    @property
     def names(self) -> dict[str, None]:
         """The declared properties."""
         return {name: None for one in self.schemas for name in _mapping(one.get("properties"))}

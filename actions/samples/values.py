@@ -70,6 +70,7 @@ class Sampler:
         self._files = files
         self._open: set[int] = set()
         self._made = 0
+        self._unfit = False  # something was made that does not fit
 
     def value(self, schema: Any, *, variant: int = 0, least: int = 0) -> Any:
         """Return a value. `variant` tells several of one schema apart; `least` parts if there can be any.
@@ -111,6 +112,7 @@ class Sampler:
                     return made
                 nearest.append(made)
         if nearest:
+            self._unfit = True
             return nearest[0]
         raise Cut
 
@@ -290,17 +292,26 @@ class Sampler:
     def _optional(self, made: dict[str, Any], parts: Parts, name: str, depth: int, variant: int) -> None:
         """Add an optional property with what it depends on, unless it cannot be made."""
         adding: dict[str, Any] = {}
+        before, self._unfit = self._unfit, False
+        try:
+            self._depending(adding, made, parts, name, depth, variant)
+            if not self._unfit:
+                made.update(adding)
+        except Cut:
+            return
+        finally:
+            self._unfit = before
+
+    def _depending(
+        self, adding: dict[str, Any], made: dict[str, Any], parts: Parts, name: str, depth: int, variant: int
+    ) -> None:
         for needed in with_dependents(parts, {name: None}):
             schemas = self._property(parts, needed)
             if needed in made:
                 continue
             if any(one is False or self.fitting.hidden(one) for one in schemas):
-                return
-            try:
-                adding[needed] = self._value(schemas, depth + 1, variant)
-            except Cut:
-                return
-        made.update(adding)
+                raise Cut
+            adding[needed] = self._value(schemas, depth + 1, variant)
 
     def _others(self, made: dict[str, Any], parts: Parts, fewest: int, depth: int, variant: int) -> None:
         """Add properties that are not declared by name: as many as are wanted, one where they are typed."""

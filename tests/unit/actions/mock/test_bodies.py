@@ -436,3 +436,50 @@ def test_a_media_type_without_a_slash_is_taken_for_what_it_means():
 def test_an_operation_may_take_a_body_of_no_declared_kind():
     mock = backend({"/x": {"post": operation(body={}, required=False)}})
     assert not send(mock, b"{}", JSON).accepted
+
+
+STYLED = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "list": {"type": "array", "items": NUMBER},
+        "object": {"type": "object", "properties": {"a": NUMBER, "b": TEXT}},
+        "note": {"type": ["string", "null"]},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("style", "explode", "name", "sent", "value"),
+    [
+        ("form", False, "list", [("list", b"1,2")], [1, 2]),
+        ("form", True, "list", [("list", b"1"), ("list", b"2")], [1, 2]),
+        ("spaceDelimited", False, "list", [("list", b"1 2")], [1, 2]),
+        ("pipeDelimited", False, "list", [("list", b"1|2")], [1, 2]),
+        ("form", False, "object", [("object", b"a,1,b,x")], {"a": 1, "b": "x"}),
+        ("form", True, "object", [("a", b"1"), ("b", b"x & %41")], {"a": 1, "b": "x & %41"}),
+        ("deepObject", True, "object", [("object[a]", b"1"), ("object[b]", b"x")], {"a": 1, "b": "x"}),
+        ("deepObject", True, "list", [("list[0]", b"1"), ("list[1]", b"2")], [1, 2]),
+    ],
+)
+def test_parts_with_a_style_are_read_as_it_says(style, explode, name, sent, value) -> None:
+    encoding = {name: {"style": style, "explode": explode}}
+    mock = of_body("multipart/form-data", STYLED, encoding=encoding, version="3.1.0")
+    body = parts(*(part(key, content) for key, content in sent), part("note", b"y"))
+    judgement = send(mock, body, "multipart/form-data; boundary=x")
+    assert texts(judgement) == []
+    assert judgement.arguments == {"body": {name: value, "note": "y"}}
+
+
+def test_a_part_that_no_style_explains_is_not_known() -> None:
+    encoding = {"list": {"style": "deepObject", "explode": True}}
+    mock = of_body("multipart/form-data", STYLED, encoding=encoding, version="3.1.0")
+    wrong = send(mock, parts(part("other[a]", b"1")), "multipart/form-data; boundary=x")
+    assert "not known here" in texts(wrong)[0][2]
+
+
+def test_a_list_that_may_be_null_is_a_list_in_parts_too() -> None:
+    schema = {"properties": {"rows": {"type": "array", "nullable": True, "items": {"type": "object"}}}}
+    body = parts(part("rows", b'{"a": 1}', type="application/json"))
+    judgement = send(of_body("multipart/form-data", schema), body, "multipart/form-data; boundary=x")
+    assert judgement.arguments == {"body": {"rows": [{"a": 1}]}}

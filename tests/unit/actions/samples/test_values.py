@@ -186,3 +186,12 @@ def test_references_that_explode_make_a_small_value() -> None:
 @pytest.mark.parametrize("schema", [{"type": 7, "enum": 5, "minimum": "x", "properties": [], "required": "a", "oneOf": {}, "pattern": 3, "items": 4}, {"type": "array", "items": 7}, {"type": "object", "properties": {"a": "text"}, "required": ["a", 3]}, {"$ref": 5}, {"$ref": "#/nowhere"}, {"type": "string", "pattern": "("}, {"type": "array", "minItems": 1e300}])  # fmt: skip
 def test_broken_schemas_raise_nothing(schema: Any) -> None:
     sample(spec(), schema, whole=True)
+
+
+def test_optional_parts_that_nothing_fits_are_left_out() -> None:
+    clash = {"type": "string", "enum": ["a"], "allOf": [{"oneOf": [{"const": "b"}, {"const": "c"}]}]}
+    schema = {
+        "type": "object",
+        "properties": {"kinds": {"type": "array", "items": clash}, "name": {"type": "string"}},
+    }
+    assert sample(Spec(dialect="openapi3.1"), schema, whole=True) == {"name": "sample"}
