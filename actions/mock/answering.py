@@ -54,7 +54,8 @@ class Answering:
         self._spec = spec
         self._shapes = shapes
         self._status = status
-        self._sampler = Sampler(spec, way="answer")
+        # Also what is optional: a rule tried against the mock may well use it in its next step.
+        self._sampler = Sampler(spec, way="answer", whole=True)
         self._known: dict[tuple[str, str], MockAnswer] = {}
 
     def answer(self, operation: Operation, accept: str) -> MockAnswer:

@@ -44,6 +44,9 @@ def call(
     answer = asyncio.run(_call(_path(config), connection, name, given_arguments(with_), dry_run=dry_run))
     if output == "table":
         _show_call(answer)
+        for one in answer["differences"]:
+            for sample in one["samples"]:
+                say(f"warning: {one['side']} not as described: {sample}")
     else:
         emit(answer, output)
     return 0 if dry_run or answer.get("outcome") == "ok" else 1
@@ -80,7 +83,7 @@ async def _call(
     try:
         timeout = planned.config.limits.timeout.total_seconds()
         return await connecting.call(
-            connector, operation.id, arguments, dry_run=dry_run, deadline=timeout, now=time.time()
+            connector, planned, operation, arguments, dry_run=dry_run, deadline=timeout, now=time.time()
         )
     finally:
         await connector.close()

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from actions.base import Connector
+from actions.drift import Drift
 from actions.errors import ActionError, Refused
 from actions.hiding import without_secrets
 from actions.specs.model import Operation, Spec
@@ -223,9 +224,11 @@ async def call_connection(
 ) -> dict[str, Any]:
     """Call an operation of a running instance's connection by hand, as `call`. Raise NotFound."""
     found, connector = connection_of(desk, connection)
+    planned = desk.plan().connections[connection]
     return await call(
         connector,
-        find_operation(desk.plan().connections[connection].spec, operation).id,
+        planned,
+        find_operation(planned.spec, operation),
         arguments,
         dry_run=dry_run,
         deadline=found.limits.timeout,
@@ -235,7 +238,8 @@ async def call_connection(
 
 async def call(
     connector: Connector,
-    operation: str,
+    planned: PlannedConnection,
+    operation: Operation,
     arguments: Mapping[str, Any],
     *,
     dry_run: bool,
@@ -244,17 +248,20 @@ async def call(
 ) -> dict[str, Any]:
     """Perform an operation by hand, or show the exact request with secrets masked.
 
-    Nothing is stored and nothing is tried again: who calls by hand sees what came back. Raise Invalid when
-    the request cannot be built.
+    Nothing is stored and nothing is tried again: who calls by hand sees what came back, and where that or
+    what was given differs from the description. Raise Invalid when the request cannot be built.
     """
+    drift = _drift(planned)
     try:
-        prepared = connector.prepare(operation, arguments, key=f"by-hand-{secrets.token_hex(8)}")
+        prepared = connector.prepare(operation.id, arguments, key=f"by-hand-{secrets.token_hex(8)}")
     except Refused as error:
         problems = error.problems or (("", str(error)),)
         raise Invalid(
             [Problem(message=text, code="bad-arguments", pointer=pointer) for pointer, text in problems]
         ) from error
-    shown: dict[str, Any] = {"request": connector.show(prepared)}
+    if operation.method:  # what is published on a bus was looked at while it was encoded
+        drift.check_arguments(operation, arguments)
+    shown: dict[str, Any] = {"request": connector.show(prepared), "differences": _differences(drift)}
     if dry_run:
         return shown
     try:
@@ -264,8 +271,11 @@ async def call(
         return {**shown, "outcome": verdict.outcome.value, "detail": verdict.detail}
     answer = without_secrets(answer, connector.secrets(), most=len(answer.body))
     verdict = judge(answer, {}, now)
+    if operation.method:
+        drift.check_answer(operation, answer)
     return {
         **shown,
+        "differences": _differences(drift),
         "outcome": "refused" if verdict.outcome.value == "login" else verdict.outcome.value,
         "answer": {
             "status": answer.status,
@@ -275,6 +285,20 @@ async def call(
             "took_ms": round(answer.elapsed * 1000, 1),
         },
     }
+
+
+def _drift(planned: PlannedConnection) -> Drift:
+    """Return what looks at one call alone; it refuses nothing, for making the request did that already."""
+    wanted = planned.config.validate_
+    return Drift(
+        planned.spec,
+        arguments="off" if wanted.arguments == "off" else "warn",
+        answers="off" if wanted.answers == "off" else "warn",
+    )
+
+
+def _differences(drift: Drift) -> list[dict[str, Any]]:
+    return [{"side": one.side, "samples": one.samples} for one in reversed(drift.report())]
 
 
 def _since(wall: float) -> str:

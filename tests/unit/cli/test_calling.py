@@ -75,3 +75,28 @@ def test_connectors_and_operations_are_listed(project):
     shown = json.loads(project("connectors", "show", "shop.reserveStock", "-o", "json").out)
     assert shown["input"]["required"] == ["sku", "body"]
     assert "did you mean shop?" in project("connectors", "operations", "shp").err
+
+
+def test_what_is_not_as_described_is_told_and_shown_all_the_same(project):
+    inputs = '{"sku": "a", "body": {"order": 9, "quantity": "x"}}'
+    ran = project("call", "shop.reserveStock", "--with", inputs, "--dry-run")
+    assert ran.code == 0
+    assert ran.out.rstrip().endswith('{"order":9,"quantity":"x"}')
+    assert ran.err.splitlines() == [
+        "warning: arguments not as described: /body/order must be string, not 9",
+        'warning: arguments not as described: /body/quantity must be integer, not "x"',
+    ]
+    asked = project("call", "shop.reserveStock", "--with", inputs, "--dry-run", "-o", "json")
+    (told,) = json.loads(asked.out)["differences"]
+    assert (told["side"], len(told["samples"])) == ("arguments", 2)
+
+
+def test_nothing_is_told_of_a_connection_that_does_not_validate(project, tmp_path):
+    path = tmp_path / "p/pointsman.yaml"
+    text = path.read_text("utf-8").replace(
+        "    connector: shop\n", "    connector: shop\n    validate: off\n"
+    )
+    path.write_text(text, "utf-8")
+    inputs = '{"sku": "a", "body": {"order": 9, "quantity": "x"}}'
+    ran = project("call", "shop.reserveStock", "--with", inputs, "--dry-run")
+    assert (ran.code, ran.err) == (0, "")

@@ -73,6 +73,15 @@ def content(schema=None, media=JSON, **more):
     }
 
 
+def test_what_is_optional_is_answered_too_for_a_rule_may_use_it_next():
+    schema = {
+        "type": "object",
+        "properties": {"id": {"type": "string"}, "of": {"type": "array", "items": {"type": "integer"}}},
+    }
+    made = json.loads(answering({"201": content(schema)}).answer.body)
+    assert (made.keys(), len(made["of"])) == ({"id", "of"}, 1)
+
+
 def test_the_lowest_success_is_answered():
     responses = {
         "404": content(TEXT),
