@@ -270,7 +270,9 @@ class Transport:
 
     def _keep(self, verdict: Verdict) -> None:
         if not verdict.allowed:
-            _log.warning("%s: %s may not be called: %s", self.name, self.server.origin, verdict.reasons)
+            _log.warning(
+                "%s: %s may not be called: %s", self.name, self.server.origin, "; ".join(verdict.reasons)
+            )
         for address in {*self._addresses} - {*verdict.allowed}:
             self._engine.forget(address)
         self._addresses = tuple(sorted(verdict.allowed, key=lambda address: address != self._answering))

@@ -12,12 +12,18 @@ Starting makes many objects and hardly any garbage, a message makes no cycles: w
 tenth of the time went into looking.
 """
 
+INTERRUPTED: Final = 130
+"""The exit code for Ctrl-C while starting; what runs says its own."""
+
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
     gc.set_threshold(*COLLECTED)
-    from service.cli.app import run  # after it: importing is most of the work of starting
-    from service.cli.loop import leave
+    try:
+        from service.cli.app import run  # after it: importing is most of the work of starting
+        from service.cli.loop import leave
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -86,7 +86,7 @@ class Planning:
         for finding in spec.findings:
             if finding.severity == "info":
                 continue
-            place = f"{finding.file or title}:{finding.line}" if finding.line else title
+            place = f"{finding.file or title}:{finding.line}:{finding.column}" if finding.line else title
             self._problem(
                 pointer,
                 f"{place}: {finding.message}",

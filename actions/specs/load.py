@@ -131,9 +131,10 @@ def load(name: str, data: bytes, *, max_bytes: int = MAX_BYTES) -> Document:
         report.add("unreadable", f"this is {kind}, not JSON or YAML", (1, 1), error=True)
         return Document(name=name, value=None, findings=tuple(report.findings))
     text = _decode(data, report)
-    if not text.strip():
-        report.add("empty", "the document is empty", (1, 1), error=True)
-        return Document(name=name, value=None, findings=tuple(report.findings), text=text)
+    if text is None or not text.strip():
+        if text is not None:
+            report.add("empty", "the document is empty", (1, 1), error=True)
+        return Document(name=name, value=None, findings=tuple(report.findings), text=text or "")
     looks_json = _JSON_AHEAD.match(text) is not None
     if looks_json and sum(map(text.count, ",{[")) > MAX_VALUES:
         report.add("too-large", f"there are more than {MAX_VALUES} keys and values in it", (1, 1), error=True)
@@ -145,7 +146,8 @@ def load(name: str, data: bytes, *, max_bytes: int = MAX_BYTES) -> Document:
     return _lenient(name, text, report, ("json", "yaml") if looks_json else ("yaml",))
 
 
-def _decode(data: bytes, report: Report) -> str:
+def _decode(data: bytes, report: Report) -> str | None:
+    """Return the text of some bytes; None, and why, where they are no text in any encoding that is read."""
     encoding = next((encoding for bom, encoding in _BOMS if data.startswith(bom)), "utf-8")
     if encoding == "utf-8" and b"\x00" in data[:2]:
         encoding = "utf-16-be" if data[0] == 0 else "utf-16-le"
@@ -155,6 +157,9 @@ def _decode(data: bytes, report: Report) -> str:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
         place = data.count(b"\n", 0, error.start) + 1, error.start - data.rfind(b"\n", 0, error.start)
+        if encoding.startswith("utf-8") and b"\x00" in data:
+            report.add("unreadable", "this is binary, not JSON or YAML", place, error=True)
+            return None
         report.add("encoding", f"not {encoding.upper()}; read as Windows-1252", place)
         return data.decode("cp1252", "replace")
 

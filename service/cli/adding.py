@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -141,6 +142,8 @@ def fetch_connector(
     }
     emit(shown, output)
     if not same:
+        if fetched.pinned:
+            say(f"what it changes: pointsman connectors diff {connector} {shlex.quote(str(fetched.path))}")
         say(f"to use it, write this into the connector {connector}: sha256: {fetched.sha256}")
     return 0 if same else 1
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
 
 from cyclopts import App, CycloptsError, Parameter
+from cyclopts.exceptions import UnusedCliTokensError
 
 from service import __version__
 from service.cli import (
@@ -33,7 +34,7 @@ from service.cli import (
 from service.cli.client import Unreachable
 from service.cli.doctor import doctor
 from service.cli.output import Format, emit_problems, paper, say
-from service.errors import Invalid, ServiceError, Unavailable
+from service.errors import Invalid, ServiceError, Unavailable, nearest
 
 FINE: Final = 0
 FINDINGS: Final = 1
@@ -135,7 +136,7 @@ def run(words: Sequence[str]) -> int:
         sys.stdout.flush()
     except CycloptsError as error:
         chain = " ".join(("pointsman", *(error.command_chain or ())))
-        say(f"pointsman: {error}\nsee {chain} --help")
+        say(f"pointsman: {_misread(error, words)}\nsee {chain} --help")
         return USAGE
     except ServiceError as error:
         return _failed(error, words)
@@ -149,6 +150,18 @@ def run(words: Sequence[str]) -> int:
         say(f"pointsman: {place}{error.strerror or error}")
         return FINDINGS
     return result if isinstance(result, int) else FINE
+
+
+def _misread(error: CycloptsError, words: Sequence[str]) -> str:
+    """Return what is wrong with the words; a verb that a noun does not have is told as an unknown command."""
+    verbs = {noun: commands for noun, _, commands in NOUNS}.get(words[0] if words else "")
+    if not isinstance(error, UnusedCliTokensError):
+        return str(error)
+    if verbs is None or (len(words) > 1 and words[1] in verbs):
+        return f"too much was given: {' '.join(error.unused_tokens or ())}"
+    near = nearest(words[1], list(verbs))
+    meant = f'Did you mean "{near}"?' if near else f"There are: {', '.join(verbs)}."
+    return f'Unknown command "{words[0]} {words[1]}". {meant}'
 
 
 def _failed(error: ServiceError, words: Sequence[str]) -> int:

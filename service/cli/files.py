@@ -15,7 +15,9 @@ from service.cli.output import Output, emit_problems, line, say
 from service.cli.place import settings
 from service.errors import Invalid, Problem
 
-Config = Annotated[Path | None, Parameter(help="The configuration file (POINTSMAN_CONFIG).")]
+Config = Annotated[
+    Path | None, Parameter(name=["--config", "-c"], help="The configuration file (POINTSMAN_CONFIG).")
+]
 
 
 def check(

@@ -46,7 +46,8 @@ def lint_descriptions(
         for one in lines:
             _show(one)
         told = ", ".join(f"{count} {name}" for name, count in everything.items() if count)
-        say(f"{len(found)} descriptions: {told or 'nothing found'}")
+        many = "description" if len(found) == 1 else "descriptions"
+        say(f"{len(found)} {many}: {told or 'nothing found'}")
     else:
         emit({"items": lines, "next": ""}, output)
     return 1 if everything["error"] or (strict and everything["warning"]) else 0

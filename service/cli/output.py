@@ -31,6 +31,9 @@ CLIPPED: Final = frozenset(
 NARROWEST: Final = 12
 """Cells that a cut column keeps."""
 
+SHORT: Final = 80
+"""Cells up to which a list of words, or some counts, stand in one line."""
+
 
 class _Console(Console):
     """A console that leaves it to the command to say what a reader who has gone means."""
@@ -227,11 +230,18 @@ def fields(value: Mapping[str, Any]) -> None:
         if isinstance(part, list) and part and all(_is_flat(item) for item in part):
             out().print(Text(title, style="bold"))
             rows(part, indent="  ")
-        elif isinstance(part, Mapping | list) and part:
+        elif isinstance(part, Mapping | list) and part and not _is_short(part):
             out().print(Text(title, style="bold"))
             line("\n".join("  " + one for one in json_text(part, indent=2).splitlines()))
         else:
             out().print(Text.assemble((title.ljust(width), "bold"), _cell(part)))
+
+
+def _is_short(part: Mapping[str, Any] | Sequence[Any]) -> bool:
+    """Say whether names, words or counts fit into one line as they are."""
+    parts = part.values() if isinstance(part, Mapping) else part
+    flat = not any(isinstance(one, Mapping | list) for one in parts)
+    return flat and cell_len(_cell(part)) <= SHORT
 
 
 def _is_flat(item: Any) -> bool:

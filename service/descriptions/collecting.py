@@ -1,8 +1,11 @@
 """Finds the descriptions below a path. Never raises for what lies there: what cannot be read says why."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
+from typing import Final
 
 from typing_extensions import override
 
@@ -12,8 +15,14 @@ from service.descriptions.folders import Folder
 from service.descriptions.repositories import Repository, is_git_directory
 from service.descriptions.sniffing import is_connector, is_description, may_be_description
 from service.descriptions.units import DEFAULT, Bounds, Unfit, Unit, refused, too_much
+from service.errors import nearest
+
+LISTED: Final = 1_000
+"""Names of a place among which one is looked for that may have been meant."""
 
 _FIX = "give the path of a description, of its folder, of a zip archive or of a git directory"
+_URL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):/")
+"""How a URL begins that somebody gave as a path: two slashes have become one."""
 
 
 def collect(path: Path, bounds: Bounds = DEFAULT, *, within: Path | None = None) -> list[Unit]:
@@ -50,7 +59,7 @@ def _collected(name: str, path: Path, bounds: Bounds, within: Path | None) -> li
     if _begins(place).startswith(BEGIN):
         return _chosen(name, Archive(BytesIO(_whole(place, bounds)), bounds), inner, bounds)
     if inner:
-        raise Unfit("is not there", code="no-such-file")
+        raise Unfit("is not there: a file has nothing in it", code="no-such-file")
     folder = place.parent
     if within is not None and place.resolve().is_relative_to(within.resolve()):
         folder, place = within.resolve(), place.resolve()
@@ -67,7 +76,23 @@ def _place(path: Path) -> tuple[Path, str]:
                 return above, "/".join(reversed(inner))
             break
         inner.append(above.name)
-    raise Unfit("is not there", code="no-such-file")
+    url = _URL.match(str(path))
+    if url is not None:
+        fetched = url["scheme"].lower() in ("http", "https")
+        fix = (
+            "`pointsman connectors add NAME URL` fetches it" if fetched else "only http and https are fetched"
+        )
+        raise Unfit("is named by a URL; files are read here", code="no-such-file", fix=fix)
+    raise Unfit("is not there", code="no-such-file", fix=_near(path))
+
+
+def _near(path: Path) -> str:
+    """Return what may have been meant: something of a like name in the last folder that is there."""
+    missing, folder = path, path.parent
+    while not folder.is_dir() and folder != folder.parent:
+        missing, folder = folder, folder.parent
+    near = nearest(missing.name, [one.name for one in islice(folder.iterdir(), LISTED)])
+    return f"did you mean {folder / near}?" if near else ""
 
 
 def _begins(path: Path) -> bytes:
@@ -88,7 +113,9 @@ def _chosen(name: str, files: Mapping[str, bytes], inner: str, bounds: Bounds) -
     if not inner:
         return list(_units(name, files, bounds))
     if inner not in files:
-        raise Unfit(f"is not there: there is no {inner} in it", code="no-such-file")
+        near = nearest(inner, list(islice(files, LISTED)))
+        fix = f"did you mean {near}?" if near else ""
+        raise Unfit(f"is not there: there is no {inner} in it", code="no-such-file", fix=fix)
     return [Unit(name=name, root=inner, files=files, bounds=bounds)]
 
 

@@ -48,15 +48,23 @@ class Unit:
             return Spec(findings=(self.problem,))
         return read_spec(self.files, self.root, max_operations=self.bounds.operations)
 
+    def shown(self, file: str) -> str:
+        """Return the path of one of its files as people know it, "" standing for the whole."""
+        folder = self.name.removesuffix(self.root) if self.root and self.name.endswith(self.root) else ""
+        return f"{folder}{file}" if file and file != self.name else self.name
 
-def unreadable(spec: Spec) -> Invalid:
-    """Return why a description is none, everything at once: the errors among its findings."""
+
+def unreadable(spec: Spec, unit: Unit | None = None) -> Invalid:
+    """Return why a description is none, everything at once: the errors among its findings.
+
+    With the unit that it was read from, files are named as people gave them.
+    """
     return Invalid(
         [
             Problem(
                 message=one.message,
                 code=one.code,
-                file=one.file,
+                file=unit.shown(one.file) if unit is not None else one.file,
                 line=one.line,
                 column=one.column,
                 fix=one.fix,

@@ -74,7 +74,8 @@ def summary(line: Mapping[str, Any]) -> dict[str, Any]:
     if "error" in line:
         error = line["error"]
         place = f"{error['line']}:{error['column']}: " if error["line"] else ""
-        return {"path": line["path"], "error": place + error["message"]}
+        fix = f"; {error['fix']}" if error.get("fix") else ""
+        return {"path": line["path"], "error": place + error["message"] + fix}
     statuses = [one["status"] for one in line["operations"]]
     return {
         "path": line["path"],

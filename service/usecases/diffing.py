@@ -33,7 +33,7 @@ def one_unit(path: Path) -> Unit:
     unit = units[0]
     spec = unit.read()
     if not spec.readable:
-        raise unreadable(spec)
+        raise unreadable(spec, unit)
     return unit
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from actions.base import Answer
 from actions.egress import Egress, Resolver
@@ -81,7 +82,9 @@ async def fetch_description(
     try:
         answer = await origins.fetch(request, within)
     except Refused as error:
-        raise _invalid(url, str(error), "url-refused") from error
+        host = urlsplit(plain).hostname or "ADDRESS"
+        fix = f"if it is on a network of yours, allow it: --allow {host}"
+        raise _invalid(url, str(error), "url-refused", fix) from error
     except ActionError as error:
         raise Unavailable(str(error)) from error
     finally:

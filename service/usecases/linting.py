@@ -27,19 +27,18 @@ def lint(unit: Unit) -> list[dict[str, Any]]:
     except Exception as error:  # noqa: BLE001 - one document must not take the others with it
         message = f"reading it failed: {type(error).__name__}: {str(error)[:200]}"
         findings = [Finding(severity="error", code="internal", message=message, fix=HINT)]
-    folder = unit.name.removesuffix(unit.root) if unit.root and unit.name.endswith(unit.root) else ""
-    made = [_line(one, folder, unit.name) for one in findings]
+    made = [_line(one, unit.shown(one.file)) for one in findings]
     return sorted(made, key=lambda one: (one["file"], one["line"], one["column"], one["code"]))
 
 
-def _line(one: Finding, folder: str, name: str) -> dict[str, Any]:
+def _line(one: Finding, file: str) -> dict[str, Any]:
     rule = RULES.get(one.code)
     return {
         "severity": one.severity,
         "code": one.code,
         "message": one.message,
         "hint": one.fix or (rule.hint if rule else ""),
-        "file": one.file if one.file == name else f"{folder}{one.file}" if one.file else name,
+        "file": file,
         "line": one.line,
         "column": one.column,
         "pointer": one.pointer,

@@ -126,3 +126,24 @@ def test_problems_are_told_in_the_style_that_was_asked_for(pointsman, style):
     ran = pointsman("connectors", *style.split())
     assert ran.code == 1
     assert ran.out.startswith('{\n  "problems": [')
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("connectors raed a.yaml", 'Unknown command "connectors raed". Did you mean "read"?'),
+        ("operations sohw shop.x", 'Unknown command "operations sohw". Did you mean "show"?'),
+        ("tokens zzz", 'Unknown command "tokens zzz". There are: list, make, revoke.'),
+        ("check a b", "too much was given: b"),
+    ],
+)
+def test_a_misspelt_verb_is_told_with_what_was_meant(pointsman, words, said):
+    ran = pointsman(*words.split())
+    assert ran.code == 2
+    assert said in ran.err
+
+
+def test_the_configuration_is_named_alike_everywhere(help_of):
+    for command in COMMANDS:
+        if "--config" in help_of(command).out:
+            assert "--config -c" in help_of(command).out, command

@@ -47,7 +47,7 @@ def test_people_get_a_line_for_each_with_place_code_and_hint(pointsman, specs):
 def test_a_sound_description_has_nothing(pointsman, specs):
     ran = pointsman("connectors", "lint", "specs/good.yaml", "--strict")
     assert (ran.code, ran.out) == (0, "")
-    assert ran.err.strip() == "1 descriptions: nothing found"
+    assert ran.err.strip() == "1 description: nothing found"
 
 
 def test_strict_fails_for_warnings(pointsman, specs):

@@ -410,3 +410,47 @@ def test_the_files_below_a_folder_are_found_by_their_path_from_it(tmp_path: Path
     assert "v2.json" not in below
     assert 5 not in below
     assert json.loads(below["apiProperties.json"])
+
+
+@pytest.mark.parametrize(
+    ("path", "said", "fix"),
+    [
+        ("shop.yml", "shop.yml is not there", "did you mean {place}/shop.yaml?"),
+        ("spec/shop.yaml", "shop.yaml is not there", "did you mean {place}/specs?"),
+        ("zzz", "zzz is not there", ""),
+        ("shop.yaml/x", "x is not there: a file has nothing in it", ""),
+        ("a.zip/shop.yml", "shop.yml is not there: there is no shop.yml in it", "did you mean shop.yaml?"),
+    ],
+)
+def test_what_is_not_there_is_told_with_what_may_have_been_meant(tmp_path, path, said, fix):
+    write(tmp_path, {"shop.yaml": json.dumps(API), "specs/x.yaml": json.dumps(API)})
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("shop.yaml", json.dumps(API))
+    (unit,) = collect(tmp_path / path)
+    assert unit.problem is not None
+    assert (unit.problem.message, unit.problem.fix) == (said, fix.format(place=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("url", "fix"),
+    [
+        ("https://api.example.com/openapi.json", "`pointsman connectors add NAME URL` fetches it"),
+        ("ftp://api.example.com/openapi.json", "only http and https are fetched"),
+    ],
+)
+def test_a_url_in_the_place_of_a_path_is_told_as_one(url, fix):
+    (unit,) = collect(Path(url))
+    assert unit.problem is not None
+    assert unit.problem.message == "openapi.json is named by a URL; files are read here"
+    assert unit.problem.fix == fix
+
+
+def test_bytes_that_are_no_text_are_told_as_binary(tmp_path):
+    (tmp_path / "a.yaml").write_bytes(b"a: \x00\x01\xff\xfe: [")
+    (unit,) = collect(tmp_path / "a.yaml")
+    (found,) = unit.read().findings
+    assert (found.code, found.message, found.column) == (
+        "unreadable",
+        "this is binary, not JSON or YAML",
+        6,
+    )

@@ -84,7 +84,7 @@ async def test_what_is_wrong_in_a_file_is_told_with_its_place(tmp_path: Path) ->
     candidate = await check(tmp_path, "shop")
     assert candidate.errors == ()
     assert [one.message for one in candidate.problems if one.code == "reference-file"] == [
-        "shop/schemas.json:1: refers to the file gone.json, which is not there"
+        "shop/schemas.json:1:2: refers to the file gone.json, which is not there"
     ]
 
 
