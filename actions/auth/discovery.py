@@ -7,7 +7,7 @@ import msgspec
 
 from actions.auth.base import Fetch
 from actions.errors import Refused, RetryLater
-from actions.transport import Request
+from actions.transport import Request, line_problems
 
 KEPT_FOR: Final = 24 * 3600.0
 """Seconds for which what was found is used without asking again."""
@@ -62,11 +62,14 @@ def _provider(found: dict[str, Any], document: str, issuer: str) -> Provider:
     token_url, authorization_url = found.get("token_endpoint"), found.get("authorization_endpoint")
     if not isinstance(token_url, str) or not token_url:
         raise Refused(f"discovery: {document} names no token_endpoint")
+    page = authorization_url if isinstance(authorization_url, str) else ""
+    if page and line_problems("GET", page.replace("#", "", 1)):
+        raise Refused(f"discovery: {document} names an authorization_endpoint that no browser may be sent to")
     methods = found.get("token_endpoint_auth_methods_supported")
     return Provider(
         issuer=says,
         token_url=token_url,
-        authorization_url=authorization_url if isinstance(authorization_url, str) else "",
+        authorization_url=page,
         client_auth=tuple(one for one in methods if isinstance(one, str))
         if isinstance(methods, list)
         else (),

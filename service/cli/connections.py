@@ -170,23 +170,24 @@ def log_in(
         line(begun["url"])
         if listener is not None and sys.stdin.isatty():
             webbrowser.open(begun["url"])
-        returned = _brought(listener, begun["redirect"])
+        returned = _brought(listener, begun)
     finally:
         if listener is not None:
             listener.close()
     emit(ask(common, lambda client: client.post("/login/finish", {"query": returned})), common.output)
 
 
-def _brought(listener: "_Listener | None", redirect: str) -> dict[str, str]:
+def _brought(listener: "_Listener | None", begun: dict[str, Any]) -> dict[str, str]:
+    redirect = begun["redirect"]
     if listener is not None:
         say(f"waiting for it to come back to {redirect} (Ctrl-C to give up)")
-        return listener.wait(LOGIN_WITHIN)
+        return listener.wait(LOGIN_WITHIN, _query_of(begun["url"]).get("state", ""))
     say(f"the browser will end at {redirect}?…; paste that whole address here:")
     return _query(sys.stdin.readline().strip())
 
 
 def _query(address: str) -> dict[str, str]:
-    found = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(address).query))
+    found = _query_of(address)
     if "state" not in found:
         fix = "it looks like http://…/callback?code=…&state=…"
         problem = Problem(message="this is not the address that a login ends at", code="usage", fix=fix)
@@ -194,12 +195,22 @@ def _query(address: str) -> dict[str, str]:
     return found
 
 
+def _query_of(address: str) -> dict[str, str]:
+    """Return the query of an address; where the address is a page's own (`#/login?…`), that behind it."""
+    split = urllib.parse.urlsplit(address)
+    return dict(urllib.parse.parse_qsl(split.query or split.fragment.partition("?")[2]))
+
+
 class _Listener:
-    """Takes one redirect on the loopback (RFC 8252 §7.3)."""
+    """Takes one redirect on the loopback (RFC 8252 §7.3).
+
+    Any page in the browser can send requests here: only the one with the state that was given out counts.
+    """
 
     def __init__(self, port: int) -> None:
         self.returned: dict[str, str] = {}
-        returned = self.returned
+        self._state = ""
+        listener = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             timeout = 10
@@ -207,7 +218,7 @@ class _Listener:
             def do_GET(self) -> None:
                 split = urllib.parse.urlsplit(self.path)
                 found = dict(urllib.parse.parse_qsl(split.query))
-                fits = "state" in found
+                fits = bool(found.get("state")) and found["state"] == listener._state
                 text = b"You may close this page; the terminal says how it went." if fits else b"Not here."
                 self.send_response(200 if fits else 404)
                 self.send_header("Content-Type", "text/plain; charset=utf-8")
@@ -215,7 +226,7 @@ class _Listener:
                 self.end_headers()
                 self.wfile.write(text)
                 if fits:
-                    returned.update(found)
+                    listener.returned.update(found)
 
             @override
             def log_message(self, format: str, *args: Any) -> None:
@@ -224,8 +235,9 @@ class _Listener:
         self._server = http.server.HTTPServer(("127.0.0.1", port), Handler)
         self.redirect = f"http://127.0.0.1:{self._server.server_port}/callback"
 
-    def wait(self, seconds: float) -> dict[str, str]:
-        """Return what the browser has brought. Raise Invalid when it does not come."""
+    def wait(self, seconds: float, state: str) -> dict[str, str]:
+        """Return what the browser has brought for a state. Raise Invalid when it does not come."""
+        self._state = state
         until = time.monotonic() + seconds
         while not self.returned:
             self._server.timeout = until - time.monotonic()

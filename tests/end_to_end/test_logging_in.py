@@ -116,6 +116,8 @@ async def test_the_command_waits_for_the_browser_to_come_back(tmp_path: Path) ->
             (url,) = re.findall(r"^http://\S+/authorize\S+$", said, re.MULTILINE)
             (back,) = re.findall(r"come back to (\S+)", said)
             server.redirects = (back,)
+            for guess in ({"state": "guessed", "code": "x"}, {"state": ""}, {}):  # any page can send these
+                assert (await it.client.get(back, params=guess)).status_code == 404
             assert (await it.client.get(back, params=server.log_in(url))).status_code == 200
             assert await asyncio.wait_for(process.wait(), PATIENCE) == 0
             await until(lambda: it.lane().state == "ok")

@@ -44,6 +44,27 @@ async def test_the_issuer_or_its_document_may_be_named(url, asked):
 
 
 @pytest.mark.parametrize(
+    "page",
+    [
+        "javascript:alert(1)",
+        "file:///etc/passwd",
+        "https://a.example/\x1b]0;x",
+        "https://a.example/ x",
+        "//a",
+    ],
+)
+async def test_a_page_that_no_browser_may_be_sent_to_is_not_trusted(page):
+    with pytest.raises(Refused, match="no browser may be sent to"):
+        await found("https://a.example/t", GOOD | {"authorization_endpoint": page})
+
+
+@pytest.mark.parametrize("page", ["https://a.example/in?p=1", "https://a.example/app#/in"])
+async def test_a_page_may_have_a_query_or_be_part_of_another(page):
+    provider, _ = await found("https://a.example/t", GOOD | {"authorization_endpoint": page})
+    assert provider.authorization_url == page
+
+
+@pytest.mark.parametrize(
     ("says", "trusted"),
     [
         ("https://a.example/t", True),
