@@ -146,10 +146,15 @@ class Connector(ABC):
         """Return all operations by id; a broken one carries its `problem`."""
 
     @abstractmethod
-    def prepare(self, operation: str, arguments: Mapping[str, Any], *, key: str) -> Prepared:
+    def prepare(
+        self, operation: str, arguments: Mapping[str, Any], *, key: str, at: float = 0.0, preset: str = ""
+    ) -> Prepared:
         """Build the request without sending it. Raise Refused with every reason when it cannot be built.
 
         Values in `arguments` are JSON values; `msgspec.Raw` stands for a JSON token that is copied as it is.
+        `preset` names what the description shows for the operation: it is sent where no argument says
+        otherwise. What generators make depends on `key` and `at` alone, the moment of the message in
+        wall-clock seconds: whoever prepares a call again gives the same.
         """
 
     @abstractmethod

@@ -28,6 +28,7 @@ from actions.operations import Infos, find
 from actions.origins import Certificates, HTTPLimits, Origins, make_origins
 from actions.places import Place, other_sites, own_server, secret_values
 from actions.policies import OperationPolicies, compile_policies
+from actions.presets import Completion, completion
 from actions.serialize import Build, compile_operation
 from actions.specs.filling import bound
 from actions.specs.model import Operation, Spec
@@ -56,6 +57,7 @@ class _Compiled(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     in_steps: bool
     build: Build
+    completion: Completion
     key_header: str
     quoted: bool
     declared: frozenset[str]
@@ -184,8 +186,11 @@ class HTTPConnector(Connector):
         return Infos(self._spec)
 
     @override
-    def prepare(self, operation: str, arguments: Mapping[str, Any], *, key: str) -> Prepared:
+    def prepare(
+        self, operation: str, arguments: Mapping[str, Any], *, key: str, at: float = 0.0, preset: str = ""
+    ) -> Prepared:
         compiled = self._compiled.get(operation) or self._compile(operation)
+        arguments = compiled.completion.complete(arguments, preset, key, at)
         parts = compiled.build(arguments)
         if self._drift is not None:
             self._drift.check_arguments(self._spec.operations[compiled.id], arguments)
@@ -364,6 +369,7 @@ class HTTPConnector(Connector):
             id=operation.id,
             in_steps=auth.needs_ready or policies is not None or hooked,
             build=compile_operation(operation, self._spec, server),
+            completion=completion(operation, self._spec, self._place.parameters),
             key_header=header,
             quoted=header.lower() == KEY_HEADER.lower(),
             declared=declared,

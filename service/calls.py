@@ -7,6 +7,8 @@ business, nor what a call will do.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from actions.errors import Refused
+from actions.presets import find_preset, lacking
 from actions.specs.model import GROUPS, Operation, Spec
 from service.config.backends import ConnectionConfig
 from service.config.model import StepConfig
@@ -19,15 +21,56 @@ _ALWAYS: Final = frozenset({"content-type", "accept"})
 
 
 def check_inputs(
-    pointer: str, given: Mapping[str, Any], operation: Operation, spec: Spec
+    pointer: str, given: Mapping[str, Any], operation: Operation, spec: Spec, preset: str | None = None
 ) -> Iterator[Problem]:
-    """Compare the top level of `with` with the operation's inputs: unknown and missing names."""
+    """Compare the top level of `with` with the operation's inputs: unknown and missing names.
+
+    What a preset lacks is not said here.
+    """
     schema = spec.input_schema(operation)
+    if preset is not None:
+        schema = _without_required(schema)
     yield from _check_names(pointer, given, schema, operation.id)
     for group in GROUPS if operation.grouped else ():
         inner, below = schema["properties"].get(group), given.get(group)
         if inner is not None and isinstance(below, dict):
             yield from _check_names(f"{pointer}/{group}", below, inner, operation.id)
+
+
+def _without_required(schema: Mapping[str, Any]) -> dict[str, Any]:
+    groups = {
+        name: {key: one for key, one in inner.items() if key != "required"}
+        if isinstance(inner, dict)
+        else inner
+        for name, inner in schema["properties"].items()
+    }
+    return {"properties": groups}
+
+
+def check_preset(pointer: str, config: StepConfig, operation: Operation) -> Iterator[Problem]:
+    """Check that a step's preset is there, and that `with` gives what it lacks."""
+    if config.preset is None:
+        return
+    try:
+        preset = find_preset(operation, config.preset)
+    except Refused as error:
+        names = [one.name for one in operation.presets]
+        near = nearest(config.preset, names)
+        yield Problem(
+            message=str(error),
+            code="unknown-preset",
+            pointer=f"{pointer}/preset",
+            found=config.preset,
+            fix=f"did you mean {near}?" if near else f"it has: {', '.join(names[:10]) or 'none'}",
+        )
+        return
+    for missing in lacking(preset, config.with_):
+        yield Problem(
+            message=f"the preset {preset.name} of {operation.id} has no value for {missing}",
+            code="missing-input",
+            pointer=f"{pointer}/with",
+            fix=f"give {missing.strip('/').replace('/', '.')}: … under `with`",
+        )
 
 
 def _check_names(

@@ -253,7 +253,13 @@ def prepare(connector: Connector, job: Job, step: Step) -> Prepared:
     """Render a step's arguments and build its request. Raise Failed with the path of the bad leaf."""
     try:
         arguments = step.arguments.render(job.view())
-        prepared = connector.prepare(step.operation, arguments or {}, key=job.idempotency_key(step))
+        prepared = connector.prepare(
+            step.operation,
+            arguments or {},
+            key=job.idempotency_key(step),
+            at=job.received_at / 1000,
+            preset=step.preset,
+        )
     except RenderError as error:
         raise Failed(f"step {step.name}: `with` {error}") from error
     except ActionError as error:

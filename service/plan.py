@@ -12,7 +12,14 @@ from actions.base import Follow, Paging
 from actions.errors import Refused
 from actions.places import own_server
 from actions.specs.model import Operation, Spec
-from service.calls import check_follow, check_inputs, check_login, check_references, check_repeats
+from service.calls import (
+    check_follow,
+    check_inputs,
+    check_login,
+    check_preset,
+    check_references,
+    check_repeats,
+)
 from service.config.model import Configuration, RuleConfig, StepConfig
 from service.errors import Invalid, Problem, nearest
 from service.examples import failed_examples
@@ -233,7 +240,8 @@ class _Builder:
         operation = self._operation(f"{pointer}/call", config.connection, config.operation, connection)
         if operation is None:
             return None
-        self.problems += check_inputs(f"{pointer}/with", config.with_, operation, spec)
+        self.problems += check_preset(pointer, config, operation)
+        self.problems += check_inputs(f"{pointer}/with", config.with_, operation, spec, config.preset)
         self.problems += check_follow(pointer, config, operation)
         if arguments is None:
             return None
@@ -253,6 +261,7 @@ class _Builder:
             timeout_ms=_ms(config.timeout) if config.timeout is not None else None,
             follow=_follow(config),
             version=config.version or "",
+            preset=config.preset or "",
         )
 
     def _version(self, pointer: str, config: StepConfig, connection: PlannedConnection) -> Spec | None:

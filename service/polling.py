@@ -109,7 +109,7 @@ class _Caller:
         connector = connection.connector_for(pin)
         try:
             key = f"poll-{secrets.token_hex(8)}"
-            return connector, connector.prepare(operation.id, arguments, key=key)
+            return connector, connector.prepare(operation.id, arguments, key=key, at=time.time())
         except Refused as error:
             reasons = "; ".join(f"{pointer} {text}".strip() for pointer, text in error.problems)
             what = f"{connection.name}.{operation.id}"

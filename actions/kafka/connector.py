@@ -32,6 +32,7 @@ from actions.errors import OutcomeUnknown, Refused, RetryLater
 from actions.kafka.producer import Access, Producer
 from actions.kafka.records import Record, make_record
 from actions.operations import Infos, find
+from actions.presets import no_preset
 from actions.publishing import Compose, compile_publication, digest
 from actions.specs.model import Spec
 
@@ -98,7 +99,10 @@ class KafkaConnector(Connector):
         return Infos(self._spec)
 
     @override
-    def prepare(self, operation: str, arguments: Mapping[str, Any], *, key: str) -> Prepared:
+    def prepare(
+        self, operation: str, arguments: Mapping[str, Any], *, key: str, at: float = 0.0, preset: str = ""
+    ) -> Prepared:
+        no_preset(operation, preset)
         id_, compose = self._compiled.get(operation) or self._compile(operation)
         outgoing = compose(arguments)
         record = make_record(outgoing, self._style, operation=id_, key=key)

@@ -19,6 +19,7 @@ from actions.cloudevents import EventStyle
 from actions.egress import Egress, Resolver, SystemResolver
 from actions.errors import OutcomeUnknown, Refused, RetryLater
 from actions.operations import Infos, find
+from actions.presets import no_preset
 from actions.publishing import Compose, compile_publication, digest
 from actions.rabbitmq.link import TROUBLES, Access, Link
 from actions.rabbitmq.messages import Publication, make_publication
@@ -87,7 +88,10 @@ class RabbitMQConnector(Connector):
         return Infos(self._spec)
 
     @override
-    def prepare(self, operation: str, arguments: Mapping[str, Any], *, key: str) -> Prepared:
+    def prepare(
+        self, operation: str, arguments: Mapping[str, Any], *, key: str, at: float = 0.0, preset: str = ""
+    ) -> Prepared:
+        no_preset(operation, preset)
         found, compose = self._compiled.get(operation) or self._compile(operation)
         outgoing = compose(arguments)
         made = make_publication(outgoing, self._style, found, key=key, user=self._access.login[0])

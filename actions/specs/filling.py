@@ -12,6 +12,8 @@ from actions.specs.model import Operation, Parameter, Spec
 
 TEMPLATE: Final = "x-postman-template"
 """Under this extra a parameter keeps the text with variables that it stands for."""
+MADE: Final = "x-postman-made"
+"""This extra says that a generator makes the value of a parameter that is not given."""
 _PLACEHOLDER: Final = re.compile(r"\{\{([^{}]*)\}\}")
 
 

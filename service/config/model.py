@@ -108,6 +108,11 @@ class StepConfig(Closed):
         alias="with",
         description="The operation's inputs by name, `body` among them: a JSON tree in which ${…} is CEL.",
     )
+    preset: str | None = Field(
+        default=None,
+        min_length=1,
+        description="A request of a Postman collection by name: it is sent where `with` says nothing.",
+    )
     version: Version | None = Field(
         default=None,
         description="The version of the connector's description that is called; absent: the present one.",

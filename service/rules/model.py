@@ -17,7 +17,10 @@ from service.rules.pattern import Pattern
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One call in a rule's `do` list. `timeout_ms` None: the connection's; `version` "": the present one."""
+    """One call in a rule's `do` list. `timeout_ms` None: the connection's; `version` "": the present one.
+
+    `preset` names what of the description is sent where the arguments say nothing; "" is nothing.
+    """
 
     name: str
     connection: str
@@ -29,6 +32,7 @@ class Step:
     timeout_ms: int | None = None
     follow: Follow | None = None
     version: str = ""
+    preset: str = ""
 
     @property
     def pin(self) -> str:

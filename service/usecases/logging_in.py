@@ -128,7 +128,7 @@ async def try_connection(
             "logins": logins(connector),
         }
     try:
-        prepared = connector.prepare(one.id, given, key="")
+        prepared = connector.prepare(one.id, given, key="", at=now)
         answer = await connector.call(prepared, deadline=deadline, headers={})
         if answer.status == 401 and await connector.login_again():
             answer = await connector.call(prepared, deadline=deadline, headers={})

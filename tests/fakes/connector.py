@@ -42,7 +42,9 @@ class ScriptedConnector(Connector):
         return {}
 
     @override
-    def prepare(self, operation: str, arguments: Mapping[str, Any], *, key: str) -> Prepared:
+    def prepare(
+        self, operation: str, arguments: Mapping[str, Any], *, key: str, at: float = 0.0, preset: str = ""
+    ) -> Prepared:
         if arguments.get("refuse"):
             raise Refused("cannot be built", (("/refuse", "is true"),))
         body = msgspec.json.encode(arguments, order="deterministic")

@@ -350,3 +350,25 @@ def test_where_the_connection_names_the_server_those_of_operations_ask_for_nothi
         {"do": [{"call": "shop.notes"}]}, connection={**there, "variables": {"zone": "z1"}}, spec=OWN
     )
     assert "zone is not a variable" in str(found["/connections/shop/variables/zone"])
+
+
+COLLECTION = b"""{"info": {"name": "t", "schema": "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"},
+"item": [{"name": "Order", "request": {"method": "POST", "url": "https://a.x/orders/:id",
+  "body": {"mode": "raw", "raw": "{\\"n\\": 1}", "options": {"raw": {"language": "json"}}}}}]}"""
+
+
+def test_a_preset_gives_what_a_step_does_not() -> None:
+    step = {"call": "shop.Order", "preset": "Order", "with": {"id": "${data.id}"}, "on_unknown": "retry"}
+    made = plan({"r": {"do": [step]}}, spec=COLLECTION)
+    assert not made.problems
+    assert made.ruleset.rules[0].steps[0].preset == "Order"
+
+
+def test_a_preset_that_is_not_there_or_lacks_something_is_a_problem() -> None:
+    step = {"call": "shop.Order", "on_unknown": "retry"}
+    found = problems({"do": [{**step, "preset": "Ordre", "with": {"id": 1}}]}, spec=COLLECTION)
+    assert found["/rules/r/do/0/preset"].code == "unknown-preset"
+    assert found["/rules/r/do/0/preset"].fix == "did you mean Order?"
+    found = problems({"do": [{**step, "preset": "Order", "with": {"idd": 1}}]}, spec=COLLECTION)
+    assert {one.code for one in found.values()} == {"missing-input", "unknown-input"}
+    assert found["/rules/r/do/0/with"].fix == "give id: … under `with`"

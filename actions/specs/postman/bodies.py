@@ -15,11 +15,12 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from actions.specs.events import escape
 from actions.specs.load import load
 from actions.specs.model import Body, Media, media_kind
 from actions.specs.postman.calls import Call, Pair, Payload
 from actions.specs.postman.shapes import Shape
-from actions.specs.postman.variables import PLACEHOLDER, Variables
+from actions.specs.postman.variables import LONE, PLACEHOLDER, Variables
 from actions.specs.reading import preferred
 
 _FORM, _MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
@@ -35,6 +36,8 @@ _LANGUAGES: Final = {
 _MEDIA_TYPE: Final = re.compile(r"[A-Za-z0-9!#$&^_.+*-]+/[A-Za-z0-9!#$&^_.+*-]+")
 _STRING: Final = r'"(?:[^"\\]|\\[\s\S])*+"?'
 """A string of JSON; one that does not end goes to the end of the text, so that it is looked at once."""
+_BARE: Final = "\ue002"
+"""Stands before a hole outside of quotes while a text is parsed."""
 _HALF: Final = re.compile(r"\\u[dD][89a-fA-F]")
 _STRING_OR_HOLE: Final = re.compile(rf"{_STRING}|{{{{[^{{}}]*}}}}")
 _STRING_OR_WORDS: Final = re.compile(rf"{_STRING}|<<?[^<>{{}}\"\n]{{1,80}}>>?")
@@ -70,7 +73,8 @@ class Sent:
 
     `type` is "" where nothing tells the media type: it is that of the others then. `files` are the fields
     that are files, with the names that they have in the collection; "" is the whole body. `optional`: it is
-    a file that nobody has chosen, so that Postman itself sends nothing.
+    a file that nobody has chosen, so that Postman itself sends nothing. `bare` are the pointers into the
+    value of variables that stood outside of quotes: what they hold is JSON, not text.
     """
 
     type: str
@@ -80,6 +84,7 @@ class Sent:
     files: dict[str, str] = field(default_factory=dict)
     problem: str = ""
     optional: bool = False
+    bare: tuple[str, ...] = ()
 
 
 def essence(media_type: str) -> str:
@@ -97,7 +102,7 @@ class Bodies:
     """Reads the bodies of a collection, each text once."""
 
     def __init__(self) -> None:
-        self._json: dict[str, tuple[Any, str]] = {}
+        self._json: dict[str, tuple[Any, str, tuple[str, ...]]] = {}
 
     def sent(self, call: Call, method: str, variables: Variables) -> Sent | None:
         """Return the body of a call, None when it sends none."""
@@ -128,14 +133,14 @@ class Bodies:
             return Sent(type=type_, text=payload.text, problem=f"a body of {type_} is written as one text")
         if kind not in ("json", ""):
             return Sent(type=type_, value=filled, text=payload.text)
-        value, problem = self._value(filled)
+        value, problem, bare = self._value(filled)
         if problem and filled != payload.text:  # a value that is no JSON may stand outside of quotes
-            value, problem = self._value(variables.fill(_quoted(payload.text, _STRING_OR_HOLE)))
+            value, problem, bare = self._value(variables.fill(_quoted(payload.text, _STRING_OR_HOLE)))
         if problem and not declared and not payload.language:
             return Sent(type="text/plain", value=filled, text=payload.text)
-        return Sent(type=type_, value=value, text=payload.text, problem=problem)
+        return Sent(type=type_, value=value, text=payload.text, problem=problem, bare=bare)
 
-    def _value(self, text: str) -> tuple[Any, str]:
+    def _value(self, text: str) -> tuple[Any, str, tuple[str, ...]]:
         if text not in self._json:
             self._json[text] = _parsed(text)
         return self._json[text]
@@ -144,7 +149,7 @@ class Bodies:
         value: dict[str, Any] = {"query": variables.fill(payload.text)}
         given = payload.variables
         if isinstance(given, str) and given.strip():
-            given, _ = self._value(variables.fill(given))
+            given, *_ = self._value(variables.fill(given))
         if isinstance(given, dict) and given:
             value["variables"] = given
         if payload.operation:
@@ -174,8 +179,8 @@ def _sniffed(text: str) -> str:
     return "application/json" if start[:1] == '"' else "text/plain"
 
 
-def _parsed(text: str) -> tuple[Any, str]:
-    """Return the JSON value of a text, or ABSENT and why it is none."""
+def _parsed(text: str) -> tuple[Any, str, tuple[str, ...]]:
+    """Return the JSON value of a text, or ABSENT and why it is none; and its bare holes."""
     whole = _quoted(text, _STRING_OR_HOLE) if "{{" in text else text
     try:
         value = decoded(whole)
@@ -184,8 +189,28 @@ def _parsed(text: str) -> tuple[Any, str]:
             whole = _quoted(whole, _STRING_OR_WORDS)  # `<your id>` stands where somebody has to write a value
         value = _leniently(whole)
         if value is ABSENT:
-            return ABSENT, f"the body is no JSON: {reason}"
-    return (_exemplary(value) if _HINT.search(whole) else value), ""
+            return ABSENT, f"the body is no JSON: {reason}", ()
+    bare: list[str] = []
+    if _BARE in whole:
+        value = _unmarked(value, "", bare)
+    return (_exemplary(value) if _HINT.search(whole) else value), "", tuple(bare)
+
+
+def _unmarked(value: Any, pointer: str, bare: list[str]) -> Any:
+    """Return a value without the marks of its holes; note where those that are a whole value stand."""
+    if isinstance(value, str):
+        text = value.replace(_BARE, "")
+        if text != value and LONE.fullmatch(text):
+            bare.append(pointer)
+        return text
+    if isinstance(value, list):
+        return [_unmarked(one, f"{pointer}/{index}", bare) for index, one in enumerate(value)]
+    if isinstance(value, dict):
+        return {
+            name.replace(_BARE, ""): _unmarked(one, f"{pointer}/{escape(name)}", bare)
+            for name, one in value.items()
+        }
+    return value
 
 
 def decoded(text: str) -> Any:
@@ -230,7 +255,8 @@ def _quoted(text: str, holes: re.Pattern[str]) -> str:
 
     def quote(match: re.Match[str]) -> str:
         found = match.group()
-        return found if found[0] == '"' else f'"{_ESCAPED_QUOTES.sub(_escape, found)}"'
+        mark = _BARE if found[0] == "{" else ""
+        return found if found[0] == '"' else f'"{mark}{_ESCAPED_QUOTES.sub(_escape, found)}"'
 
     return holes.sub(quote, text)
 

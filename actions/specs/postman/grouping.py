@@ -3,7 +3,8 @@
 A preset's arguments stand in the form that the operation takes. `{{variables}}` that have no value stay in
 them as they are; the preset's extras name them (`variables`), and what else the arguments lack: samples of
 path parameters (`missing`), `files` by their names, and a body that is no value (`text` and why, `problem`).
-`needs` are the pointers of all arguments that have to be given before the preset can be called.
+`needs` are the pointers of all arguments that have to be given before the preset can be called, `bare` those
+of variables that stood outside of quotes in JSON.
 `name` stands there when a preset had to be called differently.
 """
 
@@ -142,6 +143,8 @@ def _preset(operation: Operation, title: str, draft: Draft, arguments: dict[str,
     if sent is not None and sent.problem:
         extras["problem"] = sent.problem
         extras["text"] = sent.text
+    if sent is not None and sent.bare and "body" in arguments:
+        extras["bare"] = [f"/body{pointer}" for pointer in sent.bare]
     needs = list(_needs(operation, sent, arguments))
     if needs:
         extras["needs"] = needs

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from actions.generators import is_made
 from actions.specs.model import Location, Parameter
 from actions.specs.postman.bodies import hinted
 from actions.specs.postman.calls import Pair
 from actions.specs.postman.drafts import Draft, sendable
 from actions.specs.postman.urls import Hole, plain
-from actions.specs.postman.variables import DYNAMIC, LONE, PLACEHOLDER
+from actions.specs.postman.variables import DYNAMIC, LONE, PLACEHOLDER, names
 from actions.specs.reading import TOKEN
 
 _MAX_EXAMPLES: Final = 5
@@ -60,7 +61,7 @@ class _Seen:
     @property
     def dynamic(self) -> bool:
         """Whether a generator makes the value anew for every call."""
-        return any("{{$" in one for one in self.templates)
+        return any(is_made(name) for one in self.templates for name in names(one))
 
     def schema(self) -> dict[str, Any]:
         """Return the schema, without a default."""
@@ -174,6 +175,9 @@ def _parameter(seen: _Seen, location: Location, calls: int) -> Parameter:
     if value is not None and location != "query" and (not value or _UNFIT.search(value)):
         value = None
     query = location in ("query", "cookie")
+    extras = _extras(seen)
+    if extras and seen.dynamic and len(seen.calls) == calls and len(seen.values) == calls:
+        extras["x-postman-made"] = True
     return Parameter(
         name=seen.name,
         location=location,
@@ -182,7 +186,7 @@ def _parameter(seen: _Seen, location: Location, calls: int) -> Parameter:
         style="form" if query else "simple",
         explode=query,
         description=_REQUIRED.sub("", seen.description),
-        extras=_extras(seen),
+        extras=extras,
     )
 
 

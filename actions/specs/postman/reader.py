@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from typing_extensions import override
 
+from actions.generators import is_made
 from actions.specs.load import Bundle
 from actions.specs.model import ConnectionParameter, Operation, Server, Spec
 from actions.specs.postman import v1, v2
@@ -90,6 +91,7 @@ class _Postman:
         self._version = _version(self._value)
         self._environments: list[Environment] = []
         self._chosen: Environment | None = None
+        self._dynamic: list[str] = []
         self._makers: dict[str, list[str]] = {}
 
     def spec(self) -> Spec:
@@ -111,6 +113,7 @@ class _Postman:
             reading.add("no-operation", "there is no request in it", f"{self._at}/item")
         self._makers = _makers(drafts)
         self._report_missing(drafts, variables, operations, servers)
+        self._report_unknown(variables)
         aliases = aliases_of((one.id, one.aliases) for one in operations)
         return Spec(
             title=written(info.get("name")),
@@ -139,6 +142,7 @@ class _Postman:
         variables = Variables()
         self._environments = environments(self._bundle)
         used = frozenset(names(self._bundle.root.text))
+        self._dynamic = sorted(name for name in used if name.startswith("$"))
         for one in self._environments:
             if one.globals:
                 variables.add(one.values, one.secrets)
@@ -224,6 +228,13 @@ class _Postman:
                 message = f"the variable {shown} has no value in the collection or its environment; give it"
                 self._reading.add("variable-missing", message, pointer, severity="info")
 
+    def _report_unknown(self, variables: Variables) -> None:
+        """Name what is written like a generator and is none."""
+        for name in self._dynamic:
+            if not is_made(name) and name not in variables.values:
+                message = f"{name[:_MAX_NAME]} is no generator that is known; give it as a parameter"
+                self._reading.add("generator-unknown", message, self._at)
+
     def _parameters(
         self, operations: Iterable[Operation], variables: Variables
     ) -> dict[str, ConnectionParameter]:
@@ -245,7 +256,7 @@ class _Postman:
                 extras={"x-set-by": self._makers[name]} if name in self._makers else {},
             )
             for name in used
-            if name and not name.startswith("$")
+            if name and not is_made(name)
         }
 
     def _extras(self) -> dict[str, Any]:
@@ -253,12 +264,10 @@ class _Postman:
         if self._environments:
             made["environments"] = [one.shown() for one in self._environments]
             made["environment"] = self._chosen.name if self._chosen else None
-        dynamic = sorted({name for name in names(self._bundle.root.text) if name.startswith("$")})
-        if dynamic:
-            made["dynamic_variables"] = {
-                name: dict(DYNAMIC.get(name, {"type": "string"})) for name in dynamic
-            }
-        return made
+        dynamic = {
+            name: dict(DYNAMIC.get(name, {"type": "string"})) for name in self._dynamic if is_made(name)
+        }
+        return made | {"dynamic_variables": dynamic} if dynamic else made
 
 
 def _makers(drafts: Iterable[Draft]) -> dict[str, list[str]]:
