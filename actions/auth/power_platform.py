@@ -66,7 +66,9 @@ def _templates(
     scheme: SecurityScheme, custom: Mapping[str, str], values: Mapping[str, str], described: Described
 ) -> Templates:
     parts = takes(scheme)
-    hidden = (described.value(name) for name in parts.values() if described.hidden(name))
+    hidden = (
+        described.value(name) for name in {*parts.values(), *described.parameters} if described.hidden(name)
+    )
     # Whatever the connection is given may stand in a template, the login's own parameters before all.
     every = named({name: described.value(name) for name in described.parameters if described.value(name)})
     return Templates(

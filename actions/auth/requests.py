@@ -95,6 +95,8 @@ def authorization_url(settings: OAuth2Settings, url: str, *, state: str, verifie
     if templates and templates.authorization_query:
         values = _values(settings, state=state, redirecturl=redirect)
         url = with_query(url, fill_form(templates.authorization_query, values))
+        if not uses(templates.authorization_query, "state"):
+            proof["state"] = state  # what comes back without it belongs to nobody
         return with_query(url, urlencode(proof | dict(settings.authorization_extra)))
     fields = {"response_type": "code", "client_id": settings.client_id, "redirect_uri": redirect}
     if settings.scopes:

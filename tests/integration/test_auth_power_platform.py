@@ -148,6 +148,23 @@ async def test_policies_see_the_new_token_when_one_was_refused(server):
     assert len(server.asked) == 2
 
 
+async def test_a_template_that_forgets_the_state_gets_one(server, api):
+    forgetful = GENERIC["authorizationUrlQueryStringTemplate"].removesuffix("&state={State}")
+    spec = connector(
+        oauth("oauth2generic", GENERIC | {"authorizationUrlQueryStringTemplate": forgetful})
+        | {
+            "token:Base": {"type": "string"},
+            "token:AppClientId": {"type": "string"},
+            "token:AppClientSecret": {"type": "securestring"},
+        }
+    )
+    values = {"token:Base": server.base, "token:AppClientId": "shop", "token:AppClientSecret": SECRET}
+    login = {"schemes": {"token": {"oauth2": {"redirect": REDIRECT}}}}
+    async with house(api.base, login, spec=spec, values=values) as it:
+        assert len((await log_in(it, server))["state"]) == 1
+        assert (await it.call()).status == 200
+
+
 async def test_tokens_of_one_tenant_are_not_shown_to_another(server, api):
     spec = connector(
         oauth("oauth2generic", GENERIC)
