@@ -26,7 +26,7 @@ from actions.specs.events import (
     Source,
     offset_place,
 )
-from actions.specs.tree import MAX_DEPTH, MAX_VALUES, Builder, find
+from actions.specs.tree import MAX_DEPTH, MAX_LENIENT, MAX_VALUES, MAX_YAML, Builder, TooMuch, find
 
 MAX_BYTES: Final = 50 * 1024 * 1024
 _BOMS: Final = (
@@ -202,11 +202,15 @@ def _strict(text: str) -> tuple[bool, Any]:
 def _lenient(name: str, text: str, report: Report, attempts: tuple[Syntax, ...]) -> Document:
     """Read what is not strict JSON; the error of the first attempt is the one that people get."""
     first: Broken | None = None
+    most = MAX_LENIENT if "json" in attempts else MAX_YAML
     for syntax in attempts:
         attempt = Report(name)
         cleaned = _printable(text, attempt) if syntax == "yaml" else text
         try:
-            value, cleaned = _build(syntax, cleaned, attempt)
+            value, cleaned = _build(syntax, cleaned, attempt, most)
+        except TooMuch as much:
+            first = much
+            break
         except Broken as broken:
             first = first or broken
             continue
@@ -221,9 +225,12 @@ def _lenient(name: str, text: str, report: Report, attempts: tuple[Syntax, ...])
     return Document(name=name, value=None, findings=tuple(report.findings), text="")
 
 
-def _build(syntax: Syntax, text: str, report: Report) -> tuple[Any, str]:
+def _build(syntax: Syntax, text: str, report: Report, most: int) -> tuple[Any, str]:
+    builder = Builder(_source(syntax, text, report), report, most)
     try:
-        return Builder(_source(syntax, text, report), report).build(), text
+        return builder.build(), text
+    except TooMuch:
+        raise
     except Broken:
         tab = _TABS.search(text) if syntax == "yaml" else None
         if tab is None:
@@ -233,7 +240,7 @@ def _build(syntax: Syntax, text: str, report: Report) -> tuple[Any, str]:
         "yaml-tab", "a tab is no indentation in YAML; read as two spaces", offset_place(text, tab.start())
     )
     text = _TABS.sub(lambda match: match.group().replace("\t", "  "), _BLANK.sub("", text))
-    return Builder(_source(syntax, text, report), report).build(), text
+    return Builder(_source(syntax, text, report), report, builder.left).build(), text
 
 
 def _printable(text: str, report: Report) -> str:

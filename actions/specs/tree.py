@@ -14,7 +14,11 @@ MAX_DEPTH: Final = 256
 """What lies deeper is read as null, with a finding: encoders and validators of others do recurse."""
 ABSURD_DEPTH: Final = 10_000
 MAX_VALUES: Final = 3_000_000
-"""How many keys and values a document may have: twenty times what the largest descriptions have."""
+"""How many keys and values strict JSON may have: twenty times what the largest descriptions have."""
+MAX_YAML: Final = 2_000_000
+"""How many YAML may have, of which each takes ten times as long."""
+MAX_LENIENT: Final = 500_000
+"""How many may stand in what begins like JSON and is none: it is read token by token, and then as YAML."""
 MAX_ANCHORS: Final = 50_000
 MAX_ALIASED: Final = 1_000_000
 """How many values all aliases of a document together may stand for, after expansion."""
@@ -44,6 +48,10 @@ def _core(text: str) -> Any:
     return int(text, 0) if _RADIX.fullmatch(text) else text
 
 
+class TooMuch(Broken):
+    """The text has more keys and values than are read; to read it in another way would take as long again."""
+
+
 _NO_KEY: Final = object()
 _DROP: Final = object()
 _MERGE: Final = object()
@@ -64,28 +72,30 @@ class _Frame:
 
 
 class Builder:
-    """Makes the value out of the events, without recursion."""
+    """Makes the value out of the events, without recursion; `left` says how many more it would have read."""
 
-    def __init__(self, source: Source, report: Report) -> None:
+    def __init__(self, source: Source, report: Report, most: int) -> None:
         self._source = source
         self._report = report
         self._stack = [_Frame([], False)]
         self._anchors: dict[str, tuple[Any, int, int] | None] = {}  # None: still open
         self._aliased = 0
+        self._most = most
+        self.left = most
 
     def build(self) -> Any:
         """Return the value, None for a document without one. Raises Broken."""
         skipping, place = 0, self._source.place
-        for number, event in enumerate(self._source.events()):
-            kind, text, plain, mark, anchor = event
-            if number > MAX_VALUES:
-                raise Broken(f"there are more than {MAX_VALUES} keys and values in it", place(mark))
+        for kind, text, plain, mark, anchor in self._source.events():
+            self.left -= 1
+            if self.left < 0:
+                raise TooMuch(f"there are more than {self._most} keys and values in it", place(mark))
             if anchor and len(self._anchors) > MAX_ANCHORS:
-                raise Broken(f"there are more than {MAX_ANCHORS} anchors in it", place(mark))
+                raise TooMuch(f"there are more than {MAX_ANCHORS} anchors in it", place(mark))
             if skipping:
                 skipping += (kind in "{[") - (kind == "}")
                 if skipping > ABSURD_DEPTH:
-                    raise Broken(f"nested deeper than {ABSURD_DEPTH} levels", place(mark))
+                    raise TooMuch(f"nested deeper than {ABSURD_DEPTH} levels", place(mark))
             elif kind == "v":
                 self._scalar(text, plain, mark, anchor)
             elif kind == "}":
@@ -116,10 +126,16 @@ class Builder:
 
     def _scalar(self, text: str, plain: bool, mark: Any, anchor: str | None) -> None:
         frame = self._stack[-1]
+        into = frame.value
         value: Any = text
         if frame.key is _NO_KEY and frame.is_mapping:
             frame.key = _MERGE if plain and text == "<<" else text
             frame.mark = mark
+        elif isinstance(into, list):  # what `_add` does, for the many
+            value = _core(text) if plain else text
+            into.append(value)
+            frame.size += 1
+            frame.height = frame.height or 1
         else:
             value = _core(text) if plain else text
             self._add(value, 1, 0, mark)
@@ -201,7 +217,7 @@ def find(source: Source, wanted: Iterable[str]) -> dict[str, Place]:
     stack: list[_Step] = []
     events = source.events()
     event = next(events, None)
-    while event:
+    while event and len(found) < len(prefixes):
         beside, kind = False, event[0]
         if kind == "}":
             stack.pop()

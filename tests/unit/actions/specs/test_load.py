@@ -114,7 +114,7 @@ def test_what_is_nested_too_deep_is_cut_with_a_finding(opening: str, closing: st
 
 @pytest.mark.parametrize("opening", ['{"a":', "[", "{a: ", "- "])
 def test_absurd_depth_is_refused(opening: str) -> None:
-    document = yaml(opening * 100_000)
+    document = yaml(opening * 20_000)
     assert document.value is None
     assert document.findings[-1].severity == "error"
     assert document.findings[-1].line == 1
@@ -285,13 +285,19 @@ def test_locating_walks_past_odd_keys() -> None:
 
 
 def test_the_number_of_values_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["actions.specs.load"], "MAX_VALUES", 100)
-    monkeypatch.setattr(sys.modules["actions.specs.tree"], "MAX_VALUES", 200)
-    for text in ("- a\n" * 300, "[" + "1," * 300 + "1]", "[" + "1," * 300 + "]"):
+    for name, most in (("MAX_VALUES", 400), ("MAX_YAML", 200), ("MAX_LENIENT", 100)):
+        monkeypatch.setattr(sys.modules["actions.specs.load"], name, most)
+    for text, most in (("- a\n" * 300, 200), ("[" + "1," * 500 + "1]", 400), ("[" + "1," * 300 + ",]", 100)):
         finding = yaml(text).findings[-1]
         assert (finding.severity, finding.line > 0) == ("error", True)
-        assert "more than" in finding.message
+        assert f"more than {most} " in finding.message
     assert yaml("- a\n" * 100).findings == ()
+
+
+def test_what_is_read_twice_is_counted_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["actions.specs.load"], "MAX_YAML", 200)
+    assert yaml("k: v\n" * 40 + "a:\n\tl: v\n").value == {"k": "v", "a": {"l": "v"}}
+    assert "more than" in yaml("k: v\n" * 80 + "a:\n\tl: v\n").findings[-1].message
 
 
 def test_the_number_of_anchors_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
