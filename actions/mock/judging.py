@@ -174,7 +174,8 @@ class MockBackend:
         found = self._table.find(path, pairs(query))
         if not found:
             near = self._table.near(path)
-            meant = f"; did you mean {near[0]}?" if near else ""
+            meant = f"; did you mean {near[0]}?" if near and near[0] != path else ""
+            meant = meant or ("; a server's own path comes before it" if near else "")
             text = f"no operation has the path {path[:200]}{meant}"
             return self.refuse(method, target, Fault(404, "path", text))
         matching = [one for one in found if one.route.method == method.upper()]

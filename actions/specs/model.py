@@ -380,6 +380,9 @@ class Spec:
         return tuple(reasons)
 
 
+_SHOWN: Final = ("x-ms-summary", "x-ms-visibility")
+
+
 def _choices(operation: Operation) -> Iterator[tuple[str, Schema]]:
     """Yield the headers that choose among media types, where there is a choice and no parameter says so."""
     declared = {one.name.lower() for one in operation.parameters if one.location != "query"}
@@ -402,10 +405,14 @@ def _choices(operation: Operation) -> Iterator[tuple[str, Schema]]:
 
 
 def _described(parameter: Parameter) -> Schema:
+    """Return the schema of a parameter with what the description says beside it, for people."""
     schema = parameter.schema
-    if isinstance(schema, bool) or "$ref" in schema or "description" in schema or not parameter.description:
+    if isinstance(schema, bool) or "$ref" in schema:
         return schema
-    return {**schema, "description": parameter.description}
+    said = {"description": parameter.description} if parameter.description else {}
+    said |= {name: parameter.extras[name] for name in _SHOWN if name in parameter.extras}
+    beside = {name: value for name, value in said.items() if name not in schema}
+    return {**schema, **beside} if beside else schema
 
 
 def _object(entries: list[tuple[str, Schema, bool]]) -> dict[str, Any]:

@@ -223,5 +223,6 @@ def changed_bodies(spec: Spec) -> Iterator[str]:
 
 def _changed(spec: Spec, templates: frozenset[str]) -> Iterator[str]:
     for policy in spec.policies:
-        if policy.template in templates and policy.section == "request":
+        behind = templates is _QUERIES and "?" in _parameter(policy, "urlTemplate")
+        if (policy.template in templates and policy.section == "request") or behind:
             yield from spec.operations if policy.operations is None else policy.operations

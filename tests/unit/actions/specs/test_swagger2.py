@@ -239,6 +239,12 @@ def test_slips_with_schemas_of_parameters_are_forgiven() -> None:
     assert parameter_of(type="object").content_type == "application/json"
 
 
+def test_inputs_are_shown_with_their_title_and_visibility() -> None:
+    shown = {"x-ms-summary": "Version", "x-ms-visibility": "internal"}
+    spec, found = operation_of({"name": "v", "in": "query", "type": "string", **shown, "x-ms-other": 1})
+    assert spec.input_schema(found)["properties"]["v"] == {"type": "string", **shown}
+
+
 def test_headers_of_the_transport_are_no_parameters() -> None:
     _, found = operation_of(
         {"name": "Authorization", "in": "header", "type": "string", "required": True},

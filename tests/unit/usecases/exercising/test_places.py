@@ -125,6 +125,10 @@ def test_routes_lead_where_policies_lead_requests() -> None:
 
 def test_what_policies_change_is_known() -> None:
     assert set(changed_queries(spec(policy("setqueryparameter")))) == {"a"}
+    assert set(changed_queries(spec(policy("dynamichosturl", urlTemplate="https://a/x?@headers('q')")))) == {
+        "a"
+    }
+    assert set(changed_queries(spec(policy("dynamichosturl", urlTemplate="https://a/x")))) == set()
     assert set(changed_bodies(spec(policy("setproperty")))) == {"a"}
     assert set(changed_bodies(spec(policy("setheader")))) == set()
     twice = policy("setqueryparameter", name="env", value="x", existsAction="append")

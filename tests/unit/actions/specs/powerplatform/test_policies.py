@@ -118,3 +118,51 @@ def test_scripted_operations_that_do_not_exist_are_named() -> None:
     spec = folder({"scriptOperations": ["A", "Z"]}, paths=TWO)
     assert [one.code for one in spec.findings] == ["no-such-operation"]
     assert spec.operations["A"].needs_code
+
+
+def led(path: str, **scope: Any) -> dict[str, Any]:
+    given = {"x-ms-apimTemplateParameter.newPath": path, **scope}
+    return {"templateId": "routeRequestToEndpoint", "title": "t", "parameters": given}
+
+
+def test_a_path_made_of_what_operations_do_not_have_degrades_them() -> None:
+    asked = {"name": "GraphId", "in": "query", "type": "string"}
+    paths = {
+        "/a/{x}": {"get": {"operationId": "A", "parameters": [{**asked, "name": "x", "in": "path"}]}},
+        "/b": {"get": {"operationId": "B", "parameters": [asked]}},
+    }
+    spec = folder(
+        {"policyTemplateInstances": [led("/c"), led("/g/@queryParameters('graphid')/{x}")]}, paths=paths
+    )
+    assert spec.operations["A"].degraded == ("the policy t needs graphid, which is no input of it",)
+    assert spec.operations["B"].degraded == ("the policy t needs x, which is no input of it",)
+    assert [one.message for one in spec.findings if one.code == "policy-parameters"] == [
+        "t: the path needs graphid, which is no input of A",
+        "t: the path needs x, which is no input of B",
+    ]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        led("/c"),
+        {
+            "templateId": "setQueryParameter",
+            "parameters": {"x-ms-apimTemplateParameter.name": "n", "x-ms-apimTemplateParameter.value": "1"},
+        },
+    ],
+)
+def test_a_path_is_what_the_policies_make_of_it_together(more: dict[str, Any]) -> None:
+    made = [led("/g/@queryParameters('n')"), more]
+    spec = folder({"policyTemplateInstances": made}, paths={"/a": {"get": {"operationId": "A"}}})
+    assert spec.operations["A"].degraded == ()
+
+
+def test_a_connection_parameter_that_nobody_declares_is_named() -> None:
+    url = {
+        "x-ms-apimTemplateParameter.urlTemplate": "@connectionParameters('place')/@connectionParameters('b','c')"
+    }
+    spec = folder({"policyTemplateInstances": [policy(**url), policy(**url)]}, paths=TWO)
+    (said,) = (one for one in spec.findings if one.code == "policy-parameters")
+    assert (said.severity, said.message) == ("info", "t: the connection parameter place is not declared")
+    assert "place: …" in said.fix
