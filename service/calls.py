@@ -133,6 +133,26 @@ def check_repeats(pointer: str, config: StepConfig, operation: Operation) -> Ite
         )
 
 
+def check_deprecated(pointer: str, config: StepConfig, operation: Operation, spec: Spec) -> Iterator[Problem]:
+    """Warn of a call that the description advises against, with what it names in its place."""
+    if not operation.deprecated:
+        return
+    annotation = operation.extras.get("x-ms-api-annotation")
+    replacement = annotation.get("replacement") if isinstance(annotation, Mapping) else None
+    wanted = replacement.get("operationId") if isinstance(replacement, Mapping) else None
+    better = spec.find(wanted) if isinstance(wanted, str) else None
+    yield Problem(
+        message=f"operation {operation.id} is deprecated; it still works",
+        code="deprecated-operation",
+        severity="warning",
+        pointer=pointer,
+        found=config.call,
+        fix=f"call {config.connection}.{better.id} instead"
+        if better
+        else "look for what took its place: pointsman operations search WORDS",
+    )
+
+
 def check_follow(pointer: str, config: StepConfig, operation: Operation) -> Iterator[Problem]:
     """Check that what a call is to do beyond its first request fits the operation."""
     method = operation.method.upper()

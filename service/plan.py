@@ -13,6 +13,7 @@ from actions.errors import Refused
 from actions.places import own_server
 from actions.specs.model import Operation, Spec
 from service.calls import (
+    check_deprecated,
     check_follow,
     check_inputs,
     check_login,
@@ -248,6 +249,7 @@ class _Builder:
         if self.strict:
             self.problems += check_login(f"{pointer}/call", config, operation, connection.config)
             self.problems += check_repeats(f"{pointer}/call", config, operation)
+            self.problems += check_deprecated(f"{pointer}/call", config, operation, spec)
         return Step(
             name=config.name or operation.id,
             connection=config.connection,

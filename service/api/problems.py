@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from service.api.resources import body_fields, meant
 from service.errors import Conflict, Invalid, NotFound, Problem, ServiceError, Unavailable
 from triggers.base import PROBLEM_TYPE
 
@@ -69,11 +70,18 @@ def shown(problem: Problem) -> dict[str, Any]:
     }
 
 
-def _invalid(place: Sequence[str | int], kind: str, message: str) -> dict[str, Any]:
-    """Return a problem with a parameter or a field; what was given is not repeated: it may be a secret."""
+def _invalid(place: Sequence[str | int], kind: str, message: str, known: Sequence[str]) -> dict[str, Any]:
+    """Return a problem with a parameter or a field; what was given is not repeated: it may be a secret.
+
+    `known` are the fields that the body may have.
+    """
     if kind == "json_invalid":
         return {"pointer": "/body", "code": "no-json", "message": f"the body is no JSON: {message}"}
-    return {"pointer": "/" + "/".join(map(str, place)), "code": kind.replace("_", "-"), "message": message}
+    pointer = "/" + "/".join(map(str, place))
+    if kind == "extra_forbidden" and len(place) == 2:
+        fix = meant(str(place[1]), known)
+        return {"pointer": pointer, "code": "unknown-field", "message": "unknown field", "fix": fix}
+    return {"pointer": pointer, "code": kind.replace("_", "-"), "message": message}
 
 
 def install(app: FastAPI) -> None:
@@ -94,8 +102,9 @@ def install(app: FastAPI) -> None:
         return problem_response(status, slug, title, str(error), headers=headers)
 
     @app.exception_handler(RequestValidationError)
-    async def bad_request(_request: Request, error: RequestValidationError) -> Response:
-        errors = [_invalid(one["loc"], one["type"], one["msg"]) for one in error.errors()]
+    async def bad_request(request: Request, error: RequestValidationError) -> Response:
+        known = body_fields(request)
+        errors = [_invalid(one["loc"], one["type"], one["msg"], known) for one in error.errors()]
         return problem_response(422, "invalid", "What was given is wrong", errors=errors)
 
     @app.exception_handler(HTTPException)

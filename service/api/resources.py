@@ -1,6 +1,6 @@
 """What every resource file stands on: the desk of the running instance, pages, and closed requests."""
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Annotated, Any
 
 import structlog
@@ -45,15 +45,31 @@ async def only_known(request: Request) -> None:
             code="unknown-parameter",
             pointer=f"/query/{name}",
             found=name[:80],
-            fix=f"did you mean {near}?"
-            if (near := nearest(name, known))
-            else f"there are: {', '.join(known)}",
+            fix=meant(name, known),
         )
         for name in request.query_params
         if name not in known
     ]
     if problems:
         raise Invalid(problems)
+
+
+def meant(name: str, known: Sequence[str]) -> str:
+    """Return what would be right in the place of a name that is not known."""
+    near = nearest(name, list(known))
+    if near:
+        return f"did you mean {near}?"
+    return f"there are: {', '.join(known)}" if known else "none is taken here"
+
+
+def body_fields(request: Request) -> list[str]:
+    """Return the names of the fields that the body of a request may have."""
+    route = request.scope.get("route")
+    body = route.body_field if isinstance(route, APIRoute) else None
+    model = body.field_info.annotation if body is not None else None
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        return []
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _names(dependant: Dependant) -> Iterator[str]:

@@ -38,6 +38,12 @@ async def list_connectors(_caller: Reader, desk: AtDesk) -> dict[str, Any]:
     return connecting.list_connectors(desk.plan())
 
 
+@router.get("/connectors/{connector}", tags=["connectors"])
+async def show_connector(_caller: Reader, desk: AtDesk, connector: str) -> dict[str, Any]:
+    """Show what a connector holds: servers, logins, parameters, triggers, versions, who uses it."""
+    return connecting.show_connector(desk.plan(), connector)
+
+
 @router.get("/connectors/{connector}/operations", tags=["connectors"])
 async def list_operations(_caller: Reader, desk: AtDesk, connector: str) -> dict[str, Any]:
     """List a connector's operations."""

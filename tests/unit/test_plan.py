@@ -372,3 +372,33 @@ def test_a_preset_that_is_not_there_or_lacks_something_is_a_problem() -> None:
     found = problems({"do": [{**step, "preset": "Order", "with": {"idd": 1}}]}, spec=COLLECTION)
     assert {one.code for one in found.values()} == {"missing-input", "unknown-input"}
     assert found["/rules/r/do/0/with"].fix == "give id: … under `with`"
+
+
+DEPRECATED = b"""
+swagger: "2.0"
+info: {title: Shop, version: "1"}
+host: shop.example
+paths:
+  /old:
+    get:
+      operationId: listOld
+      deprecated: true
+      x-ms-api-annotation: {family: list, revision: 1, replacement: {api: shop, operationId: listNew}}
+      responses: {"200": {description: ok}}
+  /older: {get: {operationId: listOlder, deprecated: true, responses: {"200": {description: ok}}}}
+  /new: {get: {operationId: listNew, responses: {"200": {description: ok}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("operation", "fix"),
+    [
+        ("listOld", "call shop.listNew instead"),
+        ("listOlder", "look for what took its place: pointsman operations search WORDS"),
+    ],
+)
+def test_a_call_of_what_is_deprecated_is_told_with_its_replacement(operation: str, fix: str) -> None:
+    found = problems({"match": {"type": ["a"]}, "do": [{"call": f"shop.{operation}"}]}, spec=DEPRECATED)
+    told = found["/rules/r/do/0/call"]
+    assert (told.severity, told.code, told.fix) == ("warning", "deprecated-operation", fix)
+    assert not problems({"match": {"type": ["a"]}, "do": [{"call": "shop.listNew"}]}, spec=DEPRECATED)

@@ -137,3 +137,31 @@ async def test_a_failure_of_our_own_says_nothing_of_it_and_is_logged(home):
     assert_problem(answer, 500, "internal")
     assert "canary" not in answer.text
     assert logs[0]["log_level"] == "error"
+
+
+@pytest.mark.parametrize(
+    ("path", "given", "fix"),
+    [
+        ("/connections/keyed/operations/order/call", {"dryrun": True}, "did you mean dry_run?"),
+        ("/connections/keyed/operations/order/call", {"arguments": {}}, "there are: with, "),
+        ("/tokens", {"name": "a", "rol": "reader"}, "did you mean role?"),
+    ],
+)
+async def test_a_misspelt_field_is_told_with_what_was_meant(home, path, given, fix):
+    document = assert_problem(await home.ask("POST", f"/api/v1{path}", json=given), 422, "invalid")
+    (error,) = document["errors"]
+    assert error["code"] == "unknown-field"
+    assert error["fix"].startswith(fix)
+    assert error["pointer"] in ("/body/dryrun", "/body/arguments", "/body/rol")
+
+
+async def test_a_parameter_where_none_is_taken_is_told(home):
+    document = assert_problem(await home.ask("GET", "/api/v1/connectors?x=1"), 422, "invalid")
+    assert document["errors"][0]["fix"] == "none is taken here"
+
+
+async def test_the_description_of_the_api_names_operations_as_the_log_does(home):
+    described = (await home.ask("GET", "/api/v1/openapi.json")).json()
+    ids = [one["operationId"] for item in described["paths"].values() for one in item.values()]
+    assert len(ids) == len({*ids})
+    assert {"show_connector", "try_connection", "call", "live"} <= {*ids}

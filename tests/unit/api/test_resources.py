@@ -133,6 +133,9 @@ async def test_connectors_list_their_operations_with_schemas(own_home):
     assert (await own_home.get("/api/v1/connectors/shop/operations"))["items"][0]["id"] == "order"
     operation = await own_home.get("/api/v1/connectors/shop/operations/order")
     assert "body" in operation["input"]["properties"]
+    shown = await own_home.get("/api/v1/connectors/shop")
+    assert (shown["name"], shown["operations"]["all"]) == ("shop", 1)
+    assert "keyed" in shown["connections"]
 
 
 @pytest.mark.parametrize("connection", ["keyed", "basic"])
