@@ -7,8 +7,8 @@ reads values.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -185,7 +185,9 @@ def routes_of(operation: Operation, servers: Sequence[Server]) -> list[Route]:
 
     Without servers the connection names one, with whatever path: anything may stand before.
     """
-    bases = dict.fromkeys(base_of(server) for server in servers) or {Base((), open=True): None}
+    bases = dict.fromkeys(base for server in servers for base in _bases_of(server)) or {
+        Base((), open=True): None
+    }
     return [route(operation, operation.method, operation.path, base) for base in bases]
 
 
@@ -219,6 +221,16 @@ def route(operation: Operation, method: str, template: str, base: Base) -> Route
         spanning=None if first is None else len(base.segments) + first,
         declared=frozenset(name for location, name in located if location == "query"),
     )
+
+
+def _bases_of(server: Server) -> Iterator[Base]:
+    """Yield the base path of a server, and the one without a last segment that is nothing by default."""
+    yield base_of(server)
+    url, _, last = server.url.rstrip("/").rpartition("/")
+    match = _VARIABLE.fullmatch(last)
+    variable = server.variables.get(match.group(1)) if match else None
+    if url and variable is not None and variable.default == "":
+        yield base_of(replace(server, url=url))
 
 
 def base_of(server: Server) -> Base:

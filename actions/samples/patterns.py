@@ -119,13 +119,15 @@ def texts(pattern: str, *, least: int = 0) -> Iterator[str]:
     except (Unreadable, IndexError, RecursionError):
         return
     seen = set()
-    sizes = sorted({0, 1, 2, 3, 4, 5, 7, 11, max(0, least // 2), max(0, least - 1), least})
     for branch in range(4):
-        for extra in sizes:
+        sizes = [0, 1, 2, 3, 4, 5, 7, 11, max(0, least // 2), max(0, least - 1), least]
+        for at, extra in enumerate(sizes):
             try:
                 made = _Writer(extra, branch).text(tree)
             except (Unreadable, RecursionError):
                 continue
+            if not at and len(made) < least:  # what is missing, where one part alone is repeated at will
+                sizes.insert(1, least - len(made))
             if len(made) <= MAX_TEXT and made not in seen:
                 seen.add(made)
                 yield made

@@ -44,6 +44,8 @@ from actions.specs.restoring import restored, unsendable
 _VERSION: Final = re.compile(r"\s*[vV]?3(?:\.([0-9]+)\b.*)?\s*", re.DOTALL)
 _NEWEST: Final = 2
 _USUAL: Final = re.compile(r"3\.[0-9]+(?:\.[0-9]+)?")
+_DOUBLED: Final = re.compile(r"\{\{\s*([^{}]+?)\s*\}\}")
+"""A variable of a collection that became the URL of a server: `{{baseUrl}}`."""
 
 
 class OpenAPIReader(Reader):
@@ -147,6 +149,7 @@ class _OpenAPI:
             if not isinstance(url, str) or CONTROL.search(url):
                 self._reading.add("server-url", "a server needs a URL without control characters", at)
                 continue
+            url = _DOUBLED.sub(r"{\1}", url)
             variables = self._reading.variables(server.get("variables"), f"{at}/variables")
             for name in TEMPLATE.findall(url):
                 if name not in variables:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from actions.paths import placeholders
 from actions.specs.events import escape
@@ -125,6 +126,13 @@ def fit_path(sketch: Sketch, path: str, merged: Merged) -> None:
             if f"{{{one.name}}}" not in fragment:
                 reason = f"the path parameter {one.name} is not in the path; left out"
                 sketch.degrade("path-parameter", reason, sketch.pointer)
+    for name, value in parse_qsl(path.partition("#")[0].partition("?")[2]):
+        if (name, "query") in merged and "{" not in value:
+            del merged[name, "query"]
+            message = (
+                f"{sketch.name}: the query parameter {name} is a part of the path; always {value[:80]!r}"
+            )
+            sketch.reading.add("constant-query", message, sketch.pointer, severity="info")
 
 
 def is_own_header(name: str) -> bool:

@@ -33,6 +33,9 @@ _SCHEMAS: Final = frozenset(
 _LISTS: Final = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
 _MAPS: Final = frozenset({"properties", "patternProperties", "dependentSchemas"})
 _SHAPES: Final = ("properties", "type", "$ref", "allOf", "anyOf", "oneOf", "items", "format", "enum")
+_PROSE: Final = frozenset(
+    {"title", "description", "$comment", "example", "examples", "default", "deprecated", "externalDocs"}
+)
 _DELIMITED: Final = re.compile(r"/(\^.*\$)/[a-z]*", re.DOTALL)
 _MAX_NOTES: Final = 100
 _MAX_UNFOLDED: Final = 500
@@ -162,8 +165,11 @@ class Rewriter:
         self._close(node, family, made)
         self._required(node, family, made)
 
-    def _closed(self, part: Any, family: Family) -> Any:
-        """Return what a part refers to where that is a closed schema: it means something of its own here."""
+    def _unfold(self, part: Any, family: Family) -> Any:
+        """Return what a part refers to where it means something of its own here.
+
+        A closed schema does; so does one that requires what a part beside it takes out (`readOnly`).
+        """
         if not family or not isinstance(part, dict) or "$ref" not in part:
             return part
         found = self._registry.schema(part)
@@ -173,8 +179,19 @@ class Rewriter:
         known = self._closings.get(ref)
         if known is None:
             known = self._closings[ref] = is_closed(self._registry, found)
+        known = known or ("required" in found and self._is_hiding(family[-1]))
         self._unfolded += known
         return found if known and self._unfolded <= _MAX_UNFOLDED else part
+
+    def _is_hiding(self, node: Mapping[str, Any]) -> bool:
+        """Say whether a schema, or a part that stands right in it, says of a property that it is not sent."""
+        parts = node.get("allOf")
+        return any(
+            isinstance(declared, dict) and declared.get(self._hidden) is True
+            for one in (node, *(parts if isinstance(parts, list) else ()))
+            if isinstance(one, dict) and isinstance(one.get("properties"), dict)
+            for declared in one["properties"].values()
+        )
 
     def _close(self, node: Mapping[str, Any], family: Family, made: dict[str, Any]) -> None:
         """Let a closed schema know the properties of what it is composed with."""
@@ -234,7 +251,7 @@ class Rewriter:
             if len(parts) < len(value) or not parts:
                 self._drop(word, value)
             if parts:
-                parts = [self._closed(part, family) for part in parts]
+                parts = [self._unfold(part, family) for part in parts]
                 made[word] = [True] * len(parts)
                 todo.extend((part, made[word], index, family) for index, part in enumerate(parts))
         elif word in _MAPS and isinstance(value, dict):
@@ -344,6 +361,9 @@ def _is_choice(parts: Any) -> bool:
     """Say whether `oneOf` means one and no other: its parts do nothing but demand or forbid.
 
     Elsewhere descriptions list open objects, which nearly everything fits, and leave the choice to a
-    discriminator or to nobody: that several fit is then no fault of the value.
+    discriminator or to nobody: that several fit is then no fault of the value. Nor is it where parts are
+    words for people alone.
     """
-    return not any(word in part for part in parts if isinstance(part, dict) for word in _SHAPES)
+    listed = [part for part in parts if isinstance(part, dict)]
+    empty = sum(all(word in _PROSE or word.startswith("x-") for word in part) for part in listed)
+    return empty < 2 and not any(word in part for part in listed for word in _SHAPES)

@@ -213,3 +213,10 @@ def test_a_constant_of_the_path_is_the_value_of_a_parameter_of_its_name() -> Non
     mock = backend({"/?comp=list": {"get": operation(parameters=[comp])}})
     assert mock.judge("GET", "/v1/?comp=list").accepted
     assert not mock.judge("GET", "/v1/?comp=other").accepted
+
+
+@pytest.mark.parametrize(("target", "status"), [("/v1/a", 200), ("/v1/eu/a", 200), ("/a", 404)])
+def test_a_last_variable_that_is_nothing_by_default_may_be_missing(target: str, status: int) -> None:
+    variables = {"area": {"default": ""}}
+    spec = spec_of({"/a": {"get": operation()}}, servers=[{"url": "/v1/{area}", "variables": variables}])
+    assert MockBackend(spec).judge("GET", target, [], b"").answer.status == status

@@ -38,3 +38,8 @@ def test_makes_longer_texts_when_a_length_is_wanted() -> None:
 
 def test_quantifiers_never_make_endless_texts() -> None:
     assert all(len(text) <= 20_000 for text in texts("(a{100}){100}b{2,}", least=50))
+
+
+def test_an_exact_length_is_met_where_one_part_is_repeated_at_will() -> None:
+    assert any(len(text) == 20 for text in texts("ab[0-9a-z]+", least=20))
+    assert any(len(text) == 9 for text in texts("^[a-z]{3}-x*$", least=9))

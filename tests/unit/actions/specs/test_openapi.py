@@ -322,3 +322,19 @@ def test_findings_of_one_code_are_bounded_but_every_refused_operation_is_named()
     assert len(named) == 99
     assert len(others) == 50
     assert "more of these" in others[-1].message
+
+
+def test_a_variable_of_a_collection_in_a_server_is_one_of_the_server() -> None:
+    spec = read({"/a": {"get": {"operationId": "a"}}}, servers=[{"url": "{{baseUrl}}/{{ version }}"}])
+    assert spec.servers[0].url == "{baseUrl}/{version}"
+    assert set(spec.servers[0].variables) == {"baseUrl", "version"}
+    assert "server-variable" in codes(spec)
+
+
+def test_a_query_parameter_that_the_path_holds_is_not_asked_for() -> None:
+    parameters = [{"name": name, "in": "query", "required": True} for name in ("kind", "other")]
+    found = one({"parameters": parameters}, "/a?kind=big&page={other}")
+    assert [parameter.name for parameter in found.parameters] == ["other"]
+    assert found.degraded == ()
+    spec = read({"/a?kind=big": {"get": {"parameters": parameters}}})
+    assert "always 'big'" in next(told.message for told in spec.findings if told.code == "constant-query")

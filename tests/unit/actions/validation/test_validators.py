@@ -644,3 +644,19 @@ def test_no_schema_and_no_value_make_it_fail(schema, value, dialect):
     ).schema(schema)
     assert isinstance(validator.problems(value), list)
     assert not [note for note in validator.notes if "cannot be used" in note]
+
+
+def test_alternatives_that_are_words_for_people_are_no_choice() -> None:
+    prose = [{"description": "sent when it begins"}, {"title": "sent when it ends", "x-order": 2}]
+    assert problems({"type": "string", "oneOf": prose}, "x") == []
+    demands = [{"required": ["a"]}, {"required": ["b"]}]
+    assert problems({"type": "object", "oneOf": demands}, {"a": 1, "b": 2}) != []
+
+
+@pytest.mark.parametrize("dialect", [*OLD, *NEW])
+def test_what_a_part_takes_out_another_behind_a_reference_does_not_require(dialect) -> None:
+    root = {"Base": {"required": ["owner", "name"], "properties": {"owner": {"type": "string"}}}}
+    out = {"properties": {"owner": {"readOnly": True}}}
+    for schema in ({"allOf": [out, {"$ref": "#/Base"}]}, {"allOf": [{"$ref": "#/Base"}], **out}):
+        assert problems(schema, {"name": "x"}, dialect, root) == []
+        assert problems(schema, {}, dialect, root) != []
