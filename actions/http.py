@@ -24,6 +24,7 @@ from actions.engines import DEFAULT
 from actions.errors import Refused
 from actions.following import Send, follow
 from actions.hooks import Hook, performs
+from actions.keys import KEY_HEADER, key_writer
 from actions.operations import Infos, find
 from actions.origins import Certificates, HTTPLimits, Origins, make_origins
 from actions.places import Place, other_sites, own_server, secret_values
@@ -35,7 +36,6 @@ from actions.specs.model import Operation, Spec
 from actions.transport import Engine, EngineSettings, Request, header_problems
 
 USER_AGENT: Final = "Pointsman"
-KEY_HEADER: Final = "Idempotency-Key"
 CAUSE_HEADER: Final = "pointsman-causation"
 """What a call is known by to the backend and in the logs: the message that brought it about."""
 _OURS: Final[tuple[tuple[str, str], ...]] = (("User-Agent", USER_AGENT), ("Accept-Encoding", "identity"))
@@ -59,7 +59,7 @@ class _Compiled(msgspec.Struct, frozen=True, kw_only=True):
     build: Build
     completion: Completion
     key_header: str
-    quoted: bool
+    write_key: Callable[[str], str]
     declared: frozenset[str]
     auth: Auth
     transport: Transport
@@ -69,12 +69,11 @@ class _Compiled(msgspec.Struct, frozen=True, kw_only=True):
     def with_ours(self, request: Request, key: str) -> Request:
         """Return the request with the headers that are ours and the same for every attempt.
 
-        What the arguments set themselves stays. The key of the standard header is a structured field's
-        string (draft-ietf-httpapi-idempotency-key-header, RFC 9651 §3.3.3); vendors' own take it bare.
+        What the arguments set themselves stays.
         """
         ours = _OURS
         if self.key_header and key:
-            ours = (*ours, (self.key_header, sf_string(key) if self.quoted else key))
+            ours = (*ours, (self.key_header, self.write_key(key)))
         if self.declared:
             given = {name.lower() for name, _ in request.headers}
             ours = tuple(pair for pair in ours if pair[0].lower() not in given)
@@ -371,7 +370,7 @@ class HTTPConnector(Connector):
             build=compile_operation(operation, self._spec, server),
             completion=completion(operation, self._spec, self._place.parameters),
             key_header=header,
-            quoted=header.lower() == KEY_HEADER.lower(),
+            write_key=key_writer(operation, header, self._spec.registry),
             declared=declared,
             auth=auth,
             transport=self._origins.at(server),
@@ -413,11 +412,6 @@ def _hooked(spec: Spec, named: Collection[str]) -> frozenset[str]:
         raise Refused(f"the hook is to perform {', '.join(unknown)}, which the description does not have")
     listed = tuple(one.id for one in found.values() if one is not None)
     return frozenset(one.id for one in spec.operations.values() if performs(one, listed))
-
-
-def sf_string(text: str) -> str:
-    """Return text as a structured field's string."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _digest(request: Request) -> bytes:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from actions.auth import APIKey, Bearer, read_auth
 from actions.egress import read_egress
 from actions.errors import OutcomeUnknown, Refused
-from actions.http import HTTPConnector, sf_string
+from actions.http import HTTPConnector
 from actions.origins import HTTPLimits
 from actions.specs import read_spec
 from tests.unit.actions.calling import OK, Names, ScriptedEngine
@@ -129,11 +129,6 @@ async def test_the_key_goes_into_the_header_that_is_declared(name, arguments, ex
 async def test_what_changes_nothing_needs_no_key():
     assert (await Shop().sent("getOrder", {"orderId": "1"})).header("idempotency-key") is None
     assert (await Shop().sent("putOrder", ORDER, key="")).header("idempotency-key") is None
-
-
-@pytest.mark.parametrize(("text", "quoted"), [("abc", '"abc"'), ('a"b\\c', '"a\\"b\\\\c"'), ("", '""')])
-def test_a_key_is_a_structured_field(text, quoted):
-    assert sf_string(text) == quoted
 
 
 async def test_what_the_arguments_say_wins_over_ours_but_not_over_the_attempt():
