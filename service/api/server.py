@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from typing_extensions import override
 
 from service import __version__
-from service.api import connections, deliveries, health, messages, problems, setup, sources
+from service.api import connections, deliveries, descriptions, health, messages, problems, setup, sources
 from service.api.security import Guard, Reader
 from service.errors import Unavailable
 from service.settings import Settings
@@ -35,7 +35,14 @@ def create_app(desk: Desk, tokens: Tokens, hosts: tuple[str, ...]) -> FastAPI:
     problems.install(app)
     app.include_router(health.router)
     app.include_router(connections.callback)
-    routers = (messages.router, deliveries.router, sources.router, connections.router, setup.router)
+    routers = (
+        messages.router,
+        deliveries.router,
+        sources.router,
+        connections.router,
+        descriptions.router,
+        setup.router,
+    )
     for router in routers:
         app.include_router(router, prefix="/api/v1", responses=_PROBLEMS)
 

@@ -8,8 +8,19 @@ beside it, never anything outside its folder. Nothing here writes, and nothing o
 are descriptions.
 """
 
-from service.descriptions.collecting import collect
+from service.descriptions.collecting import collect, sent
 from service.descriptions.pinning import kept, kept_copy, pin, read_pinned
 from service.descriptions.units import Bounds, Unfit, Unit, unreadable
 
-__all__ = ["Bounds", "Unfit", "Unit", "collect", "kept", "kept_copy", "pin", "read_pinned", "unreadable"]
+__all__ = [
+    "Bounds",
+    "Unfit",
+    "Unit",
+    "collect",
+    "kept",
+    "kept_copy",
+    "pin",
+    "read_pinned",
+    "sent",
+    "unreadable",
+]

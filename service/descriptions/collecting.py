@@ -50,6 +50,13 @@ def collect_archive(name: str, data: bytes, bounds: Bounds = DEFAULT) -> list[Un
         return [refused(name, unfit.code, f"{name} {unfit}", unfit.fix)]
 
 
+def sent(name: str, data: bytes, bounds: Bounds = DEFAULT) -> list[Unit]:
+    """Return the units of what came as bytes: a description, or a zip archive of some."""
+    if data.startswith(BEGIN):
+        return collect_archive(name, data, bounds)
+    return [Unit(name=name, root=name, files={name: data}, bounds=bounds)]
+
+
 def _collected(name: str, path: Path, bounds: Bounds, within: Path | None) -> list[Unit]:
     place, inner = _place(path)
     if place.is_dir():
