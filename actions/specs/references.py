@@ -7,7 +7,7 @@ how `files` leaves it.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, Literal
 from urllib.parse import unquote
 
@@ -17,6 +17,10 @@ from actions.specs.load import Bundle, Document
 
 _READ_TOO: Final = frozenset({"x-ms-paths", "x-webhooks", "x-ms-notification-content"})
 """Extensions that hold parts of the description; what stands in the others is nobody's."""
+
+_BARE: Final = re.compile(r"[\w-]+")
+_HOMES: Final = ("/definitions", "/components/schemas")
+"""Where a schema is that a reference names by its name alone."""
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.-]+")
 _MAX_HOPS: Final = 50
@@ -117,6 +121,9 @@ class Registry:
         if ELSEWHERE.match(ref):
             return self._named(ref, hops)
         if ref.startswith("/"):
+            found = self._meant(ref, (ref,), hops)
+            if found is not None:
+                return found
             raise Unresolved("file", f"refers to the absolute path {_cut(ref)}; it is never opened")
         file, _, fragment = self.files.canonical(ref).partition("#")
         document = self.files.root
@@ -124,6 +131,10 @@ class Registry:
             try:
                 document = self.files.document(unquote(file))
             except NoFile as reason:
+                bare = _BARE.fullmatch(ref)
+                found = self._meant(ref, [f"{home}/{ref}" for home in _HOMES], hops) if bare else None
+                if found is not None:
+                    return found
                 raise Unresolved(
                     "file", f"refers to the file {_cut(unquote(file))}, which {reason}"
                 ) from None
@@ -132,6 +143,17 @@ class Registry:
         if fragment and not fragment.startswith("/"):
             return self._anchored(ref, document, file, fragment, hops)
         return self._walk(document.value, f"{file}#" if file else "", fragment, ref, hops)
+
+    def _meant(self, ref: str, pointers: Iterable[str], hops: int) -> tuple[Any, str] | None:
+        """Find what a reference without `#` stands for in the root document, None where nothing is there."""
+        for pointer in pointers:
+            try:
+                found = self._walk(self.files.root.value, "", pointer, ref, hops)
+            except Unresolved:
+                continue
+            self._loose[ref] = Unresolved("loose", f"refers to {_cut(ref)}; read as #{_cut(pointer)}")
+            return found
+        return None
 
     def _walk(self, value: Any, at: str, fragment: str, ref: str, hops: int) -> tuple[Any, str]:
         """Go along a pointer, through the references on the way."""

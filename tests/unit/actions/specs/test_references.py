@@ -121,3 +121,19 @@ def test_reachable_references_are_listed_with_their_reasons() -> None:
         "#/components/schemas/Named": None,
         "#/nope": "missing",
     }
+
+
+@pytest.mark.parametrize(
+    ("ref", "read_as"),
+    [("V", "#/components/schemas/V"), ("/components/schemas/V", "#/components/schemas/V")],
+)
+def test_a_schema_that_is_named_without_its_place_is_found(ref: str, read_as: str) -> None:
+    registry = Registry(ROOT, name="root.yaml")
+    assert registry.resolve(ref) == {"type": "integer"}
+    assert str(registry.forgiven(ref)) == f"refers to {ref}; read as {read_as}"
+
+
+@pytest.mark.parametrize("ref", ["W", "V.json", "other/V", "/components/schemas/W", "/etc/passwd"])
+def test_what_nobody_named_is_not_guessed(ref: str) -> None:
+    with pytest.raises(Unresolved, match=r"refers to the (file|absolute path)"):
+        Registry(ROOT, name="root.yaml").resolve(ref)
