@@ -93,6 +93,8 @@ class Completion:
                 for one in lacking(shown, arguments)
             ]
             whole = filling.over(shown.arguments, arguments, "")
+            if "body" not in whole and isinstance(shown.extras.get("text"), str):
+                filling.whole_body(shown.extras["text"], whole)
         if filling.problems:
             head = f"{self.operation.id} cannot be called as {preset!r}"
             texts = "; ".join(text for _, text in filling.problems)
@@ -147,6 +149,16 @@ class _Filling:
             what = f"{pointer} needs the variable {name.strip()}: give it, or the input"
             self.problems.append((pointer, what))
         return _read(text) if pointer in self.bare else text
+
+    def whole_body(self, template: str, whole: dict[str, Any]) -> None:
+        """Add a body whose text is JSON once its variables hold what they should."""
+        text = self.text(template, "/body")
+        try:
+            whole["body"] = msgspec.json.decode(text)
+        except msgspec.DecodeError as reason:
+            names = ", ".join(dict.fromkeys(name.strip() for name in _PLACEHOLDER.findall(text)))
+            lacks = f"; it needs the variables {names}" if names else ""
+            self.problems.append(("/body", f"/body is no JSON: {reason}{lacks}"))
 
     def text(self, template: str, place: str) -> str:
         """Return a template with what is known filled in; every place and generator draws for itself."""

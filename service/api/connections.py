@@ -21,6 +21,7 @@ class Call(Given):
     """What an operation is called with."""
 
     arguments: dict[str, Any] = Field(alias="with", default_factory=dict, description="The inputs.")
+    preset: str = Field(default="", description="A request of the description that is sent beside them.")
     dry_run: bool = Field(default=False, description="Show the exact request, secrets masked; send nothing.")
 
 
@@ -74,7 +75,13 @@ async def call(
 ) -> dict[str, Any]:
     """Perform an operation by hand, or show the exact request."""
     return await connecting.call_connection(
-        desk, connection, operation, given.arguments, dry_run=given.dry_run, now=time.time()
+        desk,
+        connection,
+        operation,
+        given.arguments,
+        preset=given.preset,
+        dry_run=given.dry_run,
+        now=time.time(),
     )
 
 

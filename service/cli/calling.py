@@ -30,6 +30,9 @@ def call(
     with_: Annotated[
         str, Parameter(name="--with", allow_leading_hyphen=True, help="The inputs, as JSON text, @file or -.")
     ] = "{}",
+    preset: Annotated[
+        str, Parameter(help="A request of a collection, by name: sent where --with is silent.")
+    ] = "",
     dry_run: Annotated[bool, Parameter(help="Show the exact request, secrets masked; send nothing.")] = False,
     config: Config = None,
     output: Output = "table",
@@ -41,7 +44,8 @@ def call(
     Example: pointsman call shop.getHealth --dry-run
     """
     connection, name = two(operation, "connection.operation")
-    answer = asyncio.run(_call(_path(config), connection, name, given_arguments(with_), dry_run=dry_run))
+    given = given_arguments(with_)
+    answer = asyncio.run(_call(_path(config), connection, name, given, preset=preset, dry_run=dry_run))
     if output == "table":
         _show_call(answer)
         for one in answer["differences"]:
@@ -65,7 +69,7 @@ def two(text: str, form: str) -> tuple[str, str]:
 
 
 async def _call(
-    config: Path, connection: str, name: str, arguments: dict[str, Any], *, dry_run: bool
+    config: Path, connection: str, name: str, arguments: dict[str, Any], *, preset: str, dry_run: bool
 ) -> dict[str, Any]:
     from service.connectors import make_connector
     from service.usecases import connecting
@@ -83,7 +87,14 @@ async def _call(
     try:
         timeout = planned.config.limits.timeout.total_seconds()
         return await connecting.call(
-            connector, planned, operation, arguments, dry_run=dry_run, deadline=timeout, now=time.time()
+            connector,
+            planned,
+            operation,
+            arguments,
+            preset=preset,
+            dry_run=dry_run,
+            deadline=timeout,
+            now=time.time(),
         )
     finally:
         await connector.close()

@@ -9,7 +9,7 @@ from actions.base import Connector
 from actions.drift import Drift
 from actions.errors import ActionError, Refused
 from actions.hiding import without_secrets
-from actions.specs.model import Operation, Spec
+from actions.specs.model import Operation, Preset, Spec
 from service.connections import Connection
 from service.errors import Conflict, Invalid, NotFound, Problem, nearest
 from service.outcome import judge, judge_error
@@ -87,10 +87,16 @@ def show_operation(spec: Spec, name: str) -> dict[str, Any]:
         "deprecated": operation.deprecated,
         "problem": operation.problem,
         "idempotency_header": operation.key_header or None,
-        "examples": [one.name for one in operation.presets],
+        "presets": [_preset(one) for one in operation.presets],
         "input": spec.input_schema(operation),
         "output": dict(spec.output_schemas(operation)),
     }
+
+
+def _preset(one: Preset) -> dict[str, Any]:
+    """Return a preset with what it gives, what it needs, and the variables without a value in it."""
+    told = {name: one.extras[name] for name in ("needs", "variables", "problem") if one.extras.get(name)}
+    return {"name": one.name, "with": dict(one.arguments), **told}
 
 
 def find_operation(spec: Spec, name: str) -> Operation:
@@ -220,7 +226,14 @@ def connection_of(desk: Desk, name: str) -> tuple[Connection, Connector]:
 
 
 async def call_connection(
-    desk: Desk, connection: str, operation: str, arguments: Mapping[str, Any], *, dry_run: bool, now: float
+    desk: Desk,
+    connection: str,
+    operation: str,
+    arguments: Mapping[str, Any],
+    *,
+    preset: str = "",
+    dry_run: bool,
+    now: float,
 ) -> dict[str, Any]:
     """Call an operation of a running instance's connection by hand, as `call`. Raise NotFound."""
     found, connector = connection_of(desk, connection)
@@ -230,6 +243,7 @@ async def call_connection(
         planned,
         find_operation(planned.spec, operation),
         arguments,
+        preset=preset,
         dry_run=dry_run,
         deadline=found.limits.timeout,
         now=now,
@@ -242,6 +256,7 @@ async def call(
     operation: Operation,
     arguments: Mapping[str, Any],
     *,
+    preset: str = "",
     dry_run: bool,
     deadline: float,
     now: float,
@@ -253,13 +268,14 @@ async def call(
     """
     drift = _drift(planned)
     try:
-        prepared = connector.prepare(operation.id, arguments, key=f"by-hand-{secrets.token_hex(8)}")
+        key = f"by-hand-{secrets.token_hex(8)}"
+        prepared = connector.prepare(operation.id, arguments, key=key, at=now, preset=preset)
     except Refused as error:
         problems = error.problems or (("", str(error)),)
         raise Invalid(
             [Problem(message=text, code="bad-arguments", pointer=pointer) for pointer, text in problems]
         ) from error
-    if operation.method:  # what is published on a bus was looked at while it was encoded
+    if operation.method and not preset:  # of a message it was looked at while it was encoded
         drift.check_arguments(operation, arguments)
     shown: dict[str, Any] = {"request": connector.show(prepared), "differences": _differences(drift)}
     if dry_run:

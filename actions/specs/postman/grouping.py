@@ -167,8 +167,8 @@ def _needs(operation: Operation, sent: Sent | None, arguments: dict[str, Any]) -
             yield f"/{one.location}/{escape(one.name)}" if operation.grouped else f"/{escape(one.name)}"
     if sent is not None and not sent.optional:
         yield from (f"/body/{escape(name)}" if name else "/body" for name in sent.files)
-    if sent is not None and sent.problem:
-        yield "/body"
+    if sent is not None and sent.problem and "{{" not in sent.text:
+        yield "/body"  # else the values of its variables may make it whole
 
 
 def open_names(value: Any) -> Iterator[str]:

@@ -243,8 +243,8 @@ class _Postman:
             name for one in operations for text in templates(one.parameters) for name in names(text)
         )
         seen: set[int] = set()
-        for one in (preset.arguments for operation in operations for preset in operation.presets):
-            for value in one.values():
+        for preset in (preset for operation in operations for preset in operation.presets):
+            for value in (*preset.arguments.values(), preset.extras.get("text", "")):
                 if id(value) not in seen:
                     seen.add(id(value))
                     used.update(dict.fromkeys(open_names(value)))

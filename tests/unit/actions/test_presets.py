@@ -152,3 +152,13 @@ def test_messages_have_no_presets() -> None:
     connector = KafkaConnector("k", spec, server="kafka://127.0.0.1:9092")
     with pytest.raises(Refused, match="no preset"):
         connector.prepare(one(spec).id, {}, key="k", preset="x")
+
+
+def test_a_body_that_variables_make_whole_is_sent() -> None:
+    spec = read(item("https://a.x/b", "POST", "Send", body=raw('{"a": 1 {{more}}}', "json")))
+    assert "more" in spec.parameters
+    place = Place(url="https://a.x", own=True, parameters={"more": ', "b": 2'})
+    assert body(prepared({}, spec, place=place, preset="Send")) == {"a": 1, "b": 2}
+    with pytest.raises(Refused, match="needs the variables more"):
+        prepared({}, spec, place=Place(url="https://a.x", own=True), preset="Send")
+    assert body(prepared({"body": {"c": 3}}, spec, preset="Send")) == {"c": 3}

@@ -100,3 +100,63 @@ def test_nothing_is_told_of_a_connection_that_does_not_validate(project, tmp_pat
     inputs = '{"sku": "a", "body": {"order": 9, "quantity": "x"}}'
     ran = project("call", "shop.reserveStock", "--with", inputs, "--dry-run")
     assert (ran.code, ran.err) == (0, "")
+
+
+COLLECTION = {
+    "info": {"name": "t", "schema": "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"},
+    "item": [
+        {
+            "name": "Take a picture",
+            "request": {
+                "method": "POST",
+                "url": "https://a.example/{{tenant}}/pictures",
+                "header": [{"key": "X-Request", "value": "{{$guid}}"}],
+                "body": {
+                    "mode": "formdata",
+                    "formdata": [
+                        {"key": "picture", "type": "file"},
+                        {"key": "at", "value": "{{$timestamp}}"},
+                    ],
+                },
+            },
+        }
+    ],
+}
+CALLING = """
+connectors: {pictures: {spec: pictures.json}}
+connections: {pictures: {connector: pictures, parameters: {tenant: t1}}}
+"""
+
+
+@pytest.fixture
+def collection(pointsman, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pictures.json").write_text(json.dumps(COLLECTION), "utf-8")
+    (tmp_path / "pointsman.yaml").write_text(CALLING, "utf-8")
+    return pointsman
+
+
+def test_a_preset_is_called_with_what_it_needs(collection):
+    words = ("call", "pictures.Take a picture", "--preset", "Take a picture", "--dry-run")
+    ran = collection(*words)
+    assert ran.code == 1
+    assert "/body/picture has to be given" in ran.err
+    given = json.dumps({"body": {"picture": {"text": "abc", "filename": "a.txt"}}})
+    request = json.loads(collection(*words, "--with", given, "-o", "json").out)["request"]
+    assert request["url"] == "https://a.example/t1/pictures"
+    assert len(request["headers"]["X-Request"]) == 36
+    assert 'filename="a.txt"' in request["body"]
+    assert "{{" not in request["body"]
+    assert "has no preset" in collection(*words[:3], "Take it", "--dry-run").err
+
+
+def test_presets_are_shown_with_what_they_give_and_need(collection):
+    shown = json.loads(collection("operations", "show", "pictures.Take a picture", "-o", "json").out)
+    (preset,) = shown["presets"]
+    assert preset["name"] == "Take a picture"
+    assert preset["with"] == {
+        "tenant": "{{tenant}}",
+        "X-Request": "{{$guid}}",
+        "body": {"at": "{{$timestamp}}"},
+    }
+    assert preset["needs"] == ["/body/picture"]
