@@ -29,6 +29,8 @@ NAMES: Final = (
     "specs",
 )
 """What runs when nothing is named, in this order. `serialising` is a part of `specs`."""
+MORE: Final = ("serialising", "rss", "sources", "backlog")
+"""What runs when it is named."""
 
 
 class Benchmark(Protocol):
@@ -51,9 +53,15 @@ def run(name: str, words: Sequence[str]) -> Iterator[Table]:
 
 def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__, add_help=False)
-    parser.add_argument("names", nargs="*")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="what to measure (the first nine)")
+    parser.add_argument("--json", type=Path, help="write all figures there instead of to standard output")
+    parser.epilog = (
+        f"Benchmarks: {', '.join((*NAMES, *MORE))}. `python -m bench NAME --help` tells the options of one."
+    )
     options, rest = parser.parse_known_args(words)
+    if not options.names and {"-h", "--help"} & set(rest):
+        parser.print_help()
+        return
     found: dict[str, list[dict[str, object]]] = {}
     for name in options.names or NAMES:
         print(f"… {name}", file=sys.stderr, flush=True)

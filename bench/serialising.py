@@ -51,6 +51,44 @@ def _parameters(names: dict[str, Any]) -> list[dict[str, Any]]:
     return fixed + [{"name": name, "in": "query", "schema": {}} for name in names]
 
 
+_STYLES: Final = (
+    ("point", "path", "matrix", True),
+    ("colour", "path", "label", False),
+    ("filter", "query", "deepObject", True),
+    ("tags", "query", "pipeDelimited", False),
+    ("ids", "query", "form", False),
+    ("X-Point", "header", "simple", True),
+)
+"""Name, place, style and explode."""
+_STYLED: Final = {
+    "point": {"x": 1, "y": 2},
+    "colour": ["red", "green"],
+    "filter": {"state": "open", "by": "a b"},
+    "tags": ["a", "b", "c"],
+    "ids": [1, 2, 3],
+    "X-Point": {"x": 1, "y": 2},
+}
+
+
+def _styled() -> tuple[Operation, Spec]:
+    parameters = [
+        {
+            "name": name,
+            "in": place,
+            "style": style,
+            "explode": explode,
+            "schema": {},
+            "required": place == "path",
+        }
+        for name, place, style, explode in _STYLES
+    ]
+    path = {"get": {"operationId": "op", "parameters": parameters, "responses": {}}}
+    spec = read_spec(
+        {"made": msgspec.json.encode({"openapi": "3.1.0", "paths": {"/a{point}/{colour}": path}})}
+    )
+    return spec.operations["op"], spec
+
+
 def _operation(
     media: str = "", schema: Any = None, names: dict[str, Any] | None = None
 ) -> tuple[Operation, Spec]:
@@ -77,6 +115,7 @@ def cases() -> dict[str, tuple[tuple[Operation, Spec], dict[str, Any]]]:
             {**few, "body": _BODY},
         ),
         "14 parameters, no body": (_operation(names=_MANY), {**few, **_MANY}),
+        "6 parameters of as many styles": (_styled(), _STYLED),
         "a form of 4 fields": (_operation("application/x-www-form-urlencoded"), {**few, "body": _FORM}),
         "multipart with 10 kB": (
             _operation("multipart/form-data", _FILES),
