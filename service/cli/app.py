@@ -124,9 +124,13 @@ def _add(app: App, name: str, command: Callable[..., Any], rank: int) -> None:
 
 
 def _split(command: Callable[..., Any]) -> tuple[str, str]:
-    """Return what a command's docstring says, and its example apart: an example must not be reflowed."""
+    """Return what a command's docstring says, and its example apart: that one must not be reflowed.
+
+    Lines of a paragraph are joined: help is folded to the width of the terminal, not of our source.
+    """
     text, _, example = inspect.cleandoc(command.__doc__ or "").partition(_EXAMPLE)
-    return text.strip(), f"Example:\n  {example}"
+    paragraphs = [" ".join(one.split()) for one in text.strip().split("\n\n")]
+    return "\n\n".join(paragraphs), f"Example:\n  {example}"
 
 
 def run(words: Sequence[str]) -> int:

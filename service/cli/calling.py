@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from cyclopts import Parameter
 
 from service.cli.arguments import given_arguments
+from service.cli.offline import opened
 from service.cli.output import Output, emit, line, say
 from service.cli.place import settings
 from service.errors import Invalid, NotFound, Problem, nearest
+from service.settings import Settings
 
 if TYPE_CHECKING:
     from service.plan import Plan
@@ -45,7 +47,9 @@ def call(
     """
     connection, name = two(operation, "connection.operation")
     given = given_arguments(with_)
-    answer = asyncio.run(_call(_path(config), connection, name, given, preset=preset, dry_run=dry_run))
+    answer = asyncio.run(
+        _call(settings(config=config), connection, name, given, preset=preset, dry_run=dry_run)
+    )
     if output == "table":
         _show_call(answer)
         for one in answer["differences"]:
@@ -69,35 +73,21 @@ def two(text: str, form: str) -> tuple[str, str]:
 
 
 async def _call(
-    config: Path, connection: str, name: str, arguments: dict[str, Any], *, preset: str, dry_run: bool
+    made: Settings, connection: str, name: str, arguments: dict[str, Any], *, preset: str, dry_run: bool
 ) -> dict[str, Any]:
-    from service.connectors import make_connector
     from service.usecases import connecting
-    from service.usecases.checking import check_configuration
 
-    candidate = await check_configuration(config, resolve=not dry_run, env=os.environ)
-    plan = candidate.wanted()
-    planned = plan.connections.get(connection)
-    if planned is None:
-        near = nearest(connection, list(plan.connections))
-        raise NotFound(f"there is no connection {connection}" + (f"; did you mean {near}?" if near else ""))
-    operation = connecting.find_operation(planned.spec, name)
-    connector = make_connector(planned, planned.spec, candidate.pems[connection])
-    await connector.open()
-    try:
-        timeout = planned.config.limits.timeout.total_seconds()
+    async with opened(made, connection, resolve=not dry_run) as (planned, connector):
         return await connecting.call(
             connector,
             planned,
-            operation,
+            connecting.find_operation(planned.spec, name),
             arguments,
             preset=preset,
             dry_run=dry_run,
-            deadline=timeout,
+            deadline=planned.config.limits.timeout.total_seconds(),
             now=time.time(),
         )
-    finally:
-        await connector.close()
 
 
 def _show_call(shown: Mapping[str, Any]) -> None:
