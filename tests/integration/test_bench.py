@@ -1,9 +1,6 @@
 """The benchmark of descriptions reads each in a process of its own, and says what that took."""
 
-import pytest
-
 from bench.specs import imported, made, row
-from bench.whole import Wrong
 
 
 def test_a_description_is_read_in_a_process_of_its_own(tmp_path):
@@ -15,6 +12,8 @@ def test_a_description_is_read_in_a_process_of_its_own(tmp_path):
     assert row("made", found)["bytes"] == path.stat().st_size
 
 
-def test_what_is_not_there_is_said(tmp_path):
-    with pytest.raises(Wrong, match="was not read"):
-        imported(tmp_path / "none.json")
+def test_what_cannot_be_read_is_a_row_too(tmp_path):
+    path = tmp_path / "broken.json"
+    path.write_bytes(b"<html>")
+    shown = row("broken", imported(path))
+    assert (shown["format"], shown["operations"]) == ("not readable", 0)
