@@ -32,6 +32,7 @@ MORE_HEADER: Final = "pointsman-more"
 
 FIRST_WAIT: Final = 1.0
 LONGEST_WAIT: Final = 30.0
+_LAST_LOOK: Final = 0.1
 _STATES: Final = """
     accepted active created creating deleting inprogress new notstarted pending processing provisioning queued
     running scheduled started starting submitted updating waiting
@@ -82,7 +83,7 @@ async def follow(
         late = min(until, time.monotonic() + wanted.wait)
         waiting = _Waiting(request, operation, ask, late, sleep, reached)
         try:
-            answer = await waiting.end(answer)
+            answer = await waiting.end(answer, at_once=bool(wanted.accepted))
         except OutcomeUnknown as error:
             raise OutcomeUnknown(str(error), accepted=waiting.told) from error
     if wanted.pages is not None and request.method == "GET":
@@ -206,17 +207,20 @@ class _Waiting:
         self._reached = reached
         self._delay = FIRST_WAIT
 
-    async def end(self, accepted: Answer) -> Answer:
+    async def end(self, accepted: Answer, *, at_once: bool) -> Answer:
         """Return the answer that says it is done. Raise Refused if it failed, OutcomeUnknown if late.
 
-        `told` is what said where to look: whoever has it need not make the call again.
+        `at_once`: it was accepted some time ago. `told` is what said where to look: whoever has it need not
+        make the call again.
         """
         status_url = self._where(accepted)
         if not status_url or (accepted.status == 201 and accepted.header("azure-asyncoperation") is None):
             return accepted  # nothing says where to look: what was accepted is all there is to know
         answer = accepted
         while True:
-            await self._pause(answer)
+            if not at_once:
+                await self._pause(answer)
+            at_once = False
             answer = await self._look(status_url)
             self._reached("call.looked")
             if answer.status == 202:
@@ -262,6 +266,8 @@ class _Waiting:
         delay = self._delay if asked is None else max(asked, 0.1)
         self._delay = min(self._delay * 1.5, LONGEST_WAIT)
         left = self._until - time.monotonic()
+        if asked is None and left > _LAST_LOOK:
+            delay = min(delay, left / 2)  # look before it is too late
         if left <= delay:
             raise OutcomeUnknown("it was accepted (202) and was not done in time")
         await self._sleep(delay)

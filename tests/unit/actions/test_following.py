@@ -266,6 +266,17 @@ async def test_what_was_accepted_is_looked_at_again_and_not_sent_again():
     answer = await backend.follow("POST", "/a", Follow(wait=20, accepted=raised.value.accepted))
     assert msgspec.json.decode(answer.body) == {"id": 7}
     assert [one.method for one in backend.asked] == ["POST", "GET", "GET"]
+    assert backend.slept == [5.0]  # before the second look it has slept enough
+
+
+async def test_a_short_wait_looks_before_it_ends():
+    backend = Backend(
+        POST_a=[Answer(status=202, headers=(("location", "/s"),))],
+        GET_s=[said({"status": "running"}), said({"status": "done"})],
+    )
+    answer = await backend.follow("POST", "/a", Follow(wait=0.5))
+    assert msgspec.json.decode(answer.body) == {"status": "done"}
+    assert all(seconds < 0.5 for seconds in backend.slept)
 
 
 @pytest.mark.parametrize("place", ["https://evil.example/s", "/s"])
