@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from actions.auth import TokenKeeper
 from actions.errors import ActionError
 from service import crashpoints
 from service.api import AdminServer
@@ -38,7 +39,7 @@ from service.replacing import replace_file
 from service.rules.model import Pin
 from service.rulesets import Rulesets
 from service.running import Hooks, Running
-from service.sealed_tokens import SealedTokens, token_keys
+from service.sealed_tokens import LentTokens, SealedTokens, token_keys
 from service.settings import Settings
 from service.store import LOOKS, STORES
 from service.store.base import Entry, Store
@@ -349,12 +350,28 @@ def make_store(settings: Settings, clock: Callable[[], int]) -> Store:
 async def open_desk(settings: Settings) -> AsyncIterator[Desk]:
     """Open the store of a stopped instance to work at. Raise Unavailable while one is running."""
     clock = SteadyClock()
-    store = make_store(settings, clock)
-    await store.open()
-    try:
+    async with _open_store(settings, clock) as store:
         rulesets = Rulesets(store)
         await rulesets.load_names()
         yield Desk(store, rulesets, clock_ms=clock)
+
+
+@contextlib.asynccontextmanager
+async def lent_tokens(settings: Settings, environment: Mapping[str, str]) -> AsyncIterator[TokenKeeper]:
+    """Give what keeps the tokens of a stopped instance, for a command that logs in as it would."""
+    tokens = LentTokens(lambda: _open_store(settings, SteadyClock()), token_keys(settings.data, environment))
+    try:
+        yield tokens
+    finally:
+        await tokens.close()
+
+
+@contextlib.asynccontextmanager
+async def _open_store(settings: Settings, clock: SteadyClock) -> AsyncIterator[Store]:
+    store = make_store(settings, clock)
+    await store.open()
+    try:
+        yield store
     finally:
         await store.close()
 

@@ -17,7 +17,7 @@ from actions.auth import (
     Bearer,
     Described,
     LoginContext,
-    MemoryKeeper,
+    NoKeeper,
     TokenKeeper,
     clear_problem,
     described,
@@ -62,14 +62,14 @@ def make_connector(
 ) -> Connector:
     """Make the connector of a connection for a description: the one it has now, or an older one.
 
-    `tokens` keeps what logins must not lose; absent: nothing is kept. Raise `actions.errors.Refused` with
-    every reason when the connection can never work.
+    `tokens` keeps what logins must not lose; absent: such logins are not made. Raise
+    `actions.errors.Refused` with every reason when the connection can never work.
     """
     kind = SCHEMES[planned.server.partition("://")[0]]
     make: Callable[..., Connector] = resolve_name(CONNECTORS[kind])
     egress = read_egress(planned.config.egress)
     if kind == "http":
-        options = _http(planned, spec, pem, egress, resolver, tokens or MemoryKeeper(), reached)
+        options = _http(planned, spec, pem, egress, resolver, tokens or NoKeeper(), reached)
     else:
         options = {"server": planned.server, "egress": egress, "resolver": resolver}
         options |= _bus(kind, planned, pem)

@@ -1,8 +1,9 @@
 """The tokens of logins, kept in the store, sealed with a key that lies beside it. Knows no protocol."""
 
+import asyncio
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ from typing_extensions import override
 from actions.auth import TokenKeeper, Turns
 from actions.errors import RetryLater
 from service.config.sealing import RING_VARIABLE, Ring, Unsealable, add_key, read_ring
-from service.errors import Unavailable
+from service.errors import ServiceError, Unavailable
 from service.store.base import Store
 
 KEY_FILE: Final = "seal.key"
@@ -65,6 +66,51 @@ class SealedTokens(TokenKeeper):
             except Unsealable as error:
                 raise Unavailable(f"tokens cannot be kept: {error}; {error.fix}") from error
         return self._ring
+
+
+class LentTokens(TokenKeeper):
+    """The tokens of an instance that is stopped. Its store is opened when a login asks, not before.
+
+    While the instance runs they are its own: whoever presented one beside it would end the login.
+    """
+
+    def __init__(self, opened: Callable[[], AbstractAsyncContextManager[Store]], path: Path) -> None:
+        self._opened = opened
+        self._path = path
+        self._stack = AsyncExitStack()
+        self._opening = asyncio.Lock()
+        self._tokens: SealedTokens | None = None
+        self._turns = Turns()
+
+    @override
+    def alone(self, key: str) -> AbstractAsyncContextManager[Any]:
+        return self._turns.of(key)
+
+    @override
+    async def load(self, key: str) -> bytes | None:
+        return await (await self._lent()).load(key)
+
+    @override
+    async def save(self, key: str, value: bytes) -> None:
+        await (await self._lent()).save(key, value)
+
+    @override
+    async def delete(self, key: str) -> None:
+        await (await self._lent()).delete(key)
+
+    async def close(self) -> None:
+        """Close the store, if it was opened."""
+        await self._stack.aclose()
+
+    async def _lent(self) -> SealedTokens:
+        async with self._opening:
+            if self._tokens is None:
+                try:
+                    store = await self._stack.enter_async_context(self._opened())
+                except ServiceError as error:
+                    raise RetryLater(f"its tokens cannot be had: {error}") from error
+                self._tokens = SealedTokens(store, self._path)
+            return self._tokens
 
 
 @contextmanager

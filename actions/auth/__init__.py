@@ -20,7 +20,7 @@ from actions.auth.described import Described, described
 from actions.auth.digest import Digest
 from actions.auth.fixed import APIKey, Basic, Bearer
 from actions.auth.guard import clear_problem, guarded
-from actions.auth.keeper import MemoryKeeper, Turns
+from actions.auth.keeper import MemoryKeeper, NoKeeper, Turns
 from actions.auth.reading import read_auth
 from actions.auth.together import All, Schemes
 
@@ -41,6 +41,7 @@ __all__ = [
     "LoginState",
     "MemoryKeeper",
     "NoAuth",
+    "NoKeeper",
     "Schemes",
     "TokenKeeper",
     "Turns",

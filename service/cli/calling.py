@@ -13,7 +13,7 @@ from service.cli.arguments import given_arguments
 from service.cli.offline import opened
 from service.cli.output import Output, emit, line, say
 from service.cli.place import settings
-from service.errors import Invalid, NotFound, Problem, nearest
+from service.errors import Invalid, Problem
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def call(
         str, Parameter(name="--with", allow_leading_hyphen=True, help="The inputs, as JSON text, @file or -.")
     ] = "{}",
     preset: Annotated[
-        str, Parameter(help="A request of a collection, by name: sent where --with is silent.")
+        str, Parameter(help="A request of a collection, by name; inputs that are given change it.")
     ] = "",
     dry_run: Annotated[bool, Parameter(help="Show the exact request, secrets masked; send nothing.")] = False,
     config: Config = None,

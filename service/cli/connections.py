@@ -2,7 +2,6 @@
 
 import asyncio
 import http.server
-import os
 import sys
 import time
 import urllib.parse
@@ -16,9 +15,11 @@ from typing_extensions import override
 
 from service.cli.arguments import given_arguments
 from service.cli.client import Unreachable, path_of
+from service.cli.offline import opened
 from service.cli.output import emit, line, say
 from service.cli.place import Common, ask, settings
-from service.errors import Invalid, NotFound, Problem, nearest
+from service.errors import Invalid, Problem
+from service.settings import Settings
 
 CONNECTION_COLUMNS: Final = (
     "name", "state", "in_flight", "waiting", "held", "calls", "server", "reason",
@@ -74,7 +75,8 @@ def try_connection(
         path = settings(config=config).config
         if not path.exists():
             raise
-        report = asyncio.run(_try_offline(path, connection, operation, arguments))
+        made = settings(config=config, data=common.data)
+        report = asyncio.run(_try_offline(made, connection, operation, arguments))
     if common.output == "table":
         _show_trial(report)
     else:
@@ -83,21 +85,11 @@ def try_connection(
 
 
 async def _try_offline(
-    config: Path, name: str, operation: str, arguments: Mapping[str, Any]
+    made: Settings, name: str, operation: str, arguments: Mapping[str, Any]
 ) -> dict[str, Any]:
-    from service.connectors import make_connector
-    from service.usecases.checking import check_configuration
     from service.usecases.logging_in import try_connection as attempt
 
-    candidate = await check_configuration(config, resolve=True, env=os.environ)
-    plan = candidate.wanted()
-    planned = plan.connections.get(name)
-    if planned is None:
-        near = nearest(name, list(plan.connections))
-        raise NotFound(f"there is no connection {name}" + (f"; did you mean {near}?" if near else ""))
-    connector = make_connector(planned, planned.spec, candidate.pems[name])
-    await connector.open()
-    try:
+    async with opened(made, name) as (planned, connector):
         return await attempt(
             name,
             connector,
@@ -107,8 +99,6 @@ async def _try_offline(
             deadline=planned.config.limits.timeout.total_seconds(),
             now=time.time(),
         )
-    finally:
-        await connector.close()
 
 
 def _show_trial(report: Mapping[str, Any]) -> None:

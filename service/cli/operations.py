@@ -1,7 +1,6 @@
 """Verbs around operations: find them, look at them, ask a backend what may stand at their inputs."""
 
 import asyncio
-import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,9 +11,10 @@ from cyclopts import Parameter
 from service.cli.arguments import given_arguments
 from service.cli.calling import Config, plan_of, two
 from service.cli.client import Unreachable, path_of
+from service.cli.offline import opened
 from service.cli.output import Output, emit, say
 from service.cli.place import Common, ask, settings
-from service.errors import NotFound, nearest
+from service.settings import Settings
 
 COLUMNS: Final = ("operation", "method", "path", "summary")
 
@@ -109,24 +109,16 @@ def ask_choices(
         file = settings(config=config).config
         if not file.exists():
             raise
-        page = asyncio.run(_offline(file, connection, name, wanted))
+        made = settings(config=config, data=common.data)
+        page = asyncio.run(_offline(made, connection, name, wanted))
     emit(page, common.output, ("value", "title") if page["kind"] == "values" else ())
 
 
-async def _offline(config: Path, connection: str, name: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    from service.connectors import make_connector
-    from service.usecases.checking import check_configuration
+async def _offline(made: Settings, connection: str, name: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
     from service.usecases.choosing import choices
     from service.usecases.connecting import find_operation
 
-    candidate = await check_configuration(config, resolve=True, env=os.environ)
-    planned = candidate.wanted().connections.get(connection)
-    if planned is None:
-        near = nearest(connection, list(candidate.plan.connections))
-        raise NotFound(f"there is no connection {connection}" + (f"; did you mean {near}?" if near else ""))
-    connector = make_connector(planned, planned.spec, candidate.pems[connection])
-    await connector.open()
-    try:
+    async with opened(made, connection) as (planned, connector):
         return await choices(
             connector,
             planned.spec,
@@ -137,8 +129,6 @@ async def _offline(config: Path, connection: str, name: str, wanted: Mapping[str
             deadline=planned.config.limits.timeout.total_seconds(),
             now=time.time(),
         )
-    finally:
-        await connector.close()
 
 
 OPERATIONS: Final[dict[str, Callable[..., Any]]] = {

@@ -26,8 +26,8 @@ KILLS = max(60, int(os.environ.get("KILLS") or 300) // 5)
 EACH = max(3, KILLS // 20)
 """How often each point of calls and logins must have killed the service."""
 
-LOADS = (Load(rate=3, drain=60), Load(rate=10, drain=60))
-"""Two services are killed side by side: one with little to do, one with more than it can do in a life."""
+LOADS = (Load(rate=2, drain=60), Load(rate=5, drain=60))
+"""Two services are killed side by side: one with little to do, one with as much as it can do between two kills."""
 
 DEADLINE = 150 + 4 * KILLS
 

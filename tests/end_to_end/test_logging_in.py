@@ -1,13 +1,14 @@
 """A person logs in to a backend, by API, browser and command; tokens survive a restart, unreadable."""
 
 import asyncio
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 from tests.end_to_end.backend import Act, Call, answers, backend
-from tests.end_to_end.instance import Instance, connection, document, instance, until
-from tests.end_to_end.shell import PROGRAM, environment
+from tests.end_to_end.instance import ENVIRONMENT, Instance, connection, document, instance, until
+from tests.end_to_end.shell import PROGRAM, environment, pointsman
 from tests.fakes.token_server import TokenServer
 from tests.patience import PATIENCE
 
@@ -122,3 +123,36 @@ async def test_the_command_waits_for_the_browser_to_come_back(tmp_path: Path) ->
             assert await asyncio.wait_for(process.wait(), PATIENCE) == 0
             await until(lambda: it.lane().state == "ok")
             assert (await it.ended(await it.send({})))["state"] == "delivered"
+
+
+async def test_a_command_without_an_instance_keeps_the_refresh_token_that_it_was_given(
+    tmp_path: Path,
+) -> None:
+    async with TokenServer().listening() as server, backend() as shop:
+        shop.decide = _wants(server)
+        server.rotates = True
+        login = {"grant": "refresh_token", "refresh_token": {"env": "FIRST"}}
+        content = _content(shop.url, server, **login)
+        secrets = {**ENVIRONMENT, **_secrets(server), "FIRST": server.first_refresh_token()}
+        async with instance(tmp_path, content, environment=secrets) as it:
+            assert (await it.ended(await it.send({"n": 1})))["state"] == "delivered"
+            beside = await _tried(tmp_path, secrets, server="http://127.0.0.1:9")
+            assert (
+                beside["state"] == "login-failing"
+            )  # the instance has the tokens, and is not robbed of them
+            assert "cannot be had" in beside["reason"]
+            assert (await it.ended(await it.send({"n": 2})))["state"] == "delivered"
+        server.tokens.clear()  # what was kept is not taken any more: a new one is asked for
+        assert (await _tried(tmp_path, secrets))["state"] == "ok"
+        server.tokens.clear()
+        async with instance(tmp_path, content, environment=secrets) as it:
+            assert (await it.ended(await it.send({"n": 3})))["state"] == "delivered"
+
+
+async def _tried(folder: Path, secrets: dict[str, str], server: str = "") -> Any:
+    """Try the connection by the command that works without an instance."""
+    words = ("connections", "test", "shop", "--data", str(folder / "data"), "-o", "json")
+    done = await asyncio.to_thread(
+        lambda: pointsman(*words, *(("--server", server) if server else ()), cwd=folder, **secrets)
+    )
+    return json.loads(done.stdout)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from actions.auth import MemoryKeeper
+from actions.auth import MemoryKeeper, NoKeeper
 from actions.auth.oauth2 import FETCH_WITHIN
 from actions.base import Answer
 from actions.errors import LoginRequired, Refused, RetryLater
@@ -698,3 +698,14 @@ async def test_the_logins_of_one_connection_present_a_refresh_token_once(server,
             other.clock.now += 4000
     assert len(server.asked) == 3
     assert other.state.history[-1].result.startswith("a token")
+
+
+async def test_where_nothing_is_kept_no_refresh_token_is_spent(server, api):
+    server.rotates = True
+    first = server.first_refresh_token()
+    async with house(api.base, client(server, refresh_token=first), tokens=NoKeeper()) as it:
+        with pytest.raises(RetryLater, match="only the instance can"):
+            await it.call()
+    assert server.asked == []
+    async with house(api.base, client(server), tokens=NoKeeper()) as it:
+        assert (await it.call()).status == 200  # a client's own token is got anew whenever it is needed

@@ -1,10 +1,13 @@
 """What logins keep: durable, unreadable without the key, and readable after the keys have changed."""
 
+import contextlib
+
 import pytest
 
 from actions.errors import RetryLater
 from service.config.sealing import add_key
-from service.sealed_tokens import KEY_FILE, SealedTokens, token_keys
+from service.errors import Unavailable
+from service.sealed_tokens import KEY_FILE, LentTokens, SealedTokens, token_keys
 
 
 class Values:
@@ -75,3 +78,46 @@ async def test_while_the_keys_cannot_be_used_logins_are_told_to_come_again(value
 def test_the_keys_lie_in_the_data_directory_unless_somebody_says_otherwise(tmp_path):
     assert token_keys(tmp_path, {}) == tmp_path / KEY_FILE
     assert token_keys(tmp_path, {"POINTSMAN_SEAL_KEY": "/keys/ring"}).as_posix() == "/keys/ring"
+
+
+class Stopped:
+    """The store of a stopped instance: how often it was opened, and whether it is open."""
+
+    def __init__(self, values, trouble=None):
+        self.values, self.trouble = values, trouble
+        self.opened = 0
+        self.open = False
+
+    @contextlib.asynccontextmanager
+    async def __call__(self):
+        if self.trouble is not None:
+            raise self.trouble
+        self.opened += 1
+        self.open = True
+        try:
+            yield self.values
+        finally:
+            self.open = False
+
+
+async def test_the_store_of_a_stopped_instance_is_opened_once_and_only_when_a_login_asks(values, ring):
+    await SealedTokens(values, ring).save("crm", b"first")
+    store = Stopped(values)
+    await LentTokens(store, ring).close()
+    assert not store.opened
+    tokens = LentTokens(store, ring)
+    async with tokens.alone("crm"):
+        assert await tokens.load("crm") == b"first"
+        await tokens.save("crm", b"second")
+    assert (store.opened, store.open) == (1, True)
+    await tokens.close()
+    assert not store.open
+    assert await SealedTokens(values, ring).load("crm") == b"second"
+
+
+async def test_beside_a_running_instance_no_token_is_touched(values, ring):
+    tokens = LentTokens(Stopped(values, Unavailable("another process has the data")), ring)
+    for attempt in (tokens.load("crm"), tokens.save("crm", b"x"), tokens.delete("crm")):
+        with pytest.raises(RetryLater, match="cannot be had: another process has the data"):
+            await attempt
+    await tokens.close()
