@@ -111,6 +111,8 @@ class Calls:
         kind = media.kind
         if kind == "binary":
             return {"text": "sample", "filename": "sample.bin"}
+        if kind == "xml" and self._spec.registry.schema(media.schema).get("type") == "string":
+            return "<sample/>"  # a text is the whole document
         sampler = self._files if kind in ("multipart", "xml") else self._shown
         for value in _examples(media, self._spec):
             if (
@@ -158,8 +160,6 @@ def _shaped(value: Any, media: Media) -> Any:
         return {"sample": "sample"} if value is None or isinstance(value, str) else value
     if media.kind == "text" and isinstance(value, dict | list):
         return json.dumps(value)
-    if media.kind == "xml" and value == "sample":  # a text is the whole document
-        return "<sample/>"
     return value
 
 
