@@ -33,7 +33,7 @@ KEPT_REASONS: Final = 20
 _CARRIED: Final = 3
 _FIRST_WAIT: Final = 1.0
 _LONGEST_WAIT: Final = 300.0
-_CLOSE_WITHIN: Final = 2.0
+_CLOSE_WITHIN: Final = 4.0  # a request that is given up may cost a refresh token
 _NEVER_ECHOED: Final = frozenset({"offline_access", "openid"})
 _log = logging.getLogger(__name__)
 
