@@ -29,6 +29,8 @@ DEADLINE: Final = 10.0
 
 MAX_REASONS: Final = 10
 
+_KEY: Final = "e8e5c15e" * 4
+"""The idempotency key of every call here, made up as real ones look."""
 _PLACEHOLDER: Final = re.compile(r"\{\{[^{}]*\}\}")
 """What stands in a collection of Postman for a value that is filled in when it is sent."""
 
@@ -123,7 +125,7 @@ class Exercise:
         self._server.judgements.clear()
         connector = self._connector if not one.servers or has_own_server(one) else self._stray
         try:
-            prepared = connector.prepare(one.id, arguments, key="exercise")
+            prepared = connector.prepare(one.id, arguments, key=_KEY)
             answer = await connector.call(prepared, deadline=DEADLINE, headers={})
         except ActionError as error:
             told = [text for _, text in getattr(error, "problems", ())]

@@ -38,8 +38,12 @@ def test_a_key_is_written_as_its_header_takes_it(header, schema, text):
 
 
 @pytest.mark.parametrize("header", ["Idempotency-Key", "X-Idempotency-Key"])
-def test_a_key_may_have_to_be_a_uuid_and_is_always_the_same(header):
-    first, second = (written(header, {"type": "string", "format": "uuid"}) for _ in range(2))
+@pytest.mark.parametrize(
+    "schema",
+    [{"format": "uuid"}, {"minLength": 36, "maxLength": 36}, {"pattern": "^[0-9a-f]{8}(-[0-9a-f]+)+$"}],
+)
+def test_a_key_may_have_to_be_a_uuid_and_is_always_the_same(header, schema):
+    first, second = (written(header, {"type": "string", **schema}) for _ in range(2))
     assert first == second
     assert uuid.UUID(first).version == 4
 
