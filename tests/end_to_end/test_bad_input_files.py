@@ -75,7 +75,7 @@ BROKEN: dict[str, str | bytes] = {
     "secret in plain": SOUND.replace("{env: HOOK_SECRET}", "whsec_plain"),
     "missing secret": SOUND.replace("HOOK_SECRET", "NO_SUCH_SECRET"),
     "no such description": SOUND.replace("shop.json", "nowhere.json"),
-    "description is a folder": SOUND.replace("shop.json", "."),
+    "description is a folder without one": SOUND.replace("shop.json", "empty"),
     "description outside": SOUND.replace("shop.json", "/etc/passwd"),
     "no duration": SOUND.replace("call: shop.one", "call: shop.one, retry: {for: 10}"),
     "absurd duration": SOUND.replace("call: shop.one", "call: shop.one, timeout: 99999999999d"),
@@ -94,6 +94,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def _write(folder: Path, content: str | bytes) -> Path:
+    (folder / "empty").mkdir(exist_ok=True)
     path = folder / "pointsman.yaml"
     path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
     return path

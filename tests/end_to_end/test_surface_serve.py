@@ -102,7 +102,9 @@ def test_commands_reach_the_running_instance_and_its_store_when_it_has_stopped(p
         assert f"is in use by process {running.process.pid}" in second.stderr
         assert running.end(signal.SIGTERM) == 0
     listed = pointsman("messages", "-o", "jsonl", cwd=project)
-    assert (listed.returncode, len(listed.stdout.splitlines())) == (0, 1)
+    assert listed.returncode == 0
+    # A slow machine may have given the delivery up by now, and there is a message about that.
+    assert '"id":"msg_000001"' in listed.stdout.replace(" ", "")
     gone = pointsman("connections", cwd=project)
     assert gone.returncode == 3
     discarded = pointsman("deliveries", "discard", delivery["id"], "-o", "json", cwd=project)
