@@ -61,7 +61,7 @@ async def test_no_attempt_is_made_before_retry_after_in_seconds(tmp_path: Path) 
         for message in messages:
             assert (await it.ended(message))["state"] == "delivered"
         for case in acts:
-            assert 1.0 <= _gap(shop, case) < 5.0, case
+            assert 1.0 <= _gap(shop, case) < 1.0 + SLACK, case
 
 
 async def test_no_attempt_is_made_before_retry_after_as_a_date(tmp_path: Path) -> None:
@@ -76,16 +76,16 @@ async def test_no_attempt_is_made_before_retry_after_as_a_date(tmp_path: Path) -
 
 async def test_an_absurd_retry_after_waits_for_the_last_moment_of_the_retry_time(tmp_path: Path) -> None:
     absurd = ("1000000000", "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT", "99999999999999999999")
-    async with backend() as shop, instance(tmp_path, document(shop.url, rules=patient("1500ms"))) as it:
+    async with backend() as shop, instance(tmp_path, document(shop.url, rules=patient("4s"))) as it:
         shop.decide = first_only({value: answers(429, retry_after=value) for value in absurd})
         messages = [await it.send({"case": value}) for value in absurd]
         for message in messages:
             shown = await it.show((await _waiting(it, message))["id"])
             started = _instant(shown["attempts"][0]["started_at"])
-            assert _instant(shown["due_at"]) == pytest.approx(started + 1.5, abs=0.002)
+            assert _instant(shown["due_at"]) == pytest.approx(started + 4.0, abs=0.002)
         for value, message in zip(absurd, messages, strict=True):
             assert (await it.ended(message))["state"] == "delivered"
-            assert _gap(shop, value) >= 1.4, value
+            assert _gap(shop, value) >= 3.9, value
 
 
 async def test_a_retry_after_that_says_nothing_leaves_the_rules_own_delay(tmp_path: Path) -> None:
