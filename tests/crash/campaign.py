@@ -16,6 +16,7 @@ from tests.crash.folder import Folder, Room, free_port
 from tests.crash.journal import Journal
 from tests.crash.nemesis import STARTING, Goals, Nemesis
 from tests.crash.product import READY, ROOT, Launcher, Product
+from tests.patience import PATIENCE
 
 LOOK: Final = 0.1
 """Seconds between two looks at the backlog."""
@@ -26,7 +27,7 @@ class Load:
     """How much is sent, and how long the backlog may take to drain after the last restart."""
 
     rate: float  # webhooks a second; 0: none
-    drain: float = 20.0  # seconds
+    drain: float = PATIENCE  # seconds
 
 
 class Beside(Protocol):
@@ -166,7 +167,7 @@ async def start(name: str, options: Mapping[str, Any]) -> asyncio.subprocess.Pro
 async def first_line(process: asyncio.subprocess.Process) -> bytes:
     """Return what a process says first."""
     assert process.stdout is not None
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE):
         return await process.stdout.readline()
 
 

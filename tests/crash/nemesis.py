@@ -21,9 +21,10 @@ from tests.crash.folder import Folder
 from tests.crash.journal import Journal
 from tests.crash.launcher import Start
 from tests.crash.product import NOT_TAKEN, READY, Launcher, Product, environment
+from tests.patience import PATIENCE
 
 RANDOM: Final = "random"
-STARTING: Final = 45.0
+STARTING: Final = PATIENCE
 """Seconds within which a started service has its configuration in force."""
 
 FIRING: Final = 3.0

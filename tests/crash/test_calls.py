@@ -26,10 +26,10 @@ KILLS = max(60, int(os.environ.get("KILLS") or 300) // 5)
 EACH = max(3, KILLS // 20)
 """How often each point of calls and logins must have killed the service."""
 
-LOADS = (Load(rate=2, drain=60), Load(rate=5, drain=60))
+LOADS = (Load(rate=2), Load(rate=5))
 """Two services are killed side by side: one with little to do, one with as much as it can do between two kills."""
 
-DEADLINE = 150 + 4 * KILLS
+DEADLINE = 300 + 6 * KILLS
 
 FOUND = {
     "token used first": ("ahead", ("login.kept", "login.kept", "call.etag", "call.page")),
@@ -110,12 +110,11 @@ async def _planted(first: Launcher, path: Path) -> dict[str, Verdict]:
             )
         return await asyncio.to_thread(lambda: judge(load(folder.path)))
 
-    async with asyncio.timeout(100), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(240), asyncio.TaskGroup() as group:
         tasks = {mutant: group.create_task(one(mutant)) for mutant in FOUND}
     return {mutant: task.result() for mutant, task in tasks.items()}
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("mutant", FOUND)
 def test_finds_the_planted_bug(verdicts, mutant):
     assert mutant in MUTANTS

@@ -19,6 +19,7 @@ from tests.crash.outside.room import make_room
 from tests.crash.outside.servers import Servers
 from tests.crash.product import Launcher
 from tests.crash.verifier import Verdict
+from tests.patience import PATIENCE
 from tests.servers import unique
 
 AROUND = ("source.before_emit", "source.after_emit", "store.accept.before_commit") * 2
@@ -37,7 +38,7 @@ FOUND = {
 }
 """With which kind of source each bug is tried, at which points, and as what it must be found; nothing: no bug."""
 
-DEADLINE = 180
+DEADLINE = 300
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ async def _all(first: Launcher, servers: Servers, path: Path) -> dict[str, Verdi
         seed = random.randrange(1_000_000)
         goals = Goals(points, 1, KILLS, random.Random(seed))
         # Without a bug it ends when nothing is left; with one it may never, and nobody waits long.
-        drain = Load(rate=0, drain=20 if mutant == TROUBLE else 4)
+        drain = Load(rate=0, drain=PATIENCE if mutant == TROUBLE else 4)
         with first.another() as launcher:
             folder = await campaign(
                 path / room.name, launcher, goals, drain, seed=seed, mutant=mutant, beside=Beside(room, servers, rate=30)

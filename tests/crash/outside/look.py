@@ -24,7 +24,7 @@ from tests.crash.outside.servers import Servers
 WITHIN: Final = 2.0
 """Seconds for one question."""
 
-BACK: Final = 4.0
+BACK: Final = 8.0
 """Seconds within which a queue has back what the dead service did not acknowledge."""
 
 _SLOTS: Final = "SELECT slot_name, (confirmed_flush_lsn - '0/0')::bigint AS lsn FROM pg_replication_slots WHERE database = current_database()"
