@@ -23,6 +23,8 @@ MAX_TOTAL: Final = 200 * 1024 * 1024
 ELSEWHERE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|//|\\\\")
 """How a reference begins that leads to a URL, a drive or a share."""
 
+OUTSIDE: Final = "leads out of the description's folder; it is never opened"
+
 _PROSE: Final = (".md", ".markdown", ".txt", ".html", ".htm")
 _REFERENCES: Final = ("$ref", "operationRef")
 NAME_MAPS: Final = frozenset(
@@ -77,7 +79,7 @@ class Files:
 
     def _load(self, path: str) -> Document:
         if path.startswith("../") or path == "..":
-            raise NoFile("leads out of the description's folder; it is never opened")
+            raise NoFile(OUTSIDE)
         if path.startswith("/") or ELSEWHERE.match(path):
             raise NoFile("is an absolute path; it is never opened")
         if len(self.documents) >= MAX_FILES:

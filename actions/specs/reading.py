@@ -16,7 +16,7 @@ import msgspec
 
 from actions.base import Finding
 from actions.specs.events import escape
-from actions.specs.files import quoted, split
+from actions.specs.files import OUTSIDE, quoted, split
 from actions.specs.load import Bundle
 from actions.specs.model import PREFERENCE, Media, Spec, Variable
 from actions.specs.references import Registry, Unresolved, dangling
@@ -83,6 +83,8 @@ class Reading:
             return
         if self._counts[code] == MAX_SAME and code not in _ALWAYS:
             message += " (more of these are not listed)"
+        if OUTSIDE in message:
+            fix = "give the folder that holds all of its files"
         found = Finding(severity=severity, code=code, message=message, fix=fix, pointer=pointer)
         self.findings.append(found)
 

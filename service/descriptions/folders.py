@@ -12,7 +12,7 @@ from typing import Final
 
 from typing_extensions import override
 
-from actions.specs.files import NoFile
+from actions.specs.files import OUTSIDE, NoFile
 from service.descriptions.units import Bounds, Unfit, too_much
 
 SKIPPED: Final = frozenset({"node_modules", "__pycache__", "__MACOSX"})
@@ -58,7 +58,7 @@ class Folder(Mapping[str, bytes]):
         except (OSError, ValueError, RuntimeError) as error:  # a NUL in the name, a circle of links
             raise NoFile(f"cannot be opened: {error}") from error
         if not path.is_relative_to(self._path):
-            raise NoFile("leads out of the description's folder; it is never opened")
+            raise NoFile(OUTSIDE)
         return path
 
     @override

@@ -83,6 +83,13 @@ def test_a_part_that_is_not_there_is_told_of_with_its_place() -> None:
     assert "no-operation" in told
 
 
+def test_what_lies_outside_of_the_folder_says_what_to_give_instead() -> None:
+    spec = read_spec({"a.yaml": b"openapi: 3.1.0\npaths: {/a: {$ref: '../common/a.yaml'}}"}, "a.yaml")
+    told = [one for one in spec.findings if "leads out of the description's folder" in one.message]
+    assert {one.code for one in told} == {"path-refused", "reference-file"}
+    assert {one.fix for one in told} == {"give the folder that holds all of its files"}
+
+
 @pytest.mark.parametrize("entry", [None, 7, {"$ref": "#/nope"}, {"$ref": "https://x.example/p.json"}])
 def test_a_parameter_that_cannot_be_read_is_left_out_and_said_in_every_format(entry: Any) -> None:
     good = {"name": "q", "in": "query", "type": "string"}
