@@ -39,9 +39,10 @@ _GRANTS: Final[Mapping[str, str]] = {
     "client_credentials": "clientCredentials",
 }
 KEY_NAME: Final = re.compile(
-    r"(?:x-)?(?:api[-_]?key|(?:auth|access|secret)[-_]?token|(?:ocp-apim-)?subscription-key)", re.IGNORECASE
+    r"(?:x-(?:[a-z0-9]+-){0,2})?(?:api[-_]?key|(?:auth|access|secret)[-_]?token|(?:ocp-apim-)?subscription-key)",
+    re.IGNORECASE,
 )
-"""Headers and parameters that are a login, whatever a collection calls them."""
+"""Headers and parameters that are a login, vendors' own (`X-V-Api-Key`) too, whatever else is said."""
 _WORD: Final = re.compile(r"[^A-Za-z0-9_.-]+")
 
 

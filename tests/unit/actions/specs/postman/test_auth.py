@@ -153,3 +153,15 @@ def test_a_login_keeps_the_variables_that_it_is_made_of() -> None:
 def test_a_key_without_a_name_cannot_be_sent() -> None:
     (scheme,) = read(item("https://a.x/b", auth=login("apikey", value="{{k}}"))).security_schemes.values()
     assert "names no header" in scheme.problem
+
+
+@pytest.mark.parametrize("name", ["X-V5-Auth-Token", "X-My-Shop-Api-Key", "X-Vendor-Access-Token"])
+def test_keys_in_headers_of_vendors_are_logins(name: str) -> None:
+    operation = one(read(item("https://a.x/b", header=[{"key": name, "value": "{{k}}"}])))
+    assert (needs(operation), operation.parameters) == ([[name]], ())
+
+
+@pytest.mark.parametrize("name", ["X-Next-Token", "Token-Kind", "Y-V5-Auth-Token", "X-Auth-Token-Kind"])
+def test_headers_that_only_sound_like_it_are_inputs(name: str) -> None:
+    operation = one(read(item("https://a.x/b", header=[{"key": name, "value": "{{k}}"}])))
+    assert [known.name for known in operation.parameters] == [name]
