@@ -409,7 +409,12 @@ def _hooked(spec: Spec, named: Collection[str]) -> frozenset[str]:
     found = {name: spec.find(name) for name in named}
     unknown = [name for name, one in found.items() if one is None]
     if unknown:
-        raise Refused(f"the hook is to perform {', '.join(unknown)}, which the description does not have")
+        from difflib import get_close_matches  # rare, and slow to import
+
+        near = [one for name in unknown for one in get_close_matches(name, list(spec.operations), n=1)]
+        meant = f"; did you mean {', '.join(near)}?" if near else ""
+        missing = ", ".join(unknown)
+        raise Refused(f"the hook is to perform {missing}, which the description does not have{meant}")
     listed = tuple(one.id for one in found.values() if one is not None)
     return frozenset(one.id for one in spec.operations.values() if performs(one, listed))
 

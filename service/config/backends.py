@@ -262,7 +262,8 @@ class ValidateConfig(Closed):
 
 def _validate(value: Any) -> Any:
     if isinstance(value, str):
-        return {"arguments": value, "answers": "warn" if value == "reject" else value}
+        answers = {"answers": value} if value in ("off", "warn") else {}
+        return {"arguments": value, **answers}
     return value
 
 

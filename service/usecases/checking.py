@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from pkgutil import resolve_name
@@ -69,7 +70,7 @@ async def check_configuration(path: Path, *, resolve: bool, env: Mapping[str, st
     plan = await asyncio.to_thread(build, checked.sketch, files)
     pems, found = _certificates(checked)
     said = {problem.pointer for problem in unread}
-    found += [*unread, *(one for one in plan.problems if one.code != "no-spec" or one.pointer not in said)]
+    found += [*unread, *(one for one in plan.problems if not _is_told(checked, one, said))]
     found += await _check_sources(checked, plan)
     found += await _check_connections(checked, plan, pems)
     # What is broken as text or in its shape is not judged a second time by what that makes of it.
@@ -85,6 +86,12 @@ async def check_configuration(path: Path, *, resolve: bool, env: Mapping[str, st
     return Candidate(checked=checked, plan=plan, files=files, pems=pems, problems=problems)
 
 
+def _is_told(checked: CheckedConfiguration, problem: Problem, said: AbstractSet[str]) -> bool:
+    """Say whether a description is missing for a reason that is told already."""
+    connector = problem.pointer.rpartition("/")[0]
+    return problem.code == "no-spec" and (problem.pointer in said or not checked.sound(connector))
+
+
 def _place(problem: Problem) -> tuple[str, int, int, str]:
     return problem.file, problem.line, problem.column, problem.message
 
@@ -97,7 +104,7 @@ def _descriptions(checked: CheckedConfiguration) -> tuple[dict[str, bytes], list
         pointer = join_pointer("connectors", name, "spec")
         if config.kind is not None:
             files[name] = description(config.kind)
-        elif checked.sound(pointer):
+        elif checked.sound(pointer) and checked.sound(join_pointer("connectors", name, "sha256")):
             try:
                 files[name] = _description(checked, name)
             except Unfit as unfit:
@@ -174,7 +181,8 @@ async def _check_connections(
     problems: list[Problem] = []
     for name, planned in plan.connections.items():
         pointer = join_pointer("connections", name)
-        if not checked.sound(pointer):
+        hook = join_pointer("connectors", planned.config.connector, "code")
+        if not (checked.sound(pointer) and checked.sound(hook)):
             continue
         try:
             connector = make_connector(planned, planned.spec, pems.get(name, PEM()), resolver=_Offline())

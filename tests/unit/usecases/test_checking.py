@@ -24,6 +24,7 @@ paths:
 def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     Path("shop.yaml").write_text(SPEC)
+    Path("hook.py").write_text("async def execute(context): ...\n")
 
     def run(text: str, **env: str) -> Coroutine[Any, Any, Candidate]:
         Path("pointsman.yaml").write_text(text.lstrip("\n"))
@@ -125,6 +126,23 @@ async def test_a_file_that_says_nothing_is_one_problem(check) -> None:
 async def test_a_missing_description_is_one_problem(check) -> None:
     candidate = await check(SHOP.replace("shop.yaml", "shp.yaml") + "rules: {r: {do: [{call: shop.note}]}}")
     assert errors(candidate) == [(1, 27, "there is no such file")]
+
+
+@pytest.mark.parametrize(
+    ("connector", "connection", "said"),
+    [
+        ("spec: 'https://a.example/x.json', sha256: abc", "", "not a SHA-256"),
+        ("spec: shop.yaml, code: gone.py", "", "there is no such file"),
+        ("spec: shop.yaml", ", validate: strict", "`validate` must be one of off, warn, reject"),
+        ("spec: shop.yaml, code: hook.py, code_for: [nte]", "", "did you mean note?"),
+    ],
+)
+async def test_one_mistake_in_a_connector_is_one_problem(check, connector, connection, said) -> None:
+    candidate = await check(
+        f"connectors: {{shop: {{{connector}}}}}\nconnections: {{shop: {{connector: shop{connection}}}}}\n"
+    )
+    (problem,) = candidate.errors
+    assert said in problem.message
 
 
 async def test_the_webhooks_of_the_documentation_would_run(check, tmp_path: Path) -> None:
