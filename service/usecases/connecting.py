@@ -75,7 +75,11 @@ def list_operations(spec: Spec) -> dict[str, Any]:
 
 
 def show_operation(spec: Spec, name: str) -> dict[str, Any]:
-    """Return one operation with its input and output schemas, `$ref`s intact. Raise NotFound."""
+    """Return one operation with its input and output schemas. Raise NotFound.
+
+    What is to be given can be read alone: everything that it refers to stands with it, under `$defs`. What
+    comes back may reach half of an API: its `$ref`s lead into the description.
+    """
     operation = find_operation(spec, name)
     return {
         "id": operation.id,
@@ -88,7 +92,7 @@ def show_operation(spec: Spec, name: str) -> dict[str, Any]:
         "problem": operation.problem,
         "idempotency_header": operation.key_header or None,
         "presets": [_preset(one) for one in operation.presets],
-        "input": spec.input_schema(operation),
+        "input": spec.standalone(spec.input_schema(operation)),
         "output": dict(spec.output_schemas(operation)),
     }
 
