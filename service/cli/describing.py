@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -44,17 +45,21 @@ def read_descriptions(*path: Paths, output: Output = "table") -> int:
     """
     from service.usecases import describing
 
-    sound = True
+    sound, found = True, 0
 
     def lines() -> Iterator[dict[str, Any]]:
-        nonlocal sound
+        nonlocal sound, found
         units = [(unit.name, unit) for given in _given(path) for unit in _collected(given)]
         for name, unit in counted(units, len(units), "reading"):
             shown = describing.read_line(unit, name)
             sound = sound and describing.is_sound(shown)
+            found += len(shown["findings"]) if "error" not in shown else 0
             yield shown
 
     _print(lines(), output, READ_COLUMNS, describing.summary)
+    if output == "table" and found:
+        said = " ".join(shlex.quote(str(one)) for one in path)
+        say(f"what was found, with places and hints: pointsman connectors lint {said}")
     return 0 if sound else 1
 
 

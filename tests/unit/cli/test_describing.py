@@ -49,6 +49,13 @@ def test_prints_a_table_for_people(pointsman, specs):
     assert row == ["specs/shop.json", "openapi3.1", "3.1.0", "1"]
 
 
+def test_what_was_found_is_a_command_away(pointsman, specs):
+    assert pointsman("connectors", "read", "specs").err == ""
+    (specs / "no server.json").write_text(json.dumps({**SHOP, "servers": []}), "utf-8")
+    ran = pointsman("connectors", "read", "specs/no server.json")
+    assert ran.err.strip().endswith("pointsman connectors lint 'specs/no server.json'")
+
+
 @pytest.mark.parametrize("style", ["json", "yaml"])
 def test_prints_all_together_in_other_styles(pointsman, specs, style):
     ran = pointsman("connectors", "read", "specs", "-o", style)
