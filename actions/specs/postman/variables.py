@@ -129,16 +129,26 @@ def is_environment(value: Any) -> bool:
 
 
 def environments(bundle: Bundle) -> list[Environment]:
-    """Return the environments that came with a collection; those beside it first."""
+    """Return the environments that came with a collection; those beside it first.
+
+    They lie with it, above or below it, or in a folder for environments beside any of its folders.
+    """
     here = bundle.root.name.rpartition("/")[0]
     found = []
     for file in bundle.files:
         place, _, name = file.rpartition("/")
-        near = place == here or f"{place}/".startswith(f"{here}/" if here else "") or here.startswith(place)
-        if file != bundle.root.name and near and name.endswith(".json") and _ENVIRONMENT.search(name):
+        around, _, folder = place.rpartition("/")
+        apart = _ENVIRONMENT.match(folder) is not None and _holds(around, here)
+        near = apart or _holds(here, place) or _holds(place, here)
+        named = apart or _ENVIRONMENT.search(name)
+        if file != bundle.root.name and near and named and name.endswith(".json"):
             found.append((place != here, file))
     read = (_environment(bundle, file) for _, file in sorted(found)[:_MAX_FILES])
     return [one for one in read if one]
+
+
+def _holds(folder: str, other: str) -> bool:
+    return not folder or f"{other}/".startswith(f"{folder}/")
 
 
 def _environment(bundle: Bundle, file: str) -> Environment | None:

@@ -1,8 +1,11 @@
 from typing import Any
 
+import msgspec
+import pytest
+
 from actions.specs import read_spec
 from actions.specs.postman.variables import Variables
-from tests.unit.actions.specs.postman.collections import codes, item, one, read, variables
+from tests.unit.actions.specs.postman.collections import SCHEMA, codes, item, one, read, variables
 
 
 def environment(name: str, scope: str = "environment", **values: Any) -> dict[str, Any]:
@@ -92,3 +95,21 @@ def test_an_environment_alone_is_no_description() -> None:
     )
     assert not spec.readable
     assert "environment" in spec.findings[-1].message
+
+
+@pytest.mark.parametrize(
+    ("file", "found"),
+    [
+        ("environments/production.json", True),
+        ("apis/environments/a.json", True),
+        ("apis/shop/env/a.json", True),
+        ("apis/other/environments/a.json", False),
+        ("other/production.json", False),
+        ("apis-old/my.env.json", False),
+    ],
+)
+def test_environments_may_lie_in_a_folder_of_their_own(file: str, found: bool) -> None:
+    document = {"info": {"name": "t", "schema": SCHEMA}, "item": [item("{{base}}/b")]}
+    files = {"apis/shop/c.json": document, file: environment("Production", base="https://a.x")}
+    spec = read_spec({name: msgspec.json.encode(value) for name, value in files.items()}, "apis/shop/c.json")
+    assert (spec.extras.get("environment") == "Production") is found
