@@ -132,9 +132,9 @@ class Planning:
     def _server(self, pointer: str, config: ConnectionConfig, spec: Spec) -> str | None:
         server = _server(config, spec)
         if server is None:
-            self._problem(
-                pointer, "the description names no server", "no-server", fix="say `server:` in the connection"
-            )
+            told = next((one.fix for one in spec.findings if one.code == "no-server" and one.fix), "")
+            fix = "say `server:` in the connection" + (f"; {told}" if told else "")
+            self._problem(pointer, "the description names no server", "no-server", fix=fix)
             return None
         try:
             url = expand_server(server, _variables(config, spec, server))
@@ -149,7 +149,7 @@ class Planning:
                 "the description's server is not a whole URL",
                 "relative-server",
                 found=url,
-                fix="say `server: https://…` in the connection",
+                fix=f"say `server: https://…{url if url.startswith('/') else ''}` in the connection",
             )
             return None
         wanted = self.configuration.connectors[config.connector].kind

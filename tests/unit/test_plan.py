@@ -402,3 +402,18 @@ def test_a_call_of_what_is_deprecated_is_told_with_its_replacement(operation: st
     told = found["/rules/r/do/0/call"]
     assert (told.severity, told.code, told.fix) == ("warning", "deprecated-operation", fix)
     assert not problems({"match": {"type": ["a"]}, "do": [{"call": "shop.listNew"}]}, spec=DEPRECATED)
+
+
+@pytest.mark.parametrize(
+    ("described", "code", "fix"),
+    [
+        (b'"basePath": "/v2"', "no-server", "say `server:` in the connection; the server ends in /v2"),
+        (b'"x-none": 1', "no-server", "say `server:` in the connection"),
+        (b'"servers": [{"url": "/v2"}]', "relative-server", "say `server: https://…/v2` in the connection"),
+    ],
+)
+def test_who_has_to_name_a_server_is_told_where_it_ends(described: bytes, code: str, fix: str) -> None:
+    version = b'"openapi": "3.0.3"' if code == "relative-server" else b'"swagger": "2.0"'
+    spec = b'{%s, %s, "paths": {"/a": {"get": {"operationId": "a", "responses": {}}}}}' % (version, described)
+    found = [one for one in plan({}, spec=spec).problems if one.pointer == "/connections/shop"]
+    assert [(one.code, one.fix) for one in found] == [(code, fix)]
