@@ -2,8 +2,10 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
+from actions.auth.described import takes
 from actions.specs.model import ConnectionParameter, SecurityScheme, Server, Spec, Trigger
 
 
@@ -75,20 +77,30 @@ def wanted(spec: Spec) -> list[str]:
         words.extend(
             f"--variable {name}=VALUE" for name, variable in one.variables.items() if variable.default is None
         )
-    words.extend(_login_words(spec.security_schemes))
-    words.extend(
-        f"--parameter-env {one.name}=VARIABLE" if one.kind == "secret" else f"--parameter {one.name}=VALUE"
+    asked = [
+        one
         for one in spec.parameters.values()
         if one.default is None and (one.required or one.kind == "secret") and one.kind != "oauth"
+    ]
+    words.extend(_login_words(spec.security_schemes, {one.name for one in asked}))
+    words.extend(
+        f"--parameter-env {one.name}=VARIABLE" if one.kind == "secret" else f"--parameter {one.name}=VALUE"
+        for one in asked
     )
     return words
 
 
-def _login_words(schemes: Mapping[str, SecurityScheme]) -> list[str]:
-    """Return how to log in by the first way that there is an option for."""
+def _login_words(schemes: Mapping[str, SecurityScheme], asked: AbstractSet[str]) -> list[str]:
+    """Return how to log in by the first way that there is an option for.
+
+    Nothing where the connection parameters that are `asked` for are the login already.
+    """
     for one in schemes.values():
         if one.problem:
             continue
+        parts = set(takes(one).values())
+        if one.kind in ("apiKey", "http") and parts and parts <= asked:
+            return []
         if one.kind == "apiKey":
             return ["--api-key-env VARIABLE"]
         if one.kind == "http":

@@ -45,3 +45,27 @@ def test_a_connector_of_power_platform_is_told_whole():
 )
 def test_what_a_connection_has_to_give_is_named(spec, words):
     assert [one for one in words if one not in wanted(spec())] == []
+
+
+def test_no_login_is_asked_for_beside_the_parameters_that_are_one():
+    definition = {
+        "swagger": "2.0",
+        "info": {"title": "t", "version": "1"},
+        "host": "a.example",
+        "securityDefinitions": {"user": {"type": "basic"}},
+        "security": [{"user": []}],
+        "paths": {"/x": {"get": {"operationId": "X", "responses": {"200": {"description": ""}}}}},
+    }
+    parameters = {
+        "username": {"type": "securestring", "uiDefinition": {"constraints": {"required": "true"}}},
+        "password": {"type": "securestring", "uiDefinition": {"constraints": {"required": "true"}}},
+    }
+    files = {
+        "apiDefinition.swagger.json": definition,
+        "apiProperties.json": {"properties": {"connectionParameters": parameters}},
+    }
+    spec = read_spec(
+        {name: json.dumps(one).encode() for name, one in files.items()}, "apiDefinition.swagger.json"
+    )
+    assert wanted(spec) == ["--parameter-env username=VARIABLE", "--parameter-env password=VARIABLE"]
+    assert wanted(read(definition)) == ["--basic USER:VARIABLE"]
