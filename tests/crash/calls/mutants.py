@@ -16,7 +16,7 @@ from actions.auth.oauth2 import OAuth2
 from actions.auth.tokens import make_token
 from service import crashpoints, replacing
 
-WINDOW: Final = 0.1
+WINDOW: Final = 0.5
 """Seconds between use and storing: on a fast disk a kill between them would be a matter of luck."""
 
 
@@ -24,10 +24,14 @@ def token_used_first() -> None:
     """Use a token before it is kept."""
     take = OAuth2._take
 
-    async def eager(self: OAuth2, granted: Any, why: str) -> None:
-        self._use(make_token(granted, self._context.clock(), 0.0), why)
+    async def later(self: OAuth2, granted: Any, why: str) -> None:
         await asyncio.sleep(WINDOW)
         await take(self, granted, why)
+
+    async def eager(self: OAuth2, granted: Any, why: str) -> None:
+        self._refresh = granted.refresh_token or self._refresh
+        self._use(make_token(granted, self._context.clock(), 0.0), why)
+        self._keeping = asyncio.create_task(later(self, granted, why))
 
     OAuth2._take = eager
 
@@ -40,7 +44,7 @@ def logins_without_turns() -> None:
 def done_when_accepted() -> None:
     """Take what was accepted with 202 for what is done."""
 
-    async def eager(self: Any, accepted: Any) -> Any:
+    async def eager(self: Any, accepted: Any, **_: Any) -> Any:
         self._where(accepted)
         return accepted
 
