@@ -24,10 +24,12 @@ def every_error():
     return found
 
 
-@pytest.mark.parametrize("kind", every_error(), ids=lambda kind: kind.__name__)
-def test_no_error_of_the_server_leaves_as_the_drivers(kind):
-    with pytest.raises((SourceRejected, SourceUnavailable), match="reading"), mapped("reading"):
-        raise kind("it says no")
+def test_no_error_of_the_server_leaves_as_the_drivers():
+    kinds = every_error()
+    assert len(kinds) > 200
+    for kind in kinds:
+        with pytest.raises((SourceRejected, SourceUnavailable), match="reading"), mapped("reading"):
+            raise kind("it says no")
 
 
 @pytest.mark.parametrize(

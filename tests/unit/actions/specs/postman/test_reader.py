@@ -284,17 +284,17 @@ def test_folders_that_hold_each_other_end() -> None:
 def test_many_requests_are_read_fast() -> None:
     items = [
         item({"raw": f"{{{{base}}}}/a/{index % 300}/:id?x={{{{y}}}}", "variable": [{"key": "id", "value": str(index)}]}, "POST", f"r{index}", body=raw(f'{{"a": {index}, "b": ["{{{{y}}}}"]}}'))
-        for index in range(4_000)
+        for index in range(2_000)
     ]  # fmt: skip
     document = msgspec.json.encode(
         {"info": {"schema": SCHEMA}, "item": items, "variable": variables(base="https://a.x")}
     )
     began = time.process_time()
     spec = read_spec({"c.json": document})
-    assert time.process_time() - began < 3
+    assert time.process_time() - began < 1.5
     assert (len(spec.operations), sum(len(found.presets) for found in spec.operations.values())) == (
         300,
-        4_000,
+        2_000,
     )
 
 
