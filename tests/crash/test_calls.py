@@ -42,6 +42,10 @@ FOUND = {
 """As what each planted bug must be found, and at which points of a sound service it is killed, beside at random."""
 
 MUTANT_KILLS = 7
+ATTEMPTS = 4
+"""Campaigns within which a bug must be found: on a busy machine hardly a token is renewed between two kills."""
+
+MUTANT_DEADLINE = 600
 
 
 @pytest.mark.timeout(DEADLINE + 60)
@@ -100,24 +104,29 @@ async def _planted(first: Launcher, path: Path) -> dict[str, Verdict]:
     """Plant all bugs at the same time, each in a service of its own."""
 
     async def one(mutant: str) -> Verdict:
-        seed = random.randrange(1_000_000)
-        points = FOUND[mutant][1]
-        goals = Goals(
-            (*points, *[RANDOM] * (MUTANT_KILLS - len(points))), 1, MUTANT_KILLS, random.Random(seed)
-        )
-        with first.another() as launcher:
-            load_ = Load(rate=6, drain=10)
-            name = mutant.replace(" ", "-")
-            folder = await campaign(
-                path / name, launcher, goals, load_, seed=seed, mutant=mutant, beside=Calls()
+        found, points = FOUND[mutant]
+        for attempt in range(ATTEMPTS):
+            seed = random.randrange(1_000_000)
+            goals = Goals(
+                (*points, *[RANDOM] * (MUTANT_KILLS - len(points))), 1, MUTANT_KILLS, random.Random(seed)
             )
-        return await asyncio.to_thread(lambda: judge(load(folder.path)))
+            with first.another() as launcher:
+                load_ = Load(rate=6, drain=10)
+                name = f"{mutant.replace(' ', '-')}-{attempt}"
+                folder = await campaign(
+                    path / name, launcher, goals, load_, seed=seed, mutant=mutant, beside=Calls()
+                )
+            verdict = await asyncio.to_thread(lambda path=folder.path: judge(load(path)))
+            if verdict.breaches[found]:
+                break
+        return verdict
 
-    async with asyncio.timeout(240), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(MUTANT_DEADLINE), asyncio.TaskGroup() as group:
         tasks = {mutant: group.create_task(one(mutant)) for mutant in FOUND}
     return {mutant: task.result() for mutant, task in tasks.items()}
 
 
+@pytest.mark.timeout(MUTANT_DEADLINE + 60)
 @pytest.mark.parametrize("mutant", FOUND)
 def test_finds_the_planted_bug(verdicts, mutant):
     assert mutant in MUTANTS
