@@ -240,7 +240,7 @@ def _build(syntax: Syntax, text: str, report: Report, most: int) -> tuple[Any, s
         "yaml-tab", "a tab is no indentation in YAML; read as two spaces", offset_place(text, tab.start())
     )
     text = _TABS.sub(lambda match: match.group().replace("\t", "  "), _BLANK.sub("", text))
-    return Builder(_source(syntax, text, report), report, builder.left).build(), text
+    return Builder(_source(syntax, text, report), report, most, builder.left).build(), text
 
 
 def _printable(text: str, report: Report) -> str:

@@ -72,16 +72,19 @@ class _Frame:
 
 
 class Builder:
-    """Makes the value out of the events, without recursion; `left` says how many more it would have read."""
+    """Makes the value out of the events, without recursion.
 
-    def __init__(self, source: Source, report: Report, most: int) -> None:
+    `left` says how many more it may read: what an earlier attempt has left, if there was one.
+    """
+
+    def __init__(self, source: Source, report: Report, most: int, left: int | None = None) -> None:
         self._source = source
         self._report = report
         self._stack = [_Frame([], False)]
         self._anchors: dict[str, tuple[Any, int, int] | None] = {}  # None: still open
         self._aliased = 0
         self._most = most
-        self.left = most
+        self.left = most if left is None else left
 
     def build(self) -> Any:
         """Return the value, None for a document without one. Raises Broken."""
