@@ -5,6 +5,7 @@ changed between requests, so that one server serves one description after the ot
 """
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,9 +21,10 @@ from actions.mock.reading import Fault
 
 OnRequest = Callable[[Judgement], None]
 
-_UNREAD: Final = b"VIEW"
-"""A method of Postman's that the parser does not know; it reads another of the same length instead."""
+_METHOD: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}) ")
 _READ: Final = b"POST"
+_KNOWN: Final = frozenset(b"GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH".split())
+"""The methods that the parser reads as they are; instead of any other it reads `POST`. There are many."""
 
 _PHRASES: Final = {one.value: one.phrase for one in HTTPStatus}
 
@@ -124,7 +126,8 @@ class _Connection(asyncio.Protocol):
         self._between = True
 
     def _begin(self) -> None:
-        self._between = self._unread = False
+        self._between = False
+        self._unread = b""
         self._target = b""
         self._headers: list[tuple[str, str]] = []
         self._head_bytes = 0
@@ -160,9 +163,10 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._watch()
         try:
-            if self._between and data.startswith(_UNREAD + b" "):
+            found = _METHOD.match(data) if self._between else None
+            if found and found[1] not in _KNOWN:
                 self._parser.feed_data(_READ)
-                self._unread, data = True, data[len(_READ) :]
+                self._unread, data = found[1], data[len(found[1]) :]
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._refuse(Fault(400, "request", "this server speaks nothing but HTTP/1.1"))
@@ -225,7 +229,7 @@ class _Connection(asyncio.Protocol):
     # Answering.
 
     def _method(self) -> str:
-        return (_UNREAD if self._unread else self._parser.get_method() or b"").decode("latin-1")
+        return (self._unread or self._parser.get_method() or b"").decode("latin-1")
 
     def _count(self, size: int) -> None:
         self._head_bytes += size

@@ -282,3 +282,15 @@ async def test_a_method_that_its_parser_does_not_know_is_read():
             await client.send(method + b" /b HTTP/1.1\r\nhost: a.x\r\n\r\n")
             assert (await client.answer())[0] < 300
         assert [one.method for one in server.judgements] == ["VIEW", "POST", "VIEW"]
+
+
+async def test_any_method_of_openapi_3_2_is_read():
+    more = {name: operation() for name in ("SYNC", "LINK", "X-RUN")}
+    mock = backend({"/x": {"query": operation(), "additionalOperations": more}}, version="3.2.0")
+    async with MockServer(mock) as server, Client(server) as client:
+        for method in ("QUERY", "SYNC", "LINK", "X-RUN", "QUERY"):
+            await client.send(f"{method} /v1/x HTTP/1.1\r\nhost: a.x\r\n\r\n".encode())
+            assert (await client.answer())[0] < 300
+            assert server.judgements[-1].method == method
+        await client.send(b"NONE /v1/x HTTP/1.1\r\nhost: a.x\r\n\r\n")
+        assert (await client.answer())[0] == 405
