@@ -38,9 +38,13 @@ ANSWER_BUDGET = 1_000_000
 """Evaluation steps for an expression over a polled answer: about a tenth of a second."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Candidate:
-    """A configuration that was checked. With an error among the problems the plan may not run."""
+    """A configuration that was checked. With an error among the problems the plan may not run.
+
+    It is written out nowhere: `asyncio.run` asks twice for the text of what a coroutine returned (in what
+    `signal.signal` raises inside), which for a large description is most of a megabyte.
+    """
 
     checked: CheckedConfiguration
     plan: Plan

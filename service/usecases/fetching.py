@@ -31,9 +31,9 @@ WITHIN: Final = 30.0
 _ACCEPT: Final = "application/json, application/yaml, text/yaml, */*;q=0.5"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Fetched:
-    """The bytes of a description, and the hash that pins them."""
+    """The bytes of a description, and the hash that pins them. For `repr` see `checking.Candidate`."""
 
     url: str
     data: bytes
