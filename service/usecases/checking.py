@@ -43,7 +43,7 @@ class Candidate:
     """A configuration that was checked. With an error among the problems the plan may not run.
 
     It is written out nowhere: `asyncio.run` asks twice for the text of what a coroutine returned (in what
-    `signal.signal` raises inside), which for a large description is most of a megabyte.
+    `signal.signal` raises inside), which for a large description is megabytes.
     """
 
     checked: CheckedConfiguration

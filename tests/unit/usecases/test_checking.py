@@ -156,6 +156,6 @@ async def test_the_webhooks_of_the_documentation_would_run(check, tmp_path: Path
 
 
 async def test_what_was_checked_is_never_written_out(check) -> None:
-    """`asyncio.run` asks for the text of what it returns; a large plan would be most of a megabyte."""
+    """`asyncio.run` asks for the text of what it returns; that of a large plan is megabytes."""
     candidate = await check(SHOP)
     assert len(repr(candidate)) < 200
