@@ -47,7 +47,9 @@ def figures(options: argparse.Namespace) -> Iterator[Table]:
     yield from serialising.figures(options)
     for one in rows:
         if one["CPU s"] > MOST_SECONDS or one["peak MB"] > MOST_MB:
-            print(f"{one['document']}: more than {MOST_SECONDS:g} s of CPU or {MOST_MB:g} MB", file=sys.stderr)
+            print(
+                f"{one['document']}: more than {MOST_SECONDS:g} s of CPU or {MOST_MB:g} MB", file=sys.stderr
+            )
 
 
 def documents(folder: Path, names: list[str]) -> dict[str, Path]:
