@@ -156,6 +156,9 @@ OPERATIONS: Final[Mapping[str, Rule]] = {
     "path-refused": Rule("A path item cannot be found.", "Declare it, or put its file there."),
     "required": Rule("`required` is no boolean.", "Write true or false.", ("JsonTypeIncorrect",)),
     "response": Rule("An answer leads to nothing.", "Declare it."),
+    "constant-query": Rule(
+        "A query parameter has its value in the path already.", "Nothing: the path's value is sent."
+    ),
     "same-path": Rule(
         "Several operations have one method and one path.",
         "Let a fixed part of the path differ.",
