@@ -24,10 +24,11 @@ LOOK: Final = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """How much is sent, and how long the backlog may take to drain after the last restart."""
+    """How much is sent, with how large a backlog at most, and how long that may take to drain after the last restart."""
 
     rate: float  # webhooks a second; 0: none
     drain: float = PATIENCE  # seconds
+    most: int = 0  # runs that have not ended; 0: any
 
 
 class Beside(Protocol):
@@ -120,6 +121,8 @@ def _generator(folder: Folder, load: Load, seed: int, kinds: Mapping[str, int]) 
         "run": f"s{seed}",
         "drain": load.drain,
         "kinds": dict(kinds),
+        "database": str(folder.data / "pointsman.db"),
+        "most": load.most,
     }
 
 

@@ -6,12 +6,13 @@ end, means: begin nothing new, bring what was begun to its acknowledgement, and 
 """
 
 import asyncio
+import contextlib
 import hashlib
 import random
+import sqlite3
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -50,7 +51,7 @@ WAITING: Final = 300
 
 
 class Options(msgspec.Struct):
-    """What a generator is told."""
+    """What a generator is told. `most`: runs that have not ended in `database` before nothing new is begun; 0: any."""
 
     journal: str
     port: int
@@ -61,6 +62,8 @@ class Options(msgspec.Struct):
     connections: int = 6
     drain: float = 15.0
     kinds: dict[str, int] = {}
+    database: str = ""
+    most: int = 0
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -92,7 +95,7 @@ class Generator:
         """Send until told to stop; return 0 when everything begun was acknowledged."""
         workers = [asyncio.create_task(self.send_for_ever()) for _ in range(self.options.connections)]
         await asyncio.gather(self.make_for_ever(), self.listen())
-        with suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.options.drain):
                 await self.finished.wait()
         for worker in workers:
@@ -114,12 +117,14 @@ class Generator:
         due = 0.0
         last = time.monotonic()
         while not self.stopping.is_set():
-            with suppress(TimeoutError):
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TICK):
                     await self.stopping.wait()
             now = time.monotonic()
             due = min(due + (now - last) * self.options.rate, self.options.rate * 0.2 + 1)
             last = now
+            if due >= 1 and self.options.most and self.behind() > self.options.most:
+                due = 0.0
             while due >= 1 and self.open < WAITING:
                 kinds = self.options.kinds or KINDS
                 kind = self.random.choices(list(kinds), list(kinds.values()))[0]
@@ -129,6 +134,16 @@ class Generator:
                     self.begin(self.make(kind, key))
         if not self.open:
             self.finished.set()
+
+    def behind(self) -> int:
+        """Return how many runs have not ended, as far as the database can be read just now."""
+        try:
+            with contextlib.closing(
+                sqlite3.connect(f"file:{self.options.database}?mode=ro", uri=True)
+            ) as connection:
+                return int(connection.execute("SELECT count(*) FROM runs WHERE state < 10").fetchone()[0])
+        except sqlite3.Error:
+            return 0  # there is none yet
 
     def make(self, kind: str, key: str) -> Message:
         self.made += 1

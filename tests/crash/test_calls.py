@@ -26,8 +26,8 @@ KILLS = max(60, int(os.environ.get("KILLS") or 300) // 5)
 EACH = max(3, KILLS // 20)
 """How often each point of calls and logins must have killed the service."""
 
-LOADS = (Load(rate=2), Load(rate=4), Load(rate=4))
-"""Three services are killed side by side: one with little to do, two with as much as they can do between two kills."""
+LOADS = (Load(rate=2, most=50), Load(rate=8, most=50), Load(rate=8, most=50))
+"""Three services are killed side by side: one with little to do, two with as much as they can do between two kills, and no more: a backlog of hours is no proof."""
 
 DEADLINE = 300 + 6 * KILLS
 
