@@ -118,7 +118,7 @@ def _wrong(row: Row, seen: dict[str, Any], shop: Backend) -> list[str]:
 @pytest.mark.parametrize("engine", ["pyreqwest", "httpx", "direct"])
 async def test_every_row_of_the_table_is_recorded_and_ends_as_it_says(tmp_path: Path, engine: str) -> None:
     async with backend() as shop:
-        limits = {"timeout": "1s", "in_flight": 100}
+        limits = {"timeout": "3s", "in_flight": 100}
         content = document(shop.url, connections={"shop": connection(shop.url, limits=limits, engine=engine)})
         async with instance(tmp_path, content) as it:
             shop.decide = first_only({row.name: row.act for row in ROWS})
