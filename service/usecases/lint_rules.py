@@ -101,6 +101,9 @@ LOGINS: Final[Mapping[str, Rule]] = {
     "server-url": Rule(
         "A server's URL cannot be used as it is.", "Write host and path.", ("HostNameNotValid",)
     ),
+    "generator-unknown": Rule(
+        "A variable is written like a generator and is none.", "Give it as a parameter."
+    ),
     "server-variable": Rule("A part of a server's URL has no value.", "Give it in the connection."),
     "variable-missing": Rule("A variable of the collection has no value.", "Give it as a parameter."),
     "variable-of-script": Rule("A variable is set by a script, which is not run.", "Give it as a parameter."),
@@ -120,6 +123,9 @@ OPERATIONS: Final[Mapping[str, Rule]] = {
         "The media types do not fit what is sent.",
         "Name one that fits.",
         ("MimeTypeNotCompatibleWithRequestContentSchemaType",),
+    ),
+    "constant-query": Rule(
+        "A query parameter has its value in the path already.", "Nothing: the path's value is sent."
     ),
     "content": Rule("A media type, or what it holds, cannot be used.", "Mend it.", ("MimeTypeNotValid",)),
     "duplicate-operation-id": Rule(
@@ -156,9 +162,6 @@ OPERATIONS: Final[Mapping[str, Rule]] = {
     "path-refused": Rule("A path item cannot be found.", "Declare it, or put its file there."),
     "required": Rule("`required` is no boolean.", "Write true or false.", ("JsonTypeIncorrect",)),
     "response": Rule("An answer leads to nothing.", "Declare it."),
-    "constant-query": Rule(
-        "A query parameter has its value in the path already.", "Nothing: the path's value is sent."
-    ),
     "same-path": Rule(
         "Several operations have one method and one path.",
         "Let a fixed part of the path differ.",
