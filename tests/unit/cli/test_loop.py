@@ -1,7 +1,10 @@
 """A command that asks the outside ends, whatever a library leaves running."""
 
 import asyncio
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +16,7 @@ from service.cli.loop import leave, run_bounded
 def _nothing_abandoned(monkeypatch):
     monkeypatch.setattr(loop, "_abandoned", [])
     monkeypatch.setattr(loop, "_PARTING", 0.05)
+    monkeypatch.setattr(loop, "_WITH_THREADS", ())
 
 
 def test_what_comes_of_it_is_returned_and_the_loop_is_closed():
@@ -91,3 +95,18 @@ def test_the_loop_may_be_another_one():
         return asyncio.get_running_loop()
 
     assert run_bounded(work(), make) is made[0]
+
+
+def test_python_does_not_take_itself_apart_beside_a_drivers_threads():
+    """What such a thread calls then aborts the process."""
+    code = """
+import atexit, sys
+import pyreqwest.client
+from service.cli.loop import leave
+atexit.register(print, "taken apart")
+print("said")
+sys.exit(leave(3))
+"""
+    root = Path(__file__).resolve().parents[3]
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, cwd=root)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "said\n", "")
