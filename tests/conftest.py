@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +13,10 @@ pytest_plugins = ["tests.servers.fixtures"]
 # pytest-asyncio asks for the current loop around synchronous tests, and before Python 3.14 asking makes one that
 # nobody closes: a warning, and so an error, at the end of the run. Saying that there is none makes it not ask.
 asyncio.set_event_loop(None)
+
+# A run in the background of a shell ignores Ctrl-C, and so would the commands that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Collecting the tests makes some 400,000 objects that live to the end. Looking for garbage among them, while they
 # come into being and in every test thereafter, was a twentieth of the run.
