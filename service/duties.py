@@ -59,7 +59,8 @@ class Duties:
             with contextlib.suppress(Unavailable):  # the store says itself why; the next beat tries again
                 await self._beat()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stirred.wait(), BEAT)
+                async with asyncio.timeout(BEAT):
+                    await self._stirred.wait()
 
     async def watch_for_ever(self) -> None:
         """Look whether webhooks must be refused. Never waits for the store: it may be what hangs."""

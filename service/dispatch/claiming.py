@@ -70,7 +70,8 @@ class Claiming:
                 continue
             sleep = lanes.sleep_time(now, steady)
             try:
-                await asyncio.wait_for(lanes.wake.wait(), sleep)
+                async with asyncio.timeout(sleep):
+                    await lanes.wake.wait()
             except TimeoutError:
                 if sleep >= IDLE_CLAIM:
                     for lane in lanes.used.values():

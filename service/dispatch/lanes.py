@@ -227,7 +227,8 @@ class Lanes:
         """Wait up to `grace` seconds until nothing is left in memory, then let go of what is."""
         if self.in_memory or self.claiming:
             try:
-                await asyncio.wait_for(self._drained.wait(), grace)
+                async with asyncio.timeout(grace):
+                    await self._drained.wait()
             except TimeoutError:
                 log.warning(
                     "stopped with calls in flight; they will be found interrupted", calls=self.in_memory

@@ -183,5 +183,6 @@ def _escaped(text: str) -> str:
 async def pause(seconds: float, wake: asyncio.Event) -> None:
     """Wait until woken, at most so long."""
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(wake.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await wake.wait()
     wake.clear()

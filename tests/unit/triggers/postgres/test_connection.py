@@ -1,5 +1,6 @@
 """How errors of the driver and of the socket read, and how a connection is described."""
 
+import asyncio
 import ssl
 
 import asyncpg
@@ -9,7 +10,7 @@ from asyncpg.exceptions import ClientConfigurationError
 from triggers.errors import SourceRejected, SourceUnavailable
 from triggers.postgres.begin import branches
 from triggers.postgres.config import PostgresConfig
-from triggers.postgres.connection import connect_arguments, literal, mapped, qualified, tls_context
+from triggers.postgres.connection import connect_arguments, literal, mapped, pause, qualified, tls_context
 
 
 def config(**changes):
@@ -101,3 +102,22 @@ def test_a_timeline_history_is_read():
     text = "1\t0/3000148\tno recovery target specified\n\n2\t1/A0\tbefore 2026-01-01\n# a comment\n"
     assert branches(text) == {1: 0x3000148, 2: 0x1000000A0}
     assert branches("") == {}
+
+
+async def test_a_cancellation_counts_even_where_the_waiter_is_woken_in_the_same_instant():
+    wake = asyncio.Event()
+    waiting = asyncio.create_task(pause(60, wake))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    wake.set()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):  # asyncio.wait_for of Python 3.11 would swallow it
+        await waiting
+
+
+async def test_a_pause_ends_by_time_or_when_woken():
+    wake = asyncio.Event()
+    await pause(0.001, wake)
+    wake.set()
+    await pause(60, wake)
+    assert not wake.is_set()
