@@ -50,7 +50,11 @@ def set_up_logs(level: str, style: str) -> None:
     """Send logs to standard error: text on a terminal, one JSON object a line elsewhere."""
     text = style == "text" or (style == "auto" and sys.stderr.isatty())
     renderer: Any = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            # Not structlog's own choice: where rich is, that prints locals, and so messages and secrets.
+            exception_formatter=structlog.dev.plain_traceback,
+        )
         if text
         else structlog.processors.JSONRenderer()
     )
