@@ -179,7 +179,7 @@ async def test_unknown_is_dead_where_the_step_says_so(tmp_path) -> None:
 async def test_dead_after_the_configured_time_with_every_attempt(tmp_path) -> None:
     async with engine_room(tmp_path) as room:
         room.connectors["shop"] = ScriptedConnector(answers(503))
-        await room.use({"r": rule(step={"retry": {"for": "100ms", "first": "10ms", "max": "20ms"}})})
+        await room.use({"r": rule(step={"retry": {"for": "1s", "first": "10ms", "max": "20ms"}})})
         await room.send({"id": 1})
         runs = await room.ended(1, State.DEAD)
         detail = await room.store.delivery(key_of(runs[0]))
@@ -470,10 +470,10 @@ async def test_a_request_that_renders_otherwise_is_held_with_that_reason(tmp_pat
         await room.use({"r": rule()})
         real, count = shop.prepare, 0
 
-        def other_second_time(operation, arguments, *, key):
+        def other_second_time(operation, arguments, *, key, at, preset):
             nonlocal count
             count += 1
-            return real(operation, {**arguments, "n": count}, key=key)
+            return real(operation, {**arguments, "n": count}, key=key, at=at, preset=preset)
 
         shop.prepare = other_second_time
         await room.send({"id": 1})
