@@ -15,11 +15,12 @@ from pathlib import Path
 from tests.patience import PATIENCE
 
 PROGRAM = (sys.executable, "-m", "service")
+SETTINGS = ("POINTSMAN_", "ONCE", "WITH", "KILLS", "EXAMPLES", "MAKE", "MFLAGS")
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return an environment in which no setting stands, with `pointsman` on the path."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("POINTSMAN_", "ONCE"))}
+    """Return an environment in which no setting stands, none of `make` either, with `pointsman` on the path."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
     binaries = str(Path(sys.executable).parent)
     root = str(Path(__file__).resolve().parents[2])
     return {**kept, "PATH": f"{binaries}:{kept['PATH']}", "PYTHONPATH": root, "TERM": "xterm", **more}
