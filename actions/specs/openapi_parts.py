@@ -172,17 +172,7 @@ class Draft(Sketch):
     def responses(self, value: Any) -> dict[str, Response]:
         """Read `responses`, by status as written."""
         responses = {}
-        pointer = f"{self.pointer}/responses"
-        for status, entry in self.reading.mapping(value, pointer).items():
-            if status.startswith("x-"):
-                continue
-            at = f"{pointer}/{escape(status)}"
-            try:
-                found = self.reading.registry.follow(entry)
-            except Unresolved as reason:
-                self.degrade("response", f"the answer {status} {reason}", at)
-                found = {}
-            response = self.reading.mapping(found, at)
+        for status, at, response in self.each_response(value):
             headers = self.reading.mapping(response.get("headers"), f"{at}/headers")
             made = Response(
                 media=preferred(self._content(response.get("content"), f"{at}/content")),

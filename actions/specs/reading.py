@@ -200,6 +200,20 @@ class Sketch:
             return None
         return found
 
+    def each_response(self, value: Any) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+        """Yield each answer of `responses`: its status as written, its pointer, what it says."""
+        pointer = f"{self.pointer}/responses"
+        for status, entry in self.reading.mapping(value, pointer).items():
+            if status.startswith("x-"):
+                continue
+            at = f"{pointer}/{escape(status)}"
+            try:
+                found = self.reading.registry.follow(entry)
+            except Unresolved as reason:
+                self.degrade("response", f"the answer {status} {reason}", at)
+                found = {}
+            yield status, at, self.reading.mapping(found, at)
+
     def operation_of(self, value: Any) -> Any:
         """Return an operation behind its references; what stands beside them comes before it."""
         found = self.follow(value, "the operation")

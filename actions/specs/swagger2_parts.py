@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from actions.specs.events import escape
 from actions.specs.model import (
     Body,
     Location,
@@ -308,17 +307,7 @@ class Draft(Sketch):
     def responses(self, value: Any) -> dict[str, Response]:
         """Read `responses`, by status as written."""
         responses = {}
-        pointer = f"{self.pointer}/responses"
-        for status, entry in self.reading.mapping(value, pointer).items():
-            if status.startswith("x-"):
-                continue
-            at = f"{pointer}/{escape(status)}"
-            try:
-                found = self.reading.registry.follow(entry)
-            except Unresolved as reason:
-                self.degrade("response", f"the answer {status} {reason}", at)
-                found = {}
-            response = self.reading.mapping(found, at)
+        for status, at, response in self.each_response(value):
             headers = self.reading.mapping(response.get("headers"), f"{at}/headers")
             responses[status] = Response(
                 media=self._media(response, at),
