@@ -32,6 +32,10 @@ def tls_context(
         raise SourceRejected(
             f"{where}`{inside}ca` is no PEM certificate (not readable PEM); give the certificate's text"
         ) from None
+    # The same on every Python (3.13 has changed its defaults): what is listed is trusted as it is, be it an
+    # authority below another, and certificates need not say more than it takes to check them: private ones
+    # seldom do.
+    context.verify_flags = (context.verify_flags | ssl.VERIFY_X509_PARTIAL_CHAIN) & ~ssl.VERIFY_X509_STRICT
     if cert is None or key is None:
         return context
     try:

@@ -217,12 +217,14 @@ class _Gathering:
                 return [folder / pattern]
             self._missing(item, folder, parts)
             return []
+        # What `**` means beside other characters, and as the last part, changed with Python 3.13.
+        if any("**" in part and part != "**" for part in parts):
+            self._no_pattern(item, "`**` is a part of its own")
+            return []
         try:
-            hits = sorted(folder.glob(pattern))
+            hits = sorted(folder.glob(f"{pattern}/*" if parts[-1] == "**" else pattern))
         except (OSError, ValueError, NotImplementedError) as error:
-            self._report(
-                item, "bad-include", f"this is no pattern: {error}", "for example rules/*.yaml", found=pattern
-            )
+            self._no_pattern(item, str(error))
             return []
         files = [hit for hit in hits if _is_file(hit) and not _hidden(hit.relative_to(folder))]
         if not files:
@@ -239,6 +241,10 @@ class _Gathering:
                 )
             )
         return files
+
+    def _no_pattern(self, item: Node, reason: str) -> None:
+        fix = "for example rules/*.yaml, or rules/**/*.yaml"
+        self._report(item, "bad-include", f"this is no pattern: {reason}", fix, found=item.value)
 
     def _missing(self, item: Node, folder: Path, parts: list[str]) -> None:
         parent = folder.joinpath(*parts[:-1])

@@ -537,6 +537,12 @@ class EngineContract:
                 await self.send(engine, post(backend.url(scheme="https", host="127.0.0.1")))
             ).status == 200
 
+    @pytest.mark.parametrize("kind", ["bare", "below another"])
+    async def test_an_authority_that_is_named_is_trusted_as_it_is(self, kind):
+        ours = Authority(bare=True) if kind == "bare" else Authority(under=authority())
+        async with self.tls(ours.sign(HOST), ca_pem=ours.pem) as (backend, engine):
+            assert (await self.send(engine, post(backend.url(scheme="https")))).status == 200
+
     @pytest.mark.parametrize("fault", ["unknown authority", "expired", "wrong host"])
     async def test_a_certificate_that_does_not_fit_stops_everything(self, fault):
         ours = authority()
