@@ -29,7 +29,7 @@ EACH = max(3, KILLS // 20)
 LOADS = (Load(rate=2, most=50), Load(rate=8, most=50), Load(rate=8, most=50))
 """Three services are killed side by side: one with little to do, two with as much as they can do between two kills, and no more: a backlog of hours is no proof."""
 
-DEADLINE = 300 + 6 * KILLS
+DEADLINE = 600 + 6 * KILLS
 
 FOUND = {
     "token used first": (

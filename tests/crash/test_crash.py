@@ -33,7 +33,7 @@ POINTS = tuple(point for point in crashpoints.POINTS if point not in {*OUTSIDE, 
 LOADS = (Load(rate=40), Load(rate=250))
 """Two services are killed side by side: one with little to do, one with much."""
 
-DEADLINE = 300 + 3 * KILLS
+DEADLINE = 600 + 3 * KILLS
 """Seconds for everything; it takes about half a second a kill."""
 
 

@@ -24,7 +24,7 @@ POINTS = (
 """Points of a sound service's ordinary way. A planted bug must show by what it does, not by how it was planted."""
 
 KILLS = 10
-DEADLINE = 240
+DEADLINE = 900  # ends what never ends; calm, all take half a minute
 RATES = {"low": 15, "high": 250}
 
 FOUND = {

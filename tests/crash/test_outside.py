@@ -40,7 +40,7 @@ ALSO = ("store.accept.inside", "store.accept.before_commit", "store.accept.after
 LOADS = ((Load(rate=6), 10.0), (Load(rate=12), 40.0))
 """Two services side by side: webhooks a second, and events of each other kind a second."""
 
-DEADLINE = 300 + 6 * KILLS
+DEADLINE = 600 + 6 * KILLS
 
 
 @pytest.mark.timeout(DEADLINE + 60)
