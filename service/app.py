@@ -33,6 +33,7 @@ from service.errors import Invalid, Problem, ServiceError
 from service.ingest import IngestServer
 from service.ingest.limits import Limits as IngestLimits
 from service.intake import OWN_SOURCE, Intake
+from service.pausing import Pausing
 from service.plan import Plan
 from service.polling import make_call
 from service.replacing import replace_file
@@ -111,11 +112,13 @@ class Service:
         self.duties = Duties(
             self.store, self.clock, settings, write=self._write, refuse=self.hooks.refuse_over
         )
+        self.pausing = Pausing(self.store, clock_ms=self.clock, changed=self.dispatch.pauses_changed)
         self.backends = Backends(
             self.store,
             self.dispatch.connections,
             stirred=self.duties.stir,
             tokens=SealedTokens(self.store, token_keys(settings.data, environment)),
+            pauses=self.pausing.of,
             reached=crashpoints.reached,
         )
         self._tasks: asyncio.TaskGroup | None = None
@@ -167,13 +170,14 @@ class Service:
             log.info("stopping", grace=self.settings.grace)
 
     async def _restore(self) -> None:
-        """Take up what the last process left: the clock, the names, the held connections."""
+        """Take up what the last process left: the clock, the names, what is paused, the held connections."""
         kept = await self.store.get("clock")
         if "clock" in kept:
             self.clock.not_before(int(kept["clock"]))
         await self.rulesets.load_names()
         await self.tokens.load(self.clock())
         await self.supervisor.restore()
+        await self.pausing.restore()
         await self.backends.restore()
 
     async def _stop(self, *tasks: asyncio.Task[None]) -> None:

@@ -15,7 +15,7 @@ import structlog
 
 from actions.auth import TokenKeeper
 from actions.base import Connector, Reached, unarmed
-from service.connections import BreakerPolicy, Connection, Limits
+from service.connections import BreakerPolicy, Connection, Limits, Pauses
 from service.connectors import PEM, config_digest, make_connector
 from service.errors import Unavailable
 from service.plan import Plan
@@ -35,7 +35,8 @@ log = structlog.get_logger(__name__)
 class Backends:
     """Makes connections and remembers what holds them.
 
-    `stirred` is told that there is something to write; `tokens` keeps what logins must not lose.
+    `stirred` is told that there is something to write; `tokens` keeps what logins must not lose; `pauses`
+    says what operators have paused.
     """
 
     def __init__(
@@ -45,10 +46,12 @@ class Backends:
         *,
         stirred: Callable[[], None],
         tokens: TokenKeeper,
+        pauses: Callable[[str], Pauses],
         reached: Reached = unarmed,
     ) -> None:
         self._store = store
         self._tokens = tokens
+        self._pauses = pauses
         self._reached = reached
         self._present = present
         self._stirred = stirred
@@ -138,6 +141,7 @@ class Backends:
             now=time.monotonic(),
             holds=config.hold,
         )
+        connection.pauses = self._pauses(planned.name)
         held = self._holds.get(planned.name)
         if held is not None and held["digest"] == digest:
             connection.hold(held["reason"], now=time.monotonic(), wall=held["since"])

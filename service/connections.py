@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
+import msgspec
+
 from actions.base import Connector
 from service.rules.model import Pin
 
@@ -36,6 +38,58 @@ class BreakerPolicy:
 
 HOLD_PROBE: Final = 60.0
 """Seconds between the probes of a connection whose credentials were not taken."""
+
+
+PAUSES_KEPT: Final = 100
+"""How many pauses of a connection that are over are remembered."""
+
+Stopped = Literal["paused", "held", "open"]
+"""What can keep calls back: an operator's pause, credentials that were not taken, an open breaker."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """One thing that keeps calls back. `since` in milliseconds; None where no moment is known."""
+
+    state: Stopped
+    reason: str
+    since: int | None = None
+    by: str = ""
+
+
+class Pause(msgspec.Struct, frozen=True, kw_only=True):
+    """An operator's word that nothing new is called; `since` in milliseconds of the steady clock."""
+
+    by: str
+    reason: str = ""
+    since: int
+
+
+class Pauses(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a connection's pauses by hand: the present one, and when earlier ones were.
+
+    The earlier ones are kept because time paused by an operator does not count against the retry time.
+    """
+
+    present: Pause | None = None
+    past: tuple[tuple[int, int], ...] = ()
+
+    def begun(self, by: str, reason: str, now: int) -> "Pauses":
+        """Return them with a pause that begins; one that is under way goes on, in other words."""
+        since = now if self.present is None else self.present.since
+        return msgspec.structs.replace(self, present=Pause(by=by, reason=reason, since=since))
+
+    def ended(self, now: int) -> "Pauses":
+        """Return them with the present pause over."""
+        if self.present is None:
+            return self
+        past = (*self.past, (self.present.since, max(now, self.present.since)))
+        return Pauses(past=past[-PAUSES_KEPT:])
+
+    def lasted(self, since: int, now: int) -> int:
+        """Return how many milliseconds between two moments were paused."""
+        all_ = self.past if self.present is None else (*self.past, (self.present.since, now))
+        return sum(max(0, min(end, now) - max(begin, since)) for begin, end in all_)
 
 
 class Rate:
@@ -142,6 +196,7 @@ class Connection:
         self.connector_for = connector_for
         self.digest = digest
         self.holds = holds
+        self.pauses = Pauses()
         self.in_flight = 0
         self.others = 0  # calls beside the lane's: of sources that poll, waiting for room or under way
         self.hold_reason = ""
@@ -153,14 +208,40 @@ class Connection:
         self.last_error = ""
 
     @property
-    def state(self) -> Literal["ok", "held", "open"]:
-        """What the outside is told: ok, held (credentials), or open (breaker)."""
+    def paused(self) -> bool:
+        """Whether an operator wants nothing new called."""
+        return self.pauses.present is not None
+
+    @property
+    def state(self) -> Literal["ok", "paused", "held", "open"]:
+        """What the outside is told: ok, paused (by hand), held (credentials), or open (breaker).
+
+        They are independent of each other: the first that applies, in this order.
+        """
+        if self.paused:
+            return "paused"
         if self.hold_reason:
             return "held"
         return "open" if self.breaker.open else "ok"
 
+    def stops(self) -> list[Stop]:
+        """Return everything that keeps calls back, the one that `state` tells first."""
+        found = []
+        pause = self.pauses.present
+        if pause is not None:
+            why = f"by hand by {pause.by}" + (f": {pause.reason}" if pause.reason else "")
+            found.append(Stop(state="paused", reason=why, since=pause.since, by=pause.by))
+        if self.hold_reason:
+            since = int(self.hold_since * 1000)
+            found.append(Stop(state="held", reason=self.hold_reason, since=since))
+        if self.breaker.open:
+            found.append(Stop(state="open", reason=self.breaker.reason))
+        return found
+
     def room(self, now: float) -> int:
         """Return how many more calls may be in flight now, rate apart."""
+        if self.paused:
+            return 0
         if self.hold_reason:
             return 1 if now >= self.probe_at and not self.in_flight and not self.others else 0
         if self.breaker.open:
@@ -171,7 +252,9 @@ class Connection:
         return max(0, limit - self.in_flight - self.others)
 
     def wakes_at(self) -> float | None:
-        """Return when a held or open connection wants its next probe; None when nothing keeps it back."""
+        """Return when a held or open connection wants its next probe; None when it wants none."""
+        if self.paused:
+            return None
         if self.hold_reason:
             return self.probe_at
         return self.breaker.probe_at if self.breaker.open else None

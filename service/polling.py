@@ -1,7 +1,7 @@
 """Calls operations for sources that poll: the `Call` that they are handed.
 
 A poll goes through its connection as a delivery does: it takes a place and a token, waits for room, and
-stays away from a connection that is held or open. It feeds no breaker and no hold: those are what
+stays away from a connection that is paused, held or open. It feeds no breaker and no hold: those are what
 deliveries say of a backend. Nothing is stored or judged here.
 """
 
@@ -142,6 +142,8 @@ class _Caller:
         connection.others += 1
         try:
             await self._room(connection)
+            if connection.paused:
+                raise SourceUnavailable(f"connection {connection.name} is {_closed(connection)}")
             if connection.rate is not None:
                 connection.rate.wait(self._clock())
                 connection.rate.take()
@@ -166,9 +168,8 @@ class _Caller:
 
 def _closed(connection: Connection) -> str:
     """Say in which state a connection is that takes no calls, and why."""
-    if connection.hold_reason:
-        return f"held: {connection.hold_reason}"
-    return f"open: {connection.breaker.reason}"
+    stop = connection.stops()[0]
+    return f"{stop.state} {stop.reason}" if stop.state == "paused" else f"{stop.state}: {stop.reason}"
 
 
 def with_query(

@@ -9,6 +9,7 @@ from service.connections import Connection
 from service.dispatch import Dispatch
 from service.errors import Problem, Unavailable
 from service.intake import Intake, RuleCounts
+from service.pausing import Pausing
 from service.plan import Plan
 from service.store.base import Store
 from service.supervisor import Supervisor
@@ -98,6 +99,7 @@ class Parts(Protocol):
         """The ingest server."""
 
     supervisor: Supervisor
+    pausing: Pausing
     doctor: Doctor
 
     async def reload(self) -> Plan:
@@ -130,6 +132,11 @@ class Running:
     def release(self, connection: str) -> bool:
         """Let a held connection through again."""
         return self._service.dispatch.release(connection)
+
+    @property
+    def pausing(self) -> Pausing:
+        """What pauses connections."""
+        return self._service.pausing
 
     def refusing(self) -> str:
         """Return why webhooks are refused now, "" when they are not."""

@@ -25,6 +25,12 @@ class Call(Given):
     dry_run: bool = Field(default=False, description="Show the exact request, secrets masked; send nothing.")
 
 
+class Pause(Given):
+    """Why a connection is paused."""
+
+    reason: str = Field(default="", max_length=500, description="What is said of the deliveries that wait.")
+
+
 class Try(Given):
     """What a connection is tried with."""
 
@@ -61,8 +67,23 @@ async def list_connections(_caller: Reader, desk: AtDesk) -> dict[str, Any]:
 
 @router.post("/connections/{connection}/release", tags=["connections"])
 async def release_connection(_caller: Operator, desk: AtDesk, connection: str) -> dict[str, Any]:
-    """Let a held connection through again."""
+    """Let a held connection through again; a pause it does not end."""
     return connecting.release_connection(desk, connection)
+
+
+@router.post("/connections/{connection}/pause", tags=["connections"])
+async def pause_connection(
+    caller: Operator, desk: AtDesk, connection: str, given: Pause | None = None
+) -> dict[str, Any]:
+    """Call nothing new until it is resumed: its deliveries wait, what is in flight ends as it may."""
+    reason = given.reason if given is not None else ""
+    return await connecting.pause_connection(desk, connection, by=caller.name, reason=reason)
+
+
+@router.post("/connections/{connection}/resume", tags=["connections"])
+async def resume_connection(caller: Operator, desk: AtDesk, connection: str) -> dict[str, Any]:
+    """Call again what waits on a connection that was paused."""
+    return await connecting.resume_connection(desk, connection, by=caller.name)
 
 
 @router.post("/connections/{connection}/operations/{operation}/call", tags=["connections"])

@@ -35,7 +35,24 @@ def list_connections(*, common: Common = Common()) -> None:
 
     Example: pointsman connections
     """
-    emit(ask(common, lambda client: client.get("/connections")), common.output, CONNECTION_COLUMNS)
+    _show(ask(common, lambda client: client.get("/connections")), common)
+
+
+def _show(page: dict[str, Any], common: Common) -> None:
+    """Print connections; in a table the state is everything that keeps calls back."""
+    if common.output == "table":
+        page = {**page, "items": [_in_a_line(item) for item in page["items"]]}
+    emit(page, common.output, CONNECTION_COLUMNS)
+
+
+def _in_a_line(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a connection as one line of a table."""
+    stops = item["stopped_by"]
+    return {
+        **item,
+        "state": ", ".join(stop["state"] for stop in stops) or item["state"],
+        "reason": "; ".join(stop["reason"] for stop in stops) or item["reason"],
+    }
 
 
 def show_connection(connection: Name, *, common: Common = Common()) -> None:
@@ -106,8 +123,8 @@ def _show_trial(report: Mapping[str, Any]) -> None:
     status = f"{report['status']}{took}" if report["status"] else "no answer"
     line(f"{report['connection']}: {report['state']}", style="bold")
     line(f"  {report['operation']} ({report['request']}, {report['chosen']}): {status}")
-    for name in ("reason", "fix"):
-        if report[name]:
+    for name in ("reason", "fix", "stopped"):
+        if report.get(name):
             line(f"  {name}: {report[name]}")
     for login in report["logins"]:
         scheme = f" {login['scheme']}" if login["scheme"] else ""
@@ -243,10 +260,46 @@ class _Listener:
 def release_connection(connection: Name, *, common: Common = Common()) -> None:
     """Let a connection through again that was held because its credentials were not taken.
 
+    One that was paused by hand needs `resume`.
+
     Example: pointsman connections release shop
     """
     path = path_of("connections", connection, "release")
     emit(ask(common, lambda client: client.post(path)), common.output)
+
+
+def pause_connection(
+    connection: Name,
+    *,
+    reason: Annotated[str, Parameter(help="Why; it is said of the deliveries that wait.")] = "",
+    common: Common = Common(),
+) -> None:
+    """Call nothing new on a connection, until `resume`; it outlives a restart of the instance.
+
+    Its deliveries wait, none is lost, and the time does not count against their retry time. What is in flight
+    ends as it may. `call`, `connections test` and logins go on working.
+
+    Example: pointsman connections pause shop --reason "the shop moves"
+    """
+    path = path_of("connections", connection, "pause")
+    _order(ask(common, lambda client: client.post(path, {"reason": reason})), common)
+
+
+def resume_connection(connection: Name, *, common: Common = Common()) -> None:
+    """Call again on a connection that was paused: what has waited is delivered.
+
+    Example: pointsman connections resume shop
+    """
+    path = path_of("connections", connection, "resume")
+    _order(ask(common, lambda client: client.post(path)), common)
+
+
+def _order(after: dict[str, Any], common: Common) -> None:
+    """Show what became of a connection."""
+    if common.output == "table":
+        _show({"items": [after], "next": ""}, common)
+    else:
+        emit(after, common.output)
 
 
 CONNECTIONS: Final[dict[str, Callable[..., Any]]] = {
@@ -254,5 +307,7 @@ CONNECTIONS: Final[dict[str, Callable[..., Any]]] = {
     "show": show_connection,
     "test": try_connection,
     "login": log_in,
+    "pause": pause_connection,
+    "resume": resume_connection,
     "release": release_connection,
 }

@@ -123,7 +123,7 @@ class Claiming:
             log.exception("a claimed delivery could not be taken, in an unforeseen way")
             settling.claimed(item, Event.HOLD, reason=f"rule: internal error: {type(error).__name__}")
         else:
-            if lane is None or self._lanes.stopping:
+            if lane is None or self._lanes.stopping or lane.connection.paused:
                 settling.back(job, lane)
             else:
                 lane.queue.append(job)

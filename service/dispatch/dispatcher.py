@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from service.connections import Connection
+from service.connections import Connection, Pauses
 from service.dispatch.claiming import Claiming, Rulesets
 from service.dispatch.health import Health
 from service.dispatch.lanes import Lane, Lanes
@@ -65,6 +65,10 @@ class Dispatch:
     def release(self, name: str) -> bool:
         """Let a held connection through again; return whether it was held."""
         return self._health.release(name)
+
+    def pauses_changed(self, name: str, pauses: Pauses) -> None:
+        """Let an operator's pause of a connection begin or end."""
+        self._health.pauses_changed(name, pauses)
 
     def nudge(self, connection: str | None = None) -> None:
         """Look for due work now: something was released, retried or stored as pending."""

@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from actions.base import Connector
-from service.connections import Connection
+from service.connections import Connection, Pauses
 from service.dispatch.lanes import Lane, Lanes
 from service.dispatch.settling import Settling, Troubles
 from service.errors import Unavailable
@@ -93,6 +93,21 @@ class Health:
         self._held_changed(lane.connection)
         self._lanes.nudge(name)
         return True
+
+    def pauses_changed(self, name: str, pauses: Pauses) -> None:
+        """Let an operator's pause of a connection begin or end; what is in flight ends as it may.
+
+        What waits in memory goes back to the store, uncalled: a process that dies during the pause must not
+        leave it behind as interrupted.
+        """
+        lane = self._lanes.used.get(name)
+        if lane is None:
+            return
+        lane.connection.pauses = pauses
+        if lane.connection.paused:
+            self._settling.back_all(lane)
+        else:
+            self._lanes.nudge(name)
 
     def _tell(self, kind: str, connection: Connection, job: Job) -> None:
         """Store a message about a connection's trouble, on its own: nothing else depends on it.

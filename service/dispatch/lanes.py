@@ -79,6 +79,7 @@ class Lanes:
                 lane = Lane(connection)
             elif lane.connection is not connection:
                 connection.in_flight = lane.connection.in_flight
+                connection.pauses = lane.connection.pauses  # one may have begun or ended since it was made
                 lane.connection = connection
             lane.stir()
             kept[connection.name] = lane

@@ -114,12 +114,13 @@ class Settling:
         if verdict.outcome is Outcome.UNKNOWN and step.on_unknown == "dead":
             self.die(job, f"{verdict.detail}; the step says on_unknown: dead", attempt)
             return
+        now = self._clock_ms()
         due_at = next_attempt(
             step.retry,
             failed=job.retried + 1,
             first_at=job.first_at,
-            now=self._clock_ms(),
-            paused=job.paused_ms,
+            now=now,
+            paused=job.paused_ms + lane.connection.pauses.lasted(job.first_at, now),
             after=verdict.after,
             chance=self._chance(),
         )

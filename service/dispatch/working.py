@@ -87,6 +87,9 @@ class Working:
             if not await self._settling.advance(job, attempt, answers):
                 return
             self._reached("dispatch.between_steps")
+            if lane.connection.paused:
+                self._settling.back(job, lane)
+                return
 
     async def _attempt(self, lane: Lane, job: Job) -> tuple[Verdict, Attempt | None]:
         """Make one attempt; the second value is None when the job was settled on the way."""

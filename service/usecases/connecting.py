@@ -2,7 +2,6 @@
 
 import secrets
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from actions.base import Connector
@@ -20,6 +19,7 @@ from service.usecases.desk import Desk
 from service.usecases.logins import logins
 from service.usecases.messages import instant
 from service.usecases.overview import overview
+from service.usecases.standing import standing, stopped
 
 
 def list_connectors(plan: Plan) -> dict[str, Any]:
@@ -135,10 +135,7 @@ async def list_connections(desk: Desk) -> dict[str, Any]:
         items.append(
             {
                 "name": connection.name,
-                "state": connection.state,
-                "reason": connection.hold_reason
-                or (connection.breaker.reason if connection.breaker.open else ""),
-                "since": _since(connection.hold_since) if connection.hold_reason else None,
+                **standing(connection),
                 "server": planned.server if planned else None,
                 "in_flight": connection.in_flight,
                 "in_memory": desk.running().waiting(connection.name),
@@ -158,6 +155,9 @@ async def list_connections(desk: Desk) -> dict[str, Any]:
                     "state": "removed",
                     "reason": "deliveries wait for it and it is not configured any more",
                     "since": None,
+                    "healthy": False,
+                    "paused_by": "",
+                    "stopped_by": [],
                     "server": None,
                     "in_flight": 0,
                     "in_memory": 0,
@@ -184,14 +184,37 @@ def _unfinished(counts: Mapping[str, int], lane: int) -> dict[str, int]:
 
 
 def release_connection(desk: Desk, name: str) -> dict[str, Any]:
-    """Let a held connection through again. Raise NotFound, or Conflict when it is not held."""
-    plan = desk.plan()
-    if name not in plan.connections:
-        near = nearest(name, list(plan.connections))
-        raise NotFound(f"there is no connection {name}" + (f"; did you mean {near}?" if near else ""))
+    """Let a held connection through again; a pause by hand it does not end.
+
+    Raise NotFound, or Conflict when it is not held.
+    """
+    found, _ = connection_of(desk, name)
     if not desk.running().release(name):
-        raise Conflict(f"connection {name} is not held")
-    return {"name": name, "state": "ok"}
+        resume = f"; it is paused: pointsman connections resume {name}" if found.paused else ""
+        raise Conflict(f"connection {name} is not held{resume}")
+    return {"name": name, "state": found.state}
+
+
+async def pause_connection(desk: Desk, name: str, *, by: str, reason: str = "") -> dict[str, Any]:
+    """Call nothing new on a connection until it is resumed; its deliveries wait. Raise NotFound, Unavailable.
+
+    One that is paused already stays paused, with the new name and reason.
+    """
+    connection_of(desk, name)
+    await desk.running().pausing.pause(name, by=by, reason=reason)
+    return await _listed(desk, name)
+
+
+async def resume_connection(desk: Desk, name: str, *, by: str) -> dict[str, Any]:
+    """Call again on a connection that was paused; nothing happens to another. Raise NotFound, Unavailable."""
+    connection_of(desk, name)
+    await desk.running().pausing.resume(name, by=by)
+    return await _listed(desk, name)
+
+
+async def _listed(desk: Desk, name: str) -> dict[str, Any]:
+    """Return a connection as the list has it."""
+    return next(one for one in (await list_connections(desk))["items"] if one["name"] == name)
 
 
 async def list_rules(desk: Desk) -> dict[str, Any]:
@@ -239,10 +262,13 @@ async def call_connection(
     dry_run: bool,
     now: float,
 ) -> dict[str, Any]:
-    """Call an operation of a running instance's connection by hand, as `call`. Raise NotFound."""
+    """Call an operation of a running instance's connection by hand, as `call`. Raise NotFound.
+
+    Nothing that keeps deliveries back keeps back what an operator does by hand: `stopped` tells of it.
+    """
     found, connector = connection_of(desk, connection)
     planned = desk.plan().connections[connection]
-    return await call(
+    called = await call(
         connector,
         planned,
         find_operation(planned.spec, operation),
@@ -252,6 +278,7 @@ async def call_connection(
         deadline=found.limits.timeout,
         now=now,
     )
+    return {**called, "stopped": stopped(found)}
 
 
 async def call(
@@ -319,7 +346,3 @@ def _drift(planned: PlannedConnection) -> Drift:
 
 def _differences(drift: Drift) -> list[dict[str, Any]]:
     return [{"side": one.side, "samples": one.samples} for one in reversed(drift.report())]
-
-
-def _since(wall: float) -> str:
-    return datetime.fromtimestamp(wall, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

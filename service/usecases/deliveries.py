@@ -13,6 +13,7 @@ from service.store.base import Claimed, RunKey
 from service.store.ids import delivery_id, message_id
 from service.usecases.desk import Desk, message_number, run_key
 from service.usecases.messages import instant
+from service.usecases.standing import stopped
 
 STATES: Final = tuple(state.name.lower() for state in State)
 
@@ -32,8 +33,9 @@ async def list_deliveries(
 ) -> dict[str, Any]:
     """Return a page of deliveries, newest first. Raise NotFound for an unknown name, Invalid for a state.
 
-    What a held connection keeps back is shown as held and found as held, whatever the store says of it. For
-    that rows are left out here; where that is most of them a page is shorter than `limit` and has a `next`.
+    What a paused or held connection keeps back is shown as held and found as held, whatever the store says
+    of it. For that rows are left out here; where that is most of them a page is shorter than `limit` and has
+    a `next`.
     """
     wanted = _states(state)
     stored = {*wanted, State.PENDING, State.WAITING} if State.HELD in wanted else wanted
@@ -171,10 +173,7 @@ def _held_by(desk: Desk, name: str) -> str:
     connection = next((one for one in desk.live.connections() if one.name == name), None)
     if connection is None:
         return f"connection {name} is not configured any more: configure it again, or discard the delivery"
-    if connection.state == "ok":
-        return ""
-    why = connection.hold_reason or connection.breaker.reason
-    return f"connection {name} is {connection.state}: {why}"
+    return stopped(connection)
 
 
 def _attempt(attempt: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from service.connections import Connection
 from service.errors import NotFound, Problem, Unavailable, nearest
+from service.pausing import Pausing
 from service.plan import Plan
 from service.rulesets import Rulesets
 from service.store.base import RunKey, Store
@@ -34,6 +35,10 @@ class Live(Protocol):
 
     def release(self, connection: str) -> bool:
         """Let a held connection through again."""
+
+    @property
+    def pausing(self) -> Pausing:
+        """What pauses connections."""
 
     def counters(self) -> Mapping[str, tuple[str, Mapping[str, int]]]:
         """Return the plain counters by metric: the label's name ("" for none) and the value by label."""

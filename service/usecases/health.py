@@ -18,7 +18,7 @@ async def health(desk: Desk) -> dict[str, Any]:
     connections = (await connecting.list_connections(desk))["items"] if loaded else []
     good = (
         not reason
-        and all(one["state"] == "ok" for one in connections)
+        and all(one["healthy"] for one in connections)
         and all(status.healthy for status in desk.running().supervisor.statuses())
     )
     return {

@@ -16,6 +16,7 @@ from service.usecases.connecting import connection_of, find_operation, list_conn
 from service.usecases.desk import Desk
 from service.usecases.logins import logins, states
 from service.usecases.messages import instant
+from service.usecases.standing import stopped
 
 _NAMES: Final = (
     "health",
@@ -199,13 +200,16 @@ def _failure(error: ActionError, connector: Connector) -> tuple[str, str, str]:
 async def try_running(
     desk: Desk, connection: str, *, operation: str, arguments: Mapping[str, Any], now: float
 ) -> dict[str, Any]:
-    """Try a connection of a running instance, as `try_connection`. Raise NotFound."""
+    """Try a connection of a running instance, as `try_connection`. Raise NotFound.
+
+    `stopped` tells what keeps its deliveries back, a pause for one: it keeps nobody from trying.
+    """
     found, connector = connection_of(desk, connection)
     spec = desk.plan().connections[connection].spec
     within = found.limits.timeout * 3
     try:
         async with asyncio.timeout(within):
-            return await try_connection(
+            report = await try_connection(
                 connection,
                 connector,
                 spec,
@@ -216,6 +220,7 @@ async def try_running(
             )
     except TimeoutError:
         raise Unavailable(f"trying {connection} took longer than {within:.0f} s") from None
+    return {**report, "stopped": stopped(found)}
 
 
 async def show_connection(desk: Desk, name: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import asyncio
 from actions.auth import MemoryKeeper
 from service import backends
 from service.backends import Backends
+from service.connections import Pauses
 
 
 class Closing:
@@ -30,7 +31,7 @@ class Closing:
 
 async def test_no_connector_keeps_another_from_closing_nor_the_service_from_its_end(monkeypatch):
     monkeypatch.setattr(backends, "CLOSING", 0.05)
-    kept = Backends(None, list, stirred=lambda: None, tokens=MemoryKeeper())
+    kept = Backends(None, list, stirred=lambda: None, tokens=MemoryKeeper(), pauses=lambda _name: Pauses())
     made = {how: Closing(how) for how in ("fails", "gives up", "hangs", "")}
     kept._connectors = {(how, "", ""): one for how, one in made.items()}
     await asyncio.wait_for(kept.close(), 5)
@@ -40,7 +41,7 @@ async def test_no_connector_keeps_another_from_closing_nor_the_service_from_its_
 
 
 async def test_a_connector_that_has_just_been_superseded_is_closed_at_the_end():
-    kept = Backends(None, list, stirred=lambda: None, tokens=MemoryKeeper())
+    kept = Backends(None, list, stirred=lambda: None, tokens=MemoryKeeper(), pauses=lambda _name: Pauses())
     old = Closing()
     kept._connectors = {("shop", "old", ""): old}
     kept.retire([])

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.connections import HOLD_PROBE, Breaker, BreakerPolicy, Connection, Limits, Rate
+from service.connections import (
+    HOLD_PROBE,
+    PAUSES_KEPT,
+    Breaker,
+    BreakerPolicy,
+    Connection,
+    Limits,
+    Pauses,
+    Rate,
+)
 
 
 def connection(**limits) -> Connection:
@@ -100,9 +109,57 @@ def test_a_held_connection_lets_one_probe_through_a_minute() -> None:
         (lambda c: None, "ok"),
         (lambda c: c.hold("401", now=0.0, wall=0.0), "held"),
         (lambda c: [c.breaker.unhealthy("x", 0.0) for _ in range(3)], "open"),
+        (lambda c: setattr(c, "pauses", Pauses().begun("anna", "", 0)), "paused"),
     ],
 )
 def test_state_says_what_keeps_it_back(prepare, state) -> None:
     shop = connection()
     prepare(shop)
     assert shop.state == state
+
+
+def test_a_pause_a_hold_and_an_open_breaker_are_three_things() -> None:
+    shop = connection()
+    shop.pauses = Pauses().begun("anna", "the shop moves", 1_000)
+    shop.hold("401", now=0.0, wall=2.0)
+    for _ in range(3):
+        shop.breaker.unhealthy("503", 0.0)
+    assert shop.room(1e9) == 0, "no probe goes through a pause"
+    assert shop.wakes_at() is None
+    assert [(one.state, one.reason, one.since, one.by) for one in shop.stops()] == [
+        ("paused", "by hand by anna: the shop moves", 1_000, "anna"),
+        ("held", "401", 2_000, ""),
+        ("open", "503", None, ""),
+    ]
+    shop.unhold()
+    shop.breaker.healthy()
+    assert [one.state for one in shop.stops()] == ["paused"]
+    shop.pauses = shop.pauses.ended(5_000)
+    assert shop.stops() == []
+    assert (shop.state, shop.room(0.0)) == ("ok", 1)  # the breaker has just closed: it opens up by doubling
+
+
+def test_who_pauses_again_gives_the_reason_anew_and_the_pause_goes_on() -> None:
+    again = Pauses().begun("anna", "the shop moves", 1_000).begun("bert", "", 9_000)
+    assert again.present is not None
+    assert (again.present.by, again.present.reason, again.present.since) == ("bert", "", 1_000)
+    assert Pauses().ended(1_000) == Pauses()
+
+
+def test_the_time_paused_is_what_falls_between_two_moments() -> None:
+    pauses = (
+        Pauses().begun("anna", "", 100).ended(200).begun("anna", "", 300).ended(400).begun("anna", "", 500)
+    )
+    assert pauses.lasted(0, 600) == 300
+    assert pauses.lasted(150, 350) == 100
+    assert pauses.lasted(200, 300) == 0
+    assert pauses.lasted(1_000, 1_010) == 10
+    assert pauses.ended(400).past[-1] == (500, 500), "a clock that goes back makes no time"
+
+
+def test_old_pauses_are_forgotten() -> None:
+    pauses = Pauses()
+    for number in range(PAUSES_KEPT + 5):
+        pauses = pauses.begun("anna", "", number * 10).ended(number * 10 + 1)
+    assert len(pauses.past) == PAUSES_KEPT
+    assert pauses.past[0] == (50, 51)

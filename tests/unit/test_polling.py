@@ -8,7 +8,7 @@ import pytest
 from actions.base import Answer, Prepared
 from actions.errors import OutcomeUnknown, Refused, RetryLater
 from actions.specs import read_spec
-from service.connections import BreakerPolicy, Connection, Limits
+from service.connections import BreakerPolicy, Connection, Limits, Pauses
 from service.polling import LOOK, make_call, with_query
 from service.rules.model import Pin
 from tests.fakes.connector import ScriptedConnector
@@ -75,8 +75,11 @@ class Room:
 
     async def wait(self, seconds: float) -> None:
         self.now += seconds
-        if self.on_wait and self.on_wait.pop() == "a delivery ends":
+        said = self.on_wait.pop() if self.on_wait else ""
+        if said == "a delivery ends":
             self.connection.in_flight -= 1
+        elif said == "an operator pauses it":
+            self.connection.pauses = Pauses().begun("anna", "", 0)
 
 
 async def test_an_answer_is_handed_on_with_the_address_that_was_called():
@@ -143,11 +146,13 @@ async def test_credentials_that_are_not_taken_are_fetched_anew_once():
     assert room.connection.state == "ok"  # what is held is the deliveries' to say
 
 
-@pytest.mark.parametrize("state", ["held", "open"])
+@pytest.mark.parametrize("state", ["paused", "held", "open"])
 async def test_a_connection_that_takes_no_calls_is_left_alone(state):
     room = Room()
     if state == "held":
         room.connection.hold("401", now=room.now, wall=0.0)
+    elif state == "paused":
+        room.connection.pauses = Pauses().begun("anna", "", 0)
     else:
         room.connection.breaker.unhealthy("time-out", room.now)
     with pytest.raises(SourceUnavailable, match=f"connection shop is {state}"):
@@ -248,3 +253,13 @@ async def test_each_poll_has_a_key_of_its_own():
     await room.call("shop.search", {})
     await room.call("shop.search", {})
     assert len(set(keys)) == 2
+
+
+async def test_a_pause_that_begins_while_a_poll_waits_for_room_keeps_it_back():
+    room = Room(in_flight=1)
+    room.connection.in_flight = 1
+    room.on_wait = ["a delivery ends", "an operator pauses it"]
+    with pytest.raises(SourceUnavailable, match="connection shop is paused by hand by anna"):
+        await room.call("shop.list", {})
+    assert room.connector.calls == []
+    assert room.connection.others == 0

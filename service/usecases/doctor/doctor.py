@@ -171,13 +171,17 @@ def _instance_rows(instance: Mapping[str, Any], names: Sequence[str]) -> Iterato
 def _connection_rows(one: Mapping[str, Any]) -> Iterator[Row]:
     """Tell what a connection says of itself: its state, its logins and why they fail, what differed."""
     name, state = one["name"], one["state"]
-    if state != "ok":
+    for stop in one["stopped_by"] or ([one] if state != "ok" else []):
+        by_hand = stop["state"] == "paused"
+        since = f" since {stop['since']} " if by_hand else ": "
         yield doubtful(
             "instance",
             name,
-            f"connection-{state}",
-            f"the connection is {state}: {one['reason']}",
-            "mend the cause; see pointsman connections",
+            f"connection-{stop['state']}",
+            f"the connection is {stop['state']}{since}{stop['reason']}",
+            f"pointsman connections resume {name}"
+            if by_hand
+            else "mend the cause; see pointsman connections",
         )
     for login in one.get("logins", ()):
         if login["state"] in ("failing", "required"):

@@ -290,6 +290,25 @@ def source(name="orders", **more):
     return {"name": name, "state": "running", "stuck": False, "warnings": [], "detail": "", **more}
 
 
+def stop(state, reason, since=None):
+    return {"state": state, "reason": reason, "since": since, "by": ""}
+
+
+def connection(*stops):
+    return {
+        "name": "shop",
+        "state": stops[0]["state"],
+        "reason": stops[0]["reason"],
+        "stopped_by": list(stops),
+    }
+
+
+async def test_a_connection_that_is_gone_while_deliveries_wait_is_a_finding(project):
+    gone = {"name": "shop", "state": "removed", "reason": "deliveries wait", "stopped_by": []}
+    rows = await doctor(project).examine(instance={"connections": [gone]})
+    assert row(rows, "connection-removed").message == "the connection is removed: deliveries wait"
+
+
 @pytest.mark.parametrize(
     ("said", "code", "text"),
     [
@@ -309,10 +328,15 @@ async def test_troubles_of_a_running_source_are_findings(project, said, code, te
 async def test_a_held_connection_and_refused_webhooks_are_findings(project):
     said = {
         "refusing": "the disk is full",
-        "connections": [{"name": "shop", "state": "held", "reason": "401"}],
+        "connections": [
+            connection(stop("paused", "by hand by anna", "2026-01-02T03:04:05Z"), stop("held", "401"))
+        ],
         "sources": [source()],
     }
     rows = await doctor(project).examine(instance=said)
     assert "the disk is full" in row(rows, "refusing").message
-    assert "401" in row(rows, "connection-held").message
+    assert row(rows, "connection-held").message == "the connection is held: 401"
+    paused = row(rows, "connection-paused")
+    assert paused.message == "the connection is paused since 2026-01-02T03:04:05Z by hand by anna"
+    assert paused.fix == "pointsman connections resume shop"
     assert any(one.section == "instance" and one.what == "orders" and not one.code for one in rows)
