@@ -7,20 +7,19 @@ successor starts. Nothing here waits for a source longer than a bound.
 import asyncio
 import random
 import time
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Final, Protocol, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
 
 import structlog
 
 from service.observe import without_passwords
+from service.supervisor.bounds import end, to_the_end
 from service.supervisor.emitting import Emitting
 from service.supervisor.standing import Standing, wall_ms
 from service.supervisor.status import NOT_CONNECTED, SourceState, SourceStatus
 from service.supervisor.warnings import Warnings
 from triggers.base import Accepted, HttpSource, Reporter, Source, SourceConfig, SourceContext
 from triggers.errors import NotStored, SourceGap, SourceRejected, SourceUnavailable
-
-T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +37,9 @@ PROVEN: Final = 30.0
 
 GRACE: Final = 10.0
 """Seconds that a source may take to end before it is left alone."""
+
+URGES: Final = 3
+"""How often a run is told to end: a library may swallow it, as Python 3.11's `wait_for` does."""
 
 _TROUBLES: Final = {"waiting": "warning", "refused": "error", "gap": "error"}
 """States that are logged when their reason is new, and how."""
@@ -89,7 +91,8 @@ class Supervised:
         self._warnings = Warnings(name, around.tell)
         self._counts = {"new": 0, "known": 0, "rejected": 0, "batches": 0}
         self._task: asyncio.Task[None] | None = None
-        self._leaving: dict[asyncio.Task[None], bool] = {}  # told to end; whether each was given up
+        self._leaving: set[asyncio.Task[None]] = set()  # each sees a run out that was told to end
+        self._left_alone: set[asyncio.Task[None]] = set()  # runs that did not
         self._emitting: Emitting | None = None
         self._unsettled: set[Emitting] = set()  # of all runs of which something may be on its way
         self._closing = False
@@ -119,24 +122,41 @@ class Supervised:
     def stop(self) -> None:
         """Tell the run to end, and store nothing more of it."""
         task, self._task = self._task, None
+        source, self.source = self.source, None
         emitting, self._emitting = self._emitting, None
         if emitting is not None:
             emitting.shut()
         if task is not None and not task.done():
-            self._leaving[task] = False
             task.cancel()
-        self.source = None
+            leaving = asyncio.get_running_loop().create_task(self._see_out(task, source))
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
         self.standing.begin()
 
+    async def _see_out(self, task: asyncio.Task[None], source: Source[Any] | None) -> None:
+        """Tell a run to end until it does; take from one that does not what it holds outside."""
+        for _ in range(URGES):
+            await asyncio.wait((task,), timeout=self._around.grace / URGES)
+            if task.done():
+                return
+            task.cancel()
+        self._left_alone.add(task)
+        log.error("a source did not end; it is left alone", source=self.name, task=task.get_name())
+        if source is not None:
+            await end(source, self._around.grace)
+
     def _left(self, task: asyncio.Task[None]) -> None:
-        self._leaving.pop(task, None)
-        if task.cancelled() or (error := task.exception()) is None:
-            return
-        log.error("a source ended badly", source=self.name, exc_info=error)
+        """Note that a run is over; one that nobody told to end begins again later."""
+        self._left_alone.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log.error("a source ended badly", source=self.name, exc_info=error)
         if task is self._task:
             self._task = None
-            self._note_error(f"it ended badly: {error!r}")
+            self._note_error(f"it ended badly: {error or asyncio.CancelledError()!r}")
             self._become("refused", self._last_error, f"pointsman sources restart {self.name}")
+            self._retry_at = wall_ms() + int(REFUSED_DELAY * 1000)
+            asyncio.get_running_loop().call_later(REFUSED_DELAY, self.start)
 
     def restart(self) -> None:
         """End the run and start anew at once."""
@@ -177,17 +197,17 @@ class Supervised:
 
         Such a run is waited for, within bounds; one that does not end is left alone: it stores nothing.
         """
-        hoped = [task for task, given_up in self._leaving.items() if not given_up]
-        if hoped:
-            await asyncio.wait(hoped, timeout=self._around.grace)
-        for task, given_up in tuple(self._leaving.items()):
-            if task in hoped and not given_up:
-                self._leaving[task] = True
-                log.error("a source did not end; it is left alone", source=self.name, task=task.get_name())
+        if self._leaving:
+            await asyncio.wait(tuple(self._leaving))
         for emitting in tuple(self._unsettled):
             if not emitting.open:
                 await emitting.settled()
                 self._unsettled.discard(emitting)
+
+    def give_up(self) -> None:
+        """Wait no longer for the runs that were told to end."""
+        for leaving in self._leaving:
+            leaving.cancel()
 
     # -- what a source reports
 
@@ -307,7 +327,8 @@ class Supervised:
         self.source = source
         try:
             await source.open(self._around.context(self.name, _Reports(self, emitting)))
-            await source.run(emitting)
+            if emitting.open:  # else it was told to end and swallowed the cancellation
+                await source.run(emitting)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
@@ -319,12 +340,15 @@ class Supervised:
             emitting.shut()
             if self.source is source:
                 self.source = None
-            await self._around.unwatched(source)
-            await end(source, self._around.grace)
+            await to_the_end(self._let_go(source))
         await emitting.settled()
         self._unsettled.discard(emitting)
         self.standing.begin()
         return error
+
+    async def _let_go(self, source: Source[Any]) -> None:
+        await self._around.unwatched(source)
+        await end(source, self._around.grace)
 
     async def _rest(self, error: Exception, failures: int) -> None:
         """Say why the source ended, and wait until it is to be started again."""
@@ -378,28 +402,3 @@ class _Reports:
     def clear(self, code: str) -> None:
         if self._emitting.open:
             self._supervised.clear(code)
-
-
-async def end(source: Source[Any], grace: float) -> None:
-    """Close a source, within bounds; one that does not close is left alone."""
-    try:
-        await bounded(source.close(), grace)
-    except TimeoutError:
-        log.warning("a source did not close; it is left alone", source=source.name)
-    except Exception as error:  # noqa: BLE001 - it is given up in any case; what it left behind is shown
-        log.warning("a source closed badly", source=source.name, error=repr(error))
-
-
-async def bounded(work: Coroutine[Any, Any, T], seconds: float) -> T:
-    """Await something for so long, even when it lets no cancellation end it. Raise TimeoutError."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.wait((task,), timeout=seconds)
-        if not task.done():
-            raise TimeoutError
-        if task.cancelled():
-            raise SourceUnavailable("a library gave up the connection")  # fault F20: it was not us
-        return task.result()
-    finally:
-        if not task.done():
-            task.cancel()

@@ -11,9 +11,10 @@ import structlog
 from service.errors import Conflict, NotFound, Unavailable, nearest
 from service.intake import Intake
 from service.store.base import Store
+from service.supervisor.bounds import bounded, end
 from service.supervisor.emitting import Emitting
 from service.supervisor.status import SourceStatus
-from service.supervisor.supervised import GRACE, Supervised, bounded, end
+from service.supervisor.supervised import GRACE, Supervised
 from service.supervisor.telling import Telling
 from service.supervisor.watching import Watching
 from triggers.base import (
@@ -75,7 +76,7 @@ class Supervisor:
         self._paused: dict[str, dict[str, Any]] = {}
         self._telling = Telling(intake)
         self._watching = Watching(stall=stall, refusing=refusing, tell=self.tell)
-        self._retiring: dict[asyncio.Task[None], str] = {}
+        self._retiring: dict[asyncio.Task[None], Supervised] = {}
         self._closed = False
 
     # -- life
@@ -116,20 +117,22 @@ class Supervisor:
 
         supervised.close()
         task = asyncio.get_running_loop().create_task(away())
-        self._retiring[task] = supervised.name
+        self._retiring[task] = supervised
         task.add_done_callback(self._retiring.pop)
 
     async def close(self) -> None:
         """End all sources, within bounds; none begins any more."""
         self._closed = True
-        for supervised in self._sources.values():
+        every = [*self._sources.values(), *self._retiring.values()]
+        for supervised in every:
             supervised.close()
-        settling = [asyncio.ensure_future(one.settled()) for one in self._sources.values()]
-        leaving = [*settling, *self._retiring]
+        leaving = [*(asyncio.ensure_future(one.settled()) for one in every), *self._retiring]
         if leaving:
             await asyncio.wait(leaving, timeout=self.grace + 1.0)
         for task in leaving:
             task.cancel()
+        for supervised in every:
+            supervised.give_up()
         await asyncio.gather(*leaving, return_exceptions=True)
         await self._watching.close()
 
@@ -160,7 +163,7 @@ class Supervisor:
 
     async def gone(self, name: str) -> None:
         """Wait until what an earlier source of this name brought is stored or refused."""
-        if leaving := [task for task, whose in self._retiring.items() if whose == name]:
+        if leaving := [task for task, whose in self._retiring.items() if whose.name == name]:
             await asyncio.wait(leaving)
 
     async def unwatched(self, source: Source[Any]) -> None:
@@ -264,12 +267,17 @@ class Supervisor:
             source.rewind(await self._store.positions(number), to)  # before anything is stopped
             supervised.stop()
             await supervised.settled()
+            # One that was retired meanwhile waits for us: to wait for it, in `gone`, would never end.
+            self._still(supervised)
             await self.gone(name)
-            if self._sources.get(name) is not supervised:
-                raise Conflict(f"{name} is another source now: the configuration has changed")
+            self._still(supervised)
             await self._store.set_positions(number, source.rewind(await self._store.positions(number), to))
         finally:
             await end(source, self.grace)
+
+    def _still(self, supervised: Supervised) -> None:
+        if self._sources.get(supervised.name) is not supervised:
+            raise Conflict(f"{supervised.name} is another source now: the configuration has changed")
 
     async def check(self, name: str) -> list[Finding]:
         """Prove a source's access to the outside. Raise NotFound."""

@@ -2,9 +2,7 @@
 
 import asyncio
 import sqlite3
-import threading
 import time
-from contextlib import contextmanager
 
 import pytest
 from structlog.testing import capture_logs
@@ -12,22 +10,11 @@ from structlog.testing import capture_logs
 from service.errors import Conflict, Unavailable
 from service.supervisor import supervised
 from tests.fakes.sources import BareConfig, BareSource, BlockingSource, FailingSource, entry
-from tests.integration.house import memory
+from tests.integration.house import memory, slow_disk, under_way
 from tests.patience import PATIENCE
 from triggers.base import Progress, Reject
 from triggers.errors import SourceGap, SourceRejected, SourceUnavailable
 from triggers.message import TriggerMessage
-
-
-@contextmanager
-def slow_disk(house):
-    """Let no commit of the store end inside the block."""
-    gate = threading.Event()
-    house.room.store._writer._inbox.put(gate.wait)
-    try:
-        yield
-    finally:
-        gate.set()
 
 
 async def turns(count=30):
@@ -46,13 +33,6 @@ def message(token, **changes):
 
 
 # -- one run after the other
-
-
-async def under_way(house, broker):
-    """Have a batch of ten on its way into the store."""
-    before = house.room.points.count("source.before_emit")
-    broker.append(*(entry(f"{n}") for n in range(10)))
-    await house.until(lambda: house.room.points.count("source.before_emit") > before, "an emit")
 
 
 @pytest.mark.parametrize("how", ["restart", "reload", "pause", "remove"])
