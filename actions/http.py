@@ -408,6 +408,9 @@ def _hooked(spec: Spec, named: Collection[str]) -> frozenset[str]:
     """Return the ids of the operations that a hook performs. Raise Refused for names of none."""
     found = {name: spec.find(name) for name in named}
     unknown = [name for name, one in found.items() if one is None]
+    left_out = [name for name in unknown if spec.why_left_out(name) is not None]
+    if left_out:
+        raise Refused(f"the hook is to perform {', '.join(left_out)}, left out of the connector")
     if unknown:
         from difflib import get_close_matches  # rare, and slow to import
 

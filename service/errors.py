@@ -14,7 +14,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
     `pointer` is a JSON pointer into the document; `offset` counts characters into the string that stands
     there (an expression); `file`, `line`, `column` (from 1; 0 unknown) are filled by whoever knows the
-    text. `found` is the value seen, `fix` what would be right.
+    text. `found` is the value seen, `fix` what would be right. `because` is where something else stands that
+    makes this wrong: a pointer too, or file:line:column.
     """
 
     message: str
@@ -27,6 +28,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     file: str = ""
     line: int = 0
     column: int = 0
+    because: str = ""
 
     @override
     def __str__(self) -> str:
@@ -37,7 +39,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
         )
         found = f" (found {self.found})" if self.found else ""
         fix = f"; {self.fix}" if self.fix else ""
-        return f"{place}{self.message}{found}{fix}"
+        because = f" (see {self.because})" if self.because else ""
+        return f"{place}{self.message}{found}{fix}{because}"
 
 
 class ServiceError(Exception):

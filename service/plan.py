@@ -40,7 +40,8 @@ SOURCE_VARIABLES: Final = ("event", "data", "meta")
 class Plan:
     """A whole configuration, built. `problems` holds the warnings too; with an error nothing may run.
 
-    `specs` are the descriptions of all connectors that can be read, used or not.
+    `specs` are the descriptions of all connectors that can be read, used or not, with the operations that
+    are wanted; `whole` are the same with all of them.
     """
 
     configuration: Configuration
@@ -48,6 +49,7 @@ class Plan:
     connections: Mapping[str, PlannedConnection]
     problems: tuple[Problem, ...]
     specs: Mapping[str, Spec]
+    whole: Mapping[str, Spec]
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -110,6 +112,7 @@ class _Builder:
             connections=connections,
             problems=tuple(self.problems),
             specs={name: specs[name].spec for name in self.configuration.connectors if name in specs},
+            whole=planning.whole,
         )
 
     def _problem(self, pointer: str, message: str, code: str, **more: Any) -> None:
@@ -299,6 +302,17 @@ class _Builder:
     ) -> Operation | None:
         """Return the operation that `name.wanted` calls; None and a problem when it cannot be called."""
         operation = connection.spec.find(wanted)
+        left_out = connection.spec.why_left_out(wanted)
+        if operation is None and left_out is not None:
+            self._problem(
+                pointer,
+                f"connector {connection.config.connector} leaves out {wanted}: {left_out.reason}",
+                "left-out",
+                offset=len(name) + 1,
+                fix="change `operations` of the connector, or call another one",
+                because=f"/connectors/{escape(connection.config.connector)}/operations{left_out.place}",
+            )
+            return None
         if operation is None:
             known = [alias for one in connection.spec.operations.values() for alias in (one.id, *one.aliases)]
             near = nearest(wanted, known)

@@ -13,10 +13,12 @@ from actions import SCHEMES
 from actions.errors import Refused
 from actions.serialize import expand_server
 from actions.specs.model import Server, Spec, Variable
-from service.config.backends import ConnectionConfig, ConnectorConfig
+from service.config.backends import ConnectionConfig
+from service.config.connectors import ConnectorConfig
 from service.config.model import Configuration
 from service.descriptions import read_pinned
 from service.errors import Problem
+from service.filtering import Filter
 from service.parameters import check_parameters
 from service.rules.mapping import escape
 from service.rules.model import Pin
@@ -63,20 +65,53 @@ class Planning:
         self.configuration = configuration
         self.files = files
         self.problems = problems
+        self.whole: dict[str, Spec] = {}
 
     def specs(self) -> dict[str, Pin]:
-        """Read the description of every connector, and its earlier versions under `name@version`."""
-        specs = {}
+        """Read the description of every connector, and its earlier versions under `name@version`.
+
+        They hold the operations that the connector wants; the description itself goes into `whole`.
+        """
+        specs: dict[str, Pin] = {}
         for name, config in self.configuration.connectors.items():
             pointer = f"/connectors/{escape(name)}"
             wanted = {name: (f"{pointer}/spec", config.title)}
             for version, path in config.versions.items():
                 wanted[versioned(name, version)] = (f"{pointer}/versions/{escape(version)}", path)
+            read: dict[str, Pin] = {}
             for key, (place, title) in wanted.items():
                 pin = self._spec(place, title, self.files.get(key))
                 if pin is not None:
-                    specs[key] = pin
+                    read[key] = pin
+            if name in read:
+                self.whole[name] = read[name].spec
+            specs |= self._wanted(f"{pointer}/operations", config, read, sound=read.keys() == wanted.keys())
         return specs
+
+    def _wanted(
+        self, pointer: str, config: ConnectorConfig, read: Mapping[str, Pin], *, sound: bool
+    ) -> Mapping[str, Pin]:
+        """Return the descriptions of a connector with the operations that it wants.
+
+        Not `sound`: some could not be read, so a name that seems to be of nothing may stand there.
+        """
+        if config.operations is None:
+            return read
+        chosen = Filter(config.operations)
+        if sound:
+            self.problems += chosen.idle((pin.spec for pin in read.values()), pointer)
+        mark = repr((config.operations.include, config.operations.exclude)).encode()
+        kept = {}
+        for key, pin in read.items():
+            spec = chosen.of(pin.spec)
+            if spec.operations:
+                digest = hashlib.blake2b(mark, digest_size=16, key=pin.digest.encode()).hexdigest()
+                kept[key] = Pin(digest, spec)
+            else:
+                of = f" of version {key.partition('@')[2]}" if "@" in key else ""
+                message = f"nothing is left{of}: none of {len(pin.spec.operations)} operations is wanted"
+                self._problem(pointer, message, "no-operation")
+        return kept
 
     def _spec(self, pointer: str, title: str, content: bytes | None) -> Pin | None:
         if content is None:

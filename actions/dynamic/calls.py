@@ -198,6 +198,8 @@ def _called(spec: Spec, value: Mapping[str, Any]) -> tuple[Operation | None, str
     if not isinstance(name, str) or not name:
         return None, "it names no operation that brings the values"
     called = spec.find(name) or _folded(spec.operations.values(), name)
+    if called is None and spec.why_left_out(name) is not None:
+        return None, f"its operation {name} is left out of the connector"
     if called is None:
         return None, f"it names the operation {name!r}, which the description does not have"
     if called.problem:

@@ -301,13 +301,22 @@ class Trigger:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """Why an operation of a description is not there: in words, and a JSON pointer into what says so."""
+
+    reason: str
+    place: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
     """A description, read. An error among the findings means that it could not be read at all.
 
     `dialect` is one of swagger2, openapi3.0, openapi3.1, openapi3.2, postman1, postman2.0, postman2.1,
     asyncapi1, asyncapi2, asyncapi3. `parameters` and `parameter_sets` (name →
     title) are what a connection has to give; `test` is the declared way to try a connection: an operation's
-    id as its name, and the arguments.
+    id as its name, and the arguments. `left_out` are, by id, the operations that the text describes and that
+    nobody wants of it; readers leave out nothing.
     """
 
     title: str = ""
@@ -323,6 +332,7 @@ class Spec:
     parameter_sets: Mapping[str, str] = field(default_factory=dict)
     policies: tuple[Policy, ...] = ()
     test: Preset | None = None
+    left_out: Mapping[str, LeftOut] = field(default_factory=dict)
     registry: Registry = field(default_factory=lambda: Registry({}), repr=False)
     findings: tuple[Finding, ...] = ()
     extras: Mapping[str, Any] = field(default_factory=dict)
@@ -335,6 +345,10 @@ class Spec:
     def find(self, name: str) -> Operation | None:
         """Return an operation by its id, its original operationId or `METHOD /path`."""
         return self.operations.get(name) or self.operations.get(self.aliases.get(name, ""))
+
+    def why_left_out(self, name: str) -> LeftOut | None:
+        """Return why there is no operation of a name, where one is described; None for any other name."""
+        return self.left_out.get(name) or self.left_out.get(self.aliases.get(name, ""))
 
     def servers_of(self, operation: Operation) -> tuple[Server, ...]:
         """Return where an operation lives: its own servers or those of the description."""

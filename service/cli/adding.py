@@ -25,6 +25,7 @@ Allow = Annotated[
     ),
 ]
 Pairs = tuple[str, ...]
+_ENTRIES = "an id, 'METHOD /path' or tag:NAME, in which * stands for any text."
 
 
 def add_connector(
@@ -33,6 +34,8 @@ def add_connector(
         str, Parameter(help="The path of its description (a file, folder, zip or git directory), or a URL.")
     ],
     *,
+    include: Annotated[Pairs, Parameter(help="Only these operations: " + _ENTRIES)] = (),
+    exclude: Annotated[Pairs, Parameter(help="Not these operations, said in the same way.")] = (),
     allow: Allow = (),
     config: Config = None,
     output: Output = "table",
@@ -40,10 +43,13 @@ def add_connector(
     """Add a connector to the configuration file, and say what its description holds.
 
     The description is read and checked first; one from a URL is fetched and pinned by its hash. Comments and
-    layout of the file stay. Nothing is changed when anything is wrong.
+    layout of the file stay. Nothing is changed when anything is wrong. Which operations are wanted stands in
+    the file and holds for later versions of the description, too.
 
     Example: pointsman connectors add shop specs/shop.openapi.yaml
     """
+    from service.config.connectors import OperationsConfig
+    from service.filtering import Filter
     from service.usecases import adding
     from service.usecases.overview import overview
 
@@ -55,8 +61,13 @@ def add_connector(
 
         spec = one_unit(Path(description)).read()
         value = {"spec": adding.path_from(place, Path(description))}
+    chosen = {key: list(part) for key, part in (("include", include), ("exclude", exclude)) if part}
+    if chosen:
+        value["operations"] = chosen
     warnings = asyncio.run(adding.add(place, "connectors", name, value, env=os.environ))
     emit_problems(warnings, "table")
+    if chosen:
+        spec = Filter(OperationsConfig.model_validate(chosen)).of(spec)
     if output != "table":
         emit({"name": name, **value, **overview(spec)}, output)
         return

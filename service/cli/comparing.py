@@ -45,7 +45,7 @@ def _compared(old: str, new: Path, config: Path) -> dict[str, Any]:
     if Path(old).exists():
         return diff(one_unit(Path(old)).read(), one_unit(new).read())
     from service.usecases.checking import check_configuration
-    from service.usecases.connecting import connector_spec
+    from service.usecases.connecting import whole_spec
 
     if not config.exists():
         message = f"there is no file {old}, and no configuration {config} with a connector of this name"
@@ -59,7 +59,7 @@ def _compared(old: str, new: Path, config: Path) -> dict[str, Any]:
         raise Invalid(
             [Problem(message="no such connector and no such file", code="no-file", found=old[:80], fix=fix)]
         )
-    unit, spec = one_unit(new), connector_spec(plan, old)
+    unit, spec = one_unit(new), whole_spec(plan, old)
     rules = affected(plan.configuration, candidate.files, old, spec, unit)
     return {**diff(spec, unit.read()), "rules": rules}
 

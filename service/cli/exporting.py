@@ -42,7 +42,7 @@ def export_connector(
 
 def _spec(what: str, config: Path | None) -> "Spec":
     """Return the description that is meant: a connector's where there is one of this name, else a file's."""
-    from service.usecases.connecting import connector_spec
+    from service.usecases.connecting import whole_spec
     from service.usecases.diffing import one_unit
 
     if Path(what).exists() or "/" in what:
@@ -51,4 +51,4 @@ def _spec(what: str, config: Path | None) -> "Spec":
     if not place.exists():
         message = f"there is no file {what}, and no configuration {place} with a connector of this name"
         raise Invalid([Problem(message=message, code="no-file", found=what[:80])])
-    return connector_spec(plan_of(config), what)
+    return whole_spec(plan_of(config), what)

@@ -1,4 +1,4 @@
-"""Connectors and connections as they stand in the files: descriptions, places, logins, limits."""
+"""Connections as they stand in the files: places, logins, limits."""
 
 import ipaddress
 import re
@@ -7,12 +7,10 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     StrictBool,
     StrictInt,
-    StringConstraints,
     WithJsonSchema,
     model_validator,
 )
@@ -20,7 +18,6 @@ from pydantic import (
 from service.config.closed import Closed
 from service.config.logins import LoginConfig
 from service.config.values import (
-    SHA256_PATTERN,
     Duration,
     Name,
     PathText,
@@ -31,97 +28,6 @@ from service.config.values import (
 
 _HOST: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_.-]*[a-z0-9])?", re.IGNORECASE)
 _SERVER: Final = re.compile(r"(https?|kafka|kafka-secure|amqps?)://[^/@\s?#]+(/[^@\s?#]*)?")
-
-
-COPIES: Final = ".pointsman/descriptions"
-"""Where copies of descriptions from URLs lie, beside the file that names them; each is named by its hash."""
-
-
-def is_url(spec: str) -> bool:
-    """Say whether a description is named by a URL rather than by a path."""
-    return spec.startswith(("http://", "https://"))
-
-
-def copy_of(sha256: str) -> str:
-    """Return where the copy of a description from a URL lies."""
-    return f"{COPIES}/{sha256}"
-
-
-VERSION_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-Version = Annotated[str, StringConstraints(pattern=VERSION_PATTERN)]
-
-
-class ConnectorConfig(Closed):
-    """Where operations come from: an API description, or what a kind of bus can do anyway."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        hide_input_in_errors=True,
-        json_schema_extra={
-            "oneOf": [{"required": ["spec"]}, {"required": ["kind"]}],
-            "dependentSchemas": {"sha256": {"properties": {"spec": {"pattern": "^https?://"}}}},
-        },
-    )
-
-    spec: PathText | None = Field(
-        default=None,
-        description="The description: a file (OpenAPI, Swagger, AsyncAPI, Postman; JSON or YAML), a folder, "
-        "a zip archive or a git directory that holds one, relative to the file that names it; or a URL.",
-        examples=["specs/shop.openapi.yaml", "specs/shop", "https://api.example.com/openapi.json"],
-    )
-    sha256: str | None = Field(
-        default=None,
-        pattern=SHA256_PATTERN,
-        description="For a description from a URL: the SHA-256 of its bytes in hexadecimal digits. It is "
-        "read from the copy that `pointsman connectors fetch` made; nothing is ever fetched by itself.",
-    )
-    versions: dict[Version, PathText] = Field(
-        default={},
-        description="Earlier versions of the description, by a name of their own, for steps that pin one "
-        "(`version`). A step that pins none floats: it is called as `spec` says.",
-        examples=[{"2024-10": "specs/shop-2024-10.yaml"}],
-    )
-    code: PathText | None = Field(
-        default=None,
-        description="A hook: a Python file that performs operations, see docs/hooks.md.",
-        examples=["hooks/shop.py"],
-    )
-    code_for: tuple[str, ...] = Field(
-        default=(), description="The operations that the hook performs; absent: those that need code."
-    )
-    code_timeout: Duration = Field(
-        default=timedelta(seconds=5), description="How long the hook may take a call, what it sends apart."
-    )
-    kind: Literal["kafka", "rabbitmq"] | None = Field(
-        default=None,
-        description="Instead of a description: a bus, to which anything can be published.",
-    )
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> "ConnectorConfig":
-        if (self.spec is None) == (self.kind is None):
-            raise Refused(
-                "a connector has either a description or a kind",
-                "give `spec: file`, or `kind: kafka` or `kind: rabbitmq`",
-            )
-        if self.versions and self.spec is None:
-            raise Refused("a bus has no versions", "remove `versions`")
-        if self.code is not None and self.spec is None:
-            raise Refused("hooks are for descriptions of HTTP APIs", "remove `code`")
-        if self.code is None and self.code_for:
-            raise Refused("`code_for` belongs to `code`", "remove it, or name the hook's file as `code`")
-        if self.sha256 is not None and not is_url(self.spec or ""):
-            raise Refused(
-                "`sha256` pins a description from a URL, and this is none",
-                "remove it; files are pinned by what is read of them",
-            )
-        return self
-
-    @property
-    def title(self) -> str:
-        """What names it to people: the file, or the kind."""
-        return self.spec or str(self.kind)
 
 
 class LimitsConfig(Closed):

@@ -15,7 +15,8 @@ import msgspec
 from pydantic import BaseModel, ValidationError
 
 from service.config import words
-from service.config.backends import ConnectionConfig, ConnectorConfig, copy_of
+from service.config.backends import ConnectionConfig
+from service.config.connectors import ConnectorConfig, copy_of
 from service.config.include import SECTIONS, load_files
 from service.config.marks import Marks, join_pointer, show_key, split_pointer
 from service.config.model import OWN_SOURCE, Configuration, RuleConfig
@@ -111,9 +112,10 @@ def load_configuration(path: Path, *, resolve: bool, env: Mapping[str, str]) -> 
 
 
 def problems_at(problems: Iterable[Problem], marks: Marks) -> list[Problem]:
-    """Return the problems with file, line and column filled in from their pointer and offset."""
+    """Return the problems with file, line and column filled in from their pointers and offset."""
     placed = []
-    for problem in problems:
+    for given in problems:
+        problem = _explained(given, marks)
         if problem.line:
             placed.append(problem)
             continue
@@ -121,6 +123,15 @@ def problems_at(problems: Iterable[Problem], marks: Marks) -> list[Problem]:
         place = marks.key(problem.pointer) if at_key else marks.locate(problem.pointer, problem.offset)
         placed.append(msgspec.structs.replace(problem, file=place.file, line=place.line, column=place.column))
     return placed
+
+
+def _explained(problem: Problem, marks: Marks) -> Problem:
+    """Return a problem that says in words of the text what else makes it one."""
+    if not problem.because.startswith("/"):
+        return problem
+    place = marks.locate(problem.because)
+    because = f"{place.file}:{place.line}:{place.column}"
+    return msgspec.structs.replace(problem, because=because)
 
 
 def folder_of(marks: Marks, pointer: str) -> Path:

@@ -18,8 +18,9 @@ from pydantic import (
     model_validator,
 )
 
-from service.config.backends import ConnectionConfig, ConnectorConfig, Version
+from service.config.backends import ConnectionConfig
 from service.config.closed import Closed
+from service.config.connectors import ConnectorConfig, Version
 from service.config.values import (
     CALL_PATTERN,
     NAME_PATTERN,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from service.config.backends import copy_of, is_url
+from service.config.connectors import copy_of, is_url
 from service.config.marks import join_pointer
 from service.config.model import OWN_SOURCE
 from service.config.values import SHA256_PATTERN, is_name

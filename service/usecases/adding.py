@@ -95,7 +95,11 @@ async def _judged(config: Path, trial: Path, env: Mapping[str, str]) -> list[Pro
     new = await check_configuration(trial, resolve=False, env=env)
     known = {(one.pointer, one.message) for one in old.problems}
     found = [
-        msgspec.structs.replace(one, file=str(config) if one.file == str(trial) else one.file)
+        msgspec.structs.replace(
+            one,
+            file=str(config) if one.file == str(trial) else one.file,
+            because=one.because.replace(str(trial), str(config)),
+        )
         for one in new.problems
         if (one.pointer, one.message) not in known
     ]

@@ -106,10 +106,20 @@ def _preset(one: Preset) -> dict[str, Any]:
 def find_operation(spec: Spec, name: str) -> Operation:
     """Return an operation by id or alias. Raise NotFound with what was meant."""
     operation = spec.find(name)
+    left_out = spec.why_left_out(name)
+    if operation is None and left_out is not None:
+        raise NotFound(f"operation {name} is left out by `operations` of its connector: {left_out.reason}")
     if operation is None:
         near = nearest(name, [alias for one in spec.operations.values() for alias in (one.id, *one.aliases)])
         raise NotFound(f"there is no operation {name}" + (f"; did you mean {near}?" if near else ""))
     return operation
+
+
+def whole_spec(plan: Plan, name: str) -> Spec:
+    """Return a description as `connector_spec`, with the operations that are left out."""
+    planned = plan.connections.get(name) if name not in plan.whole else None
+    name = planned.config.connector if planned is not None else name
+    return plan.whole[name] if name in plan.whole else connector_spec(plan, name)
 
 
 def connector_spec(plan: Plan, name: str) -> Spec:

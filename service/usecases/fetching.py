@@ -18,8 +18,8 @@ from actions.errors import ActionError, Refused
 from actions.origins import Certificates, HTTPLimits, make_origins, origin_of
 from actions.specs.load import MAX_BYTES
 from actions.transport import Engine, EngineSettings, Request
-from service.config.backends import copy_of, is_url
 from service.config.check import CheckedConfiguration
+from service.config.connectors import copy_of, is_url
 from service.config.marks import join_pointer
 from service.descriptions import Unfit, kept_copy, read_pinned, unreadable
 from service.errors import Invalid, NotFound, Problem, Unavailable, nearest

@@ -23,6 +23,7 @@ def overview(spec: Spec) -> dict[str, Any]:
             "refused": statuses["refused"],
             **_rare("needs_code", sum(one.needs_code for one in operations)),
             **_rare("deprecated", sum(one.deprecated for one in operations)),
+            **_rare("left_out", len(spec.left_out)),
         },
         "servers": [_server(one) for one in spec.servers],
         "logins": [_login(one) for one in spec.security_schemes.values()],

@@ -255,3 +255,44 @@ def test_only_a_description_from_a_url_is_fetched(pointsman, place):
     ran = pointsman("connectors", "fetch", "old")
     assert ran.code == 1
     assert "is not from a URL" in ran.err
+
+
+def test_the_operations_that_are_wanted_are_written_and_counted(pointsman, place):
+    (place / "specs" / "shop.yaml").write_text(
+        OLD.replace("operationId: listOrders,", "operationId: listOrders, tags: [read],").replace(
+            "paths: {", "paths: {/users: {get: {operationId: users, responses: {200: {description: x}}}}, "
+        ),
+        "utf-8",
+    )
+    words = ("--include", "tag:read", "--include", "GET /none*", "--exclude", "DELETE *")
+    ran = pointsman("connectors", "add", "shop", "specs/shop.yaml", *words)
+    assert ran.code == 0, ran.err
+    assert loaded(place)["connectors"]["shop"] == {
+        "spec": "specs/shop.yaml",
+        "operations": {"include": ["tag:read", "GET /none*"], "exclude": ["DELETE *"]},
+    }
+    assert "1 operations, 1 left out" in ran.out
+    assert ran.err.count("the entry changes nothing") == 2
+    assert pointsman("operations", "list", "shop").out.count("shop.") == 1
+    shown = json.loads(pointsman("connectors", "show", "shop", "-o", "json").out)
+    assert shown["operations"]["left_out"] == 1
+    refused = pointsman("connectors", "show", "shop.users")
+    assert refused.code == 1
+    assert "left out by `operations` of its connector: `include` does not name it" in refused.err
+    assert pointsman("connectors", "export", "shop").out.count("operationId") == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--include", "nothing"], "nothing is left: none of 1 operations is wanted"),
+        (["--exclude", "*"], "nothing is left"),
+        (["--exclude", "tag:"], "names an operation or a tag"),
+        (["--include", "a**"], "two stars in a row"),
+    ],
+)
+def test_a_connector_of_which_nothing_would_be_left_is_not_added(pointsman, place, words, said):
+    ran = pointsman("connectors", "add", "shop", "specs/shop.yaml", *words)
+    assert ran.code == 1
+    assert said in ran.err
+    assert untouched(place)

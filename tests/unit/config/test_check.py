@@ -105,6 +105,7 @@ RULES = RULE + "rules:\n  r: "
 CONNECTION = "connectors: {shop: {spec: shop.json}}\nconnections:\n  shop: {connector: shop, "
 DO = "do: [{call: shop.a}]"
 
+OPERATIONS = "connectors: {shop: {spec: shop.json, operations: "
 WRONG = [
     # text, code, line, column, found, part of message or fix
     ("conections: {}\nrules: {}\n", "unknown-field", 1, 1, "", "did you mean `connections`?"),
@@ -130,6 +131,16 @@ WRONG = [
     ("connectors: {shop: {spec: 'https://x/y', sha256: a}}\n", "wrong-form", 1, 50, '"a"', "64 hexadecimal"),
     ("connectors: {shop: {spec: ''}}\n", "out-of-range", 1, 27, '""', "must not be empty"),
     ("connectors: {shop: {}}\n", "wrong-value", 1, 20, "", "either a description or a kind"),
+    (OPERATIONS + "{}}}\n", "wrong-value", 1, 50, "", "give `include`, `exclude` or both"),
+    (OPERATIONS + "[a]}}\n", "wrong-type", 1, 50, "a list", "must be a mapping"),
+    (OPERATIONS + "{includ: [a]}}}\n", "unknown-field", 1, 51, "", "did you mean `include`?"),
+    (OPERATIONS + "{include: []}}}\n", "out-of-range", 1, 60, "", "must not be empty"),
+    (OPERATIONS + "{include: [5]}}}\n", "wrong-type", 1, 61, "5", "must be text"),
+    (OPERATIONS + "{exclude: [{tag: a}]}}}\n", "wrong-value", 1, 61, "", "write `tag:NAME`, without a space"),
+    (OPERATIONS + "{exclude: ['tag:']}}}\n", "wrong-value", 1, 61, '"tag:"', "names an operation or a tag"),
+    (OPERATIONS + "{exclude: ['a**']}}}\n", "wrong-value", 1, 61, '"a**"', "already stands for any run"),
+    (OPERATIONS + "{exclude: 'a**'}}}\n", "wrong-value", 1, 60, '"a**"', "already stands for any run"),
+    ("connectors: {mq: {kind: kafka, operations: {exclude: a}}}\n", "wrong-value", 1, 18, "", "no operations to choose from"),
     ("connections: {shop: {connector: shp}}\n", "unknown-connector", 1, 33, "shp", "no connector at all"),
     (CONNECTION + "server: 'ftp://x'}\n", "wrong-value", 3, 35, '"ftp://x"', "not the URL of a server"),
     (CONNECTION + "server: 'https://x/y?z=1'}\n", "wrong-value", 3, 35, '"https://x/y?z=1"', "without query"),

@@ -7,7 +7,7 @@ from typing import get_args
 import jsonschema_rs
 import pytest
 
-from service.config import backends, logins, model
+from service.config import backends, connectors, logins, model
 from service.config.load import read_text
 from service.config.schema import configuration_schema
 from service.config.shape import is_model, wire_fields
@@ -28,7 +28,7 @@ def blocks():
     ("name", "found"),
     {
         name: found
-        for module in (model, backends)
+        for module in (model, backends, connectors)
         for name, found in vars(module).items()
         if is_model(found) and issubclass(found, model.Closed)
     }.items(),

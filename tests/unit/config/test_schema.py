@@ -21,6 +21,7 @@ PAIRS = (
     "not a destination",
     "host:port",
     "at least first",
+    "no operations to choose from",
 )
 """What depends on two fields or on more than a pattern can say."""
 

@@ -128,3 +128,35 @@ async def test_references_may_lead_up_to_the_folder_of_the_configuration(tmp_pat
     (made / "api.yaml").write_text(ROOT.replace("paths/note.yaml", "../../note.yaml"))
     candidate = await check(tmp_path / "in", "shop/api.yaml")
     assert "leads out of the description's folder" in " ".join(one.message for one in candidate.problems)
+
+
+async def test_a_rule_that_names_what_is_left_out_is_told_where_that_stands(tmp_path: Path) -> None:
+    folder(tmp_path / "shop")
+    config = tmp_path / "pointsman.yaml"
+    config.write_text(
+        "connectors:\n  shop:\n    spec: shop\n    operations:\n      exclude:\n"
+        "        - note\n        - tag:nothing\n"
+        "connections: {shop: {connector: shop, server: 'https://shop.example'}}\n"
+        "rules: {r: {do: [{call: shop.note, with: {}}]}}\n"
+    )
+    found = (await check_configuration(config, resolve=False, env={})).problems
+    told = {one.code: one for one in found}
+    assert told["idle-entry"].line == 7
+    assert (told["no-operation"].line, told["no-operation"].severity) == (5, "error")
+
+
+async def test_the_entry_that_leaves_something_out_is_named_by_its_line(tmp_path: Path) -> None:
+    config = tmp_path / "pointsman.yaml"
+    paths = {
+        f"/{name}": {"get": {"operationId": name, "responses": {"200": {"description": "ok"}}}}
+        for name in ("one", "two")
+    }
+    (tmp_path / "api.json").write_text(json.dumps({"openapi": "3.0.3", "info": {}, "paths": paths}))
+    config.write_text(
+        "connectors:\n  shop:\n    spec: api.json\n    operations:\n      exclude:\n        - t*\n"
+        "connections: {shop: {connector: shop, server: 'https://shop.example'}}\n"
+        "rules: {r: {do: [{call: shop.two}]}}\n"
+    )
+    (problem,) = (await check_configuration(config, resolve=False, env={})).problems
+    assert (problem.code, problem.line, problem.because) == ("left-out", 8, f"{config}:6:11")
+    assert str(problem).endswith(f"(see {config}:6:11)")
