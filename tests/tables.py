@@ -29,8 +29,8 @@ _brief.maxdict = _brief.maxlist = _brief.maxtuple = _brief.maxset = 30
 _brief.maxlevel = 12
 
 
-def each(names: str | tuple[str, ...], table: Iterable[Any], ids: Any = None) -> Callable[[Test], Test]:
-    """Try the test below with every row: `@each(("text", "number"), [("1", 1), ("2", 2)])`.
+def every_row(names: str | tuple[str, ...], table: Iterable[Any], ids: Any = None) -> Callable[[Test], Test]:
+    """Try the test below with every row: `@every_row(("text", "number"), [("1", 1), ("2", 2)])`.
 
     The table is written as for `pytest.mark.parametrize`; two above each other try every pair.
     """

@@ -3,13 +3,12 @@
 import argparse
 from importlib import import_module
 
-import pytest
-
 from bench.__main__ import MORE, NAMES, main
 from bench.serialising import figures
+from tests.tables import every_row
 
 
-@pytest.mark.parametrize("name", [*NAMES, *MORE])
+@every_row("name", [*NAMES, *MORE])
 def test_every_benchmark_says_what_its_options_are(name):
     benchmark = import_module(f"bench.{name}")
     parser = argparse.ArgumentParser()

@@ -13,6 +13,7 @@ import yaml
 from service.demo.starter import shop_port
 from service.usecases.checking import check_configuration
 from tests.servers.containers import IMAGES
+from tests.tables import every_row
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "compose.yaml").read_text("utf-8")
@@ -31,13 +32,13 @@ def test_there_is_the_service_every_server_the_shop_and_a_feeder():
     assert set(SERVICES) == {*OURS, *IMAGES}
 
 
-@pytest.mark.parametrize("name", IMAGES)
+@every_row("name", IMAGES)
 def test_servers_are_those_that_tests_run_pinned_by_version(name):
     assert SERVICES[name]["image"] == IMAGES[name]
     assert re.search(r":\d+(\.\d+)*", SERVICES[name]["image"])
 
 
-@pytest.mark.parametrize("name", OURS)
+@every_row("name", OURS)
 def test_what_is_ours_is_one_hardened_image(name):
     service = SERVICES[name]
     assert (service["image"], service["build"]) == ("pointsman", ".")
@@ -47,7 +48,7 @@ def test_what_is_ours_is_one_hardened_image(name):
     assert "/tmp" in service["tmpfs"]
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@every_row("name", SERVICES)
 def test_every_container_is_watched_and_started_again(name):
     check = SERVICES[name]["healthcheck"]
     assert check["test"][0] in ("CMD", "CMD-SHELL")

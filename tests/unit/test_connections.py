@@ -1,6 +1,5 @@
 """Limits, breaker and holds of one connection, in virtual time."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +13,7 @@ from service.connections import (
     Pauses,
     Rate,
 )
+from tests.tables import every_row
 
 
 def connection(**limits) -> Connection:
@@ -103,7 +103,7 @@ def test_a_held_connection_lets_one_probe_through_a_minute() -> None:
     assert shop.room(11.0) == 16
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("prepare", "state"),
     [
         (lambda c: None, "ok"),

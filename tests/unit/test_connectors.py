@@ -15,6 +15,7 @@ from service.config.model import Configuration
 from service.config.secrets import PLACEHOLDER
 from service.connectors import PEM, make_connector
 from service.plan import Plan, build
+from tests.tables import every_row
 
 OPENAPI = json.dumps(
     {"openapi": "3.0.3", "servers": [{"url": "https://shop.example"}], "paths": {"/a": {"get": {"operationId": "a", "responses": {}}}}}
@@ -75,7 +76,7 @@ async def test_the_server_decides(connector: str, server: str | None, kind: type
     await found.close()
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("connector", "server", "words"),
     [
         ("shop", "kafka://a", "speaks HTTP"),
@@ -100,7 +101,7 @@ def test_a_plain_connector_is_pinned_like_a_file() -> None:
     assert plan("mq", server="amqp://a").connections["c"].spec_digest != first
 
 
-@pytest.mark.parametrize("connector", [{}, {"spec": "a", "kind": "kafka"}])
+@every_row("connector", [{}, {"spec": "a", "kind": "kafka"}])
 def test_a_connector_has_either_a_description_or_a_kind(connector: dict[str, str]) -> None:
     with pytest.raises(ValidationError, match="either a description or a kind"):
         Configuration.model_validate({"connectors": {"c": connector}})
@@ -109,7 +110,7 @@ def test_a_connector_has_either_a_description_or_a_kind(connector: dict[str, str
 BASIC = {"username": "u", "password": "p"}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("connector", "more", "words"),
     [
         ("bus", {"server": "kafka://a", "auth": {"bearer": "t"}}, "takes `basic"),
@@ -169,7 +170,7 @@ def secured(**connection: Any) -> Any:
     return make_connector(planned, planned.spec, PEM())
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("auth", "kind"),
     [
         ({"oauth2": CLIENT}, "oauth2 client_credentials"),
@@ -191,7 +192,7 @@ async def test_a_login_is_made_of_configuration_and_description(
     await connector.close()
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("auth", "where", "words"),
     [
         ({"schemes": {"ssso": {"bearer": "t"}}}, ["/auth/schemes/ssso"], "did you mean 'sso'"),

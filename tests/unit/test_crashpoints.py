@@ -11,6 +11,7 @@ import pytest
 
 from service import crashpoints
 from service.crashpoints import POINTS, armed, parse
+from tests.tables import every_row
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,7 +36,7 @@ def test_counts_are_read():
     }
 
 
-@pytest.mark.parametrize("text", ["nowhere:1", "store.accept.inside:0", "store.accept.inside:x"])
+@every_row("text", ["nowhere:1", "store.accept.inside:0", "store.accept.inside:x"])
 def test_a_wrong_setting_is_refused(text):
     with pytest.raises(ValueError):
         parse(text)

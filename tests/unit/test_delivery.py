@@ -6,6 +6,7 @@ import pytest
 
 from service.delivery import TRANSITIONS, Event, State, after
 from service.errors import Conflict
+from tests.tables import every_row
 
 # One row for each state, one sign for each event in the order of the enumeration:
 # START ADVANCE SUCCEED RETRY FAIL HOLD GIVE_BACK ORPHAN RELEASE SUPERSEDE EXPIRE DISCARD
@@ -31,7 +32,7 @@ CELLS = [
 ]
 
 
-@pytest.mark.parametrize(("state", "event", "expected"), CELLS, ids=lambda value: getattr(value, "name", "-"))
+@every_row(("state", "event", "expected"), CELLS, ids=lambda value: getattr(value, "name", "-"))
 def test_each_cell_is_as_the_table_says(state, event, expected):
     if expected is None:
         with pytest.raises(Conflict, match=state.name.lower()):

@@ -5,9 +5,8 @@ import re
 from functools import cache
 from itertools import pairwise
 
-import pytest
-
 from tests.shared import ROOT
+from tests.tables import every_row
 
 PAGE = (ROOT / "docs/faults.md").read_text("utf-8")
 FAULTS = [f"F{number}" for number in range(20, 58)]
@@ -39,7 +38,7 @@ def test_every_fault_has_one_row_in_order() -> None:
     assert re.findall(r"^\| (F\d+) \|", PAGE, re.MULTILINE) == FAULTS
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@every_row("fault", FAULTS)
 def test_a_fault_is_described_and_has_a_test_or_a_reason(fault: str) -> None:
     what, injected, does, shown = rows("Faults")[fault]
     assert what

@@ -3,12 +3,11 @@
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
-import pytest
-
 from actions.base import Answer
 from actions.errors import ActionError, OutcomeUnknown, Refused, RetryLater
 from actions.transport import LONGEST_RETRY_AFTER, retry_after
 from service.outcome import Outcome, judge, judge_error
+from tests.tables import every_row
 
 NOW = 1_800_000_000.0
 
@@ -24,12 +23,12 @@ ROWS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("status", "outcome"), ROWS.items())
+@every_row(("status", "outcome"), ROWS.items())
 def test_status_has_its_outcome(status: int, outcome: Outcome) -> None:
     assert judge(Answer(status=status), {}, NOW).outcome is outcome
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("on", "status", "outcome"),
     [
         ({"409": "ok"}, 409, Outcome.OK),
@@ -61,14 +60,12 @@ def test_a_refused_call_says_nothing_about_the_backends_health() -> None:
     assert (verdict.outcome, verdict.healthy) == (Outcome.REFUSED, True)
 
 
-@pytest.mark.parametrize(
-    ("status", "healthy"), [(200, True), (404, True), (429, False), (500, False), (503, False)]
-)
+@every_row(("status", "healthy"), [(200, True), (404, True), (429, False), (500, False), (503, False)])
 def test_only_5xx_and_429_speak_against_the_backends_health(status: int, healthy: bool) -> None:
     assert judge(Answer(status=status), {}, NOW).healthy is healthy
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "seconds"),
     [
         (None, None),

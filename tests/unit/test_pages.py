@@ -6,7 +6,6 @@ import shlex
 import tomllib
 from pathlib import Path
 
-import pytest
 import yaml
 
 from service.api.problems import _HTTP, STATUSES
@@ -16,6 +15,7 @@ from service.config.sealing import RING_VARIABLE
 from service.observe import METRICS
 from service.settings import Settings
 from service.usecases.checking import check_configuration
+from tests.tables import every_row
 from triggers import SOURCES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,7 +28,7 @@ INNER = {"__init__", "base", "errors", "brokers", "cloudevents", "operations"}
 """Modules of the actions that are the floor, or a part of one that the page names."""
 
 
-@pytest.mark.parametrize("name", Settings.model_fields)
+@every_row("name", Settings.model_fields)
 def test_every_setting_is_described_with_its_default(name):
     row = next(
         line
@@ -52,7 +52,7 @@ def test_no_setting_is_described_that_there_is_not():
     assert named <= {name.upper() for name in Settings.model_fields} | others
 
 
-@pytest.mark.parametrize("name", METRICS)
+@every_row("name", METRICS)
 def test_every_metric_is_described(name):
     assert f"| `{name}` | {METRICS[name]} |" in OPERATIONS
 
@@ -88,7 +88,7 @@ PAGES = (
 )
 
 
-@pytest.mark.parametrize("page", PAGES)
+@every_row("page", PAGES)
 def test_every_command_in_a_page_is_one_that_there_is(page):
     text = (ROOT / page).read_text("utf-8")
     nouns = {noun: set(commands) for noun, _, commands in NOUNS}

@@ -1,11 +1,11 @@
 """Connection parameters against their description."""
 
-import pytest
 from pydantic import SecretStr
 
 from actions.specs.model import ConnectionParameter, Spec
 from service.config.backends import ConnectionConfig
 from service.parameters import check_parameters, chosen_values, parameter_values
+from tests.tables import every_row
 
 KNOWN = {
     one.name: one
@@ -34,7 +34,7 @@ def test_what_is_right_is_said_nothing_about():
     assert found(parameter_set="key", parameters={**GOOD, **more}) == []
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("parameters", "code", "where", "fix"),
     [
         ({"instanz": "x"}, "unknown-parameter", "/parameters/instanz", "did you mean instance?"),
@@ -60,7 +60,7 @@ def test_what_is_missing_is_a_warning_for_the_set_that_is_meant():
     assert found(parameter_set="key", parameters={"instance": "x"}, auth={"bearer": "t"}) == []
 
 
-@pytest.mark.parametrize(("name", "fix"), [("keys", "did you mean key?"), ("zzz", "it has: key, oauth")])
+@every_row(("name", "fix"), [("keys", "did you mean key?"), ("zzz", "it has: key, oauth")])
 def test_a_set_that_is_not_there(name, fix):
     told = found(parameter_set=name, parameters=GOOD)
     assert told == [("unknown-parameter-set", "/connections/c/parameter_set", fix)]

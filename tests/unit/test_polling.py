@@ -12,6 +12,7 @@ from service.connections import BreakerPolicy, Connection, Limits, Pauses
 from service.polling import LOOK, make_call, with_query
 from service.rules.model import Pin
 from tests.fakes.connector import ScriptedConnector
+from tests.tables import every_row
 from triggers.errors import SourceRejected, SourceUnavailable
 
 SPEC = read_spec(
@@ -95,7 +96,7 @@ async def test_any_status_is_an_answer():
     assert (await Room(Answer(status=500)).call("shop.list", {})).status == 500
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("call", "words"),
     [
         ("shop.nothing", "connection shop has no operation nothing"),
@@ -120,7 +121,7 @@ async def test_arguments_that_cannot_be_sent_are_refused_with_every_reason():
         await Room().call("shop.list", {"refuse": True})
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("error", "raised"),
     [
         (RetryLater("connection refused"), SourceUnavailable),
@@ -146,7 +147,7 @@ async def test_credentials_that_are_not_taken_are_fetched_anew_once():
     assert room.connection.state == "ok"  # what is held is the deliveries' to say
 
 
-@pytest.mark.parametrize("state", ["paused", "held", "open"])
+@every_row("state", ["paused", "held", "open"])
 async def test_a_connection_that_takes_no_calls_is_left_alone(state):
     room = Room()
     if state == "held":
@@ -210,7 +211,7 @@ async def test_a_poll_takes_its_token_in_advance():
     assert room.connection.rate.wait(room.now) == pytest.approx(2.0)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("query", "made", "ignored"),
     [
         ((("state", "a b"), ("page", "2")), {"id": "1", "state": "a b", "page": "2"}, ()),

@@ -1,10 +1,10 @@
 """When the next attempt is due."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.retry import Policy, next_attempt
+from tests.tables import every_row
 
 POLICY = Policy(total=24 * 3_600_000, first=1_000, longest=3_600_000)
 
@@ -15,9 +15,7 @@ def due(failed=1, now=0, first_at=0, paused=0, after=None, chance=1.0, policy=PO
     )
 
 
-@pytest.mark.parametrize(
-    ("failed", "ceiling"), [(1, 1_000), (2, 2_000), (5, 16_000), (12, 2_048_000), (13, 3_600_000)]
-)
+@every_row(("failed", "ceiling"), [(1, 1_000), (2, 2_000), (5, 16_000), (12, 2_048_000), (13, 3_600_000)])
 def test_the_ceiling_doubles_up_to_the_longest(failed: int, ceiling: int) -> None:
     assert due(failed=failed) == ceiling
 

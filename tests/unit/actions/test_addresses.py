@@ -1,12 +1,12 @@
 import random
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from actions.addresses import embedded, is_metadata, leads_elsewhere, read_address, read_server, special
 from actions.egress import Egress, read_egress
+from tests.tables import every_row
 
 # The IANA special-purpose address registries (iana-ipv4-special-registry, iana-ipv6-special-registry), multicast,
 # and what svix's and convoy's guards refuse.
@@ -106,14 +106,14 @@ def test_nothing_in_the_table_is_public():
     assert [text for text in TABLE if not special(read_address(text))] == []
 
 
-@pytest.mark.parametrize("text", PUBLIC)
+@every_row("text", PUBLIC)
 def test_public_addresses_are_public(text):
     address = read_address(text)
     assert special(address) == ""
     assert not is_metadata(address)
 
 
-@pytest.mark.parametrize("text", METADATA)
+@every_row("text", METADATA)
 def test_metadata_is_known_through_every_embedding(text):
     server, _ = read_server("http://inside.example")
     assert is_metadata(read_address(text))
@@ -155,7 +155,7 @@ def test_hosts_in_another_than_their_one_spelling_are_refused():
     ] == []
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("url", "origin", "path"),
     [
         ("https://shop.example/v1/", "https://shop.example", "/v1"),
@@ -179,7 +179,7 @@ def test_plain_servers_are_read(url, origin, path):
     assert (server.origin, server.path) == (origin, path)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("url", "told"),
     [
         ("ftp://shop.example", "http"),
@@ -240,7 +240,7 @@ def test_no_text_breaks_the_reading_of_servers(text):
             assert read_server(server.origin + server.path)[0] == server
 
 
-@pytest.mark.parametrize(
+@every_row(
     "path",
     ["/.", "/..", "/a/../b", "/a/%2e%2e/b", "/%2E/", "/a%2f..%2fb", "/%252e%252e", "/a\\..\\b", "/a%00"],
 )
@@ -248,7 +248,7 @@ def test_paths_that_lead_elsewhere_are_known(path):
     assert leads_elsewhere(path)
 
 
-@pytest.mark.parametrize("path", ["", "/", "/a.b/..c/d..", "/...", "/a%20b/100%25", "/a%2Fb"])
+@every_row("path", ["", "/", "/a.b/..c/d..", "/...", "/a%20b/100%25", "/a%2Fb"])
 def test_plain_paths_lead_where_they_say(path):
     assert not leads_elsewhere(path)
 

@@ -8,10 +8,11 @@ from actions.addresses import Server
 from actions.brokers import Deadlines, Gate, read_brokers
 from actions.egress import PINNED_FOR, read_egress
 from actions.errors import Refused, RetryLater
+from tests.tables import every_row
 from tests.unit.actions.calling import Clock, Names
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("url", "servers", "vhost", "secure"),
     [
         ("kafka://one:9092,two:9093", [("one", 9092), ("two", 9093)], "/", False),
@@ -29,7 +30,7 @@ def test_a_url_names_brokers(url, servers, vhost, secure):
     assert (brokers.vhost, brokers.secure) == (vhost, secure)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("url", "words"),
     [
         ("http://x", "write kafka:// or"),

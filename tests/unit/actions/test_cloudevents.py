@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-import pytest
 from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka_event
 from cloudevents.core.bindings.rabbitmq import RabbitMQMessage, from_rabbitmq_event
 from hypothesis import given
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 
 from actions import cloudevents
 from actions.cloudevents import EventStyle
+from tests.tables import every_row
 from triggers import cloudevents_amqp, cloudevents_kafka
 
 GIVEN = {"subject": "7 €", "time": "2026-01-31T12:00:00Z", "partitionkey": "p", "tries": "3"}
@@ -49,7 +49,7 @@ def test_the_sources_read_binary_events_as_they_were(
     assert (seen.data or None) == data
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("data", "content_type"),
     [
         (b'{"n": 1.10, "big": 12345678901234567890123}', "application/json"),
@@ -96,7 +96,7 @@ def test_what_the_call_gives_wins() -> None:
     assert attributes(source="/shop")["source"] == "/shop"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("given", "words"),
     [
         ({"Subject": "x"}, "a-z and 0-9"),

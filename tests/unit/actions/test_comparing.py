@@ -3,10 +3,10 @@
 import copy
 
 import msgspec
-import pytest
 
 from actions.comparing import compare, pairs
 from actions.specs import read_spec
+from tests.tables import every_row
 
 SHOP = {
     "openapi": "3.0.3",
@@ -70,7 +70,7 @@ def test_nothing_has_changed_in_the_same_description():
     assert compare(spec(SHOP), spec(SHOP)) == []
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("edit", "change"),
     [
         (lambda one: one["paths"].pop("/orders"), ("breaking", "operation-removed", "")),
@@ -187,7 +187,7 @@ def say(openapi, schema):
 B = {"$ref": "#/components/schemas/B"}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("old", "new"),
     [
         ({"type": "string", "nullable": True}, {"type": ["string", "null"]}),

@@ -7,6 +7,7 @@ from actions.base import Answer
 from actions.drift import GAP, Drift
 from actions.errors import Refused
 from actions.specs import read_spec
+from tests.tables import every_row
 from tests.unit.actions.calling import Clock
 
 SPEC = read_spec(
@@ -113,7 +114,7 @@ def test_what_is_only_told_is_counted_with_samples():
     assert found["answer"].samples == ["/ id is required"]
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("given", "words"),
     [
         (answer(b"{}", status=418), "the status 418 is not declared"),
@@ -126,7 +127,7 @@ def test_an_answer_of_another_kind_is_told(given, words):
     assert words in drift.report()[0].samples[0]
 
 
-@pytest.mark.parametrize(
+@every_row(
     "given", [answer(b'{"id": 1}'), answer(b"x", kind="text/plain"), answer(b""), answer(b"{", kind="")]
 )
 def test_an_answer_that_fits_or_says_nothing_is_no_difference(given):

@@ -9,6 +9,7 @@ from actions.base import Answer
 from actions.egress import Egress, Transport, read_egress
 from actions.errors import OutcomeUnknown, Refused, RetryLater
 from actions.transport import EngineSettings, Request
+from tests.tables import every_row
 from tests.unit.actions.calling import OK, Clock, Names, ScriptedEngine
 
 PUBLIC, OTHER = "93.184.216.34", "93.184.216.35"
@@ -44,7 +45,7 @@ class Setup:
 # -- what may be called
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("egress", "url", "address", "allowed"),
     [
         ("public", "https://h.example", PUBLIC, True),
@@ -102,7 +103,7 @@ def test_with_a_list_the_allowed_addresses_are_used():
     assert verdict.allowed == ("127.0.0.1",)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("value", "problems"),
     [
         ("private", 0),  # a host may have this name
@@ -240,7 +241,7 @@ async def test_all_addresses_of_a_call_share_one_deadline():
     assert setup.engine.deadlines == [5.0, 3.0]
 
 
-@pytest.mark.parametrize("trouble", [OSError("no such name"), UnicodeError("label too long"), []])
+@every_row("trouble", [OSError("no such name"), UnicodeError("label too long"), []])
 async def test_a_name_that_is_not_found_was_not_called(trouble):
     setup = Setup(trouble, [PUBLIC])
     with pytest.raises(RetryLater, match=r"shop\.example"):
@@ -270,7 +271,7 @@ async def test_an_address_as_host_is_never_looked_up():
 # -- what is sent and read
 
 
-@pytest.mark.parametrize(
+@every_row(
     "url",
     [
         "https://evil.example/x",
@@ -291,7 +292,7 @@ async def test_a_request_to_another_origin_is_never_sent(url):
     assert setup.engine.sent == []
 
 
-@pytest.mark.parametrize("url", ["https://shop.example", "https://shop.example/", "https://shop.example?a=1"])
+@every_row("url", ["https://shop.example", "https://shop.example/", "https://shop.example?a=1"])
 def test_every_place_on_the_origin_is_in_order(url):
     assert Setup([PUBLIC]).transport.problems(Request("GET", url)) == []
 

@@ -22,6 +22,7 @@ from actions.expressions import (
     show,
 )
 from tests.examples import examples
+from tests.tables import every_row
 
 
 class Fake:
@@ -36,7 +37,7 @@ class Fake:
         return "7" if path.steps == ("a", 0, "@odata.etag") else None
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "parts"),
     [
         ("plain", (Text("plain"),)),
@@ -80,7 +81,7 @@ def test_member_access_belongs_to_paths_alone() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "said"),
     [
         ("@queryParamters('x')", "there is no function queryParamters; did you mean queryParameters?"),
@@ -110,7 +111,7 @@ def test_values_are_put_in_and_what_is_missing_is_its_default_or_empty() -> None
     assert [one.name for one in scalars(parse(text))] == ["sub", "none", "none"]
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "path"),
     [
         ("@body()", Path("body")),
@@ -131,7 +132,7 @@ def test_paths_are_read_as_vendors_write_them(text: str, path: Path) -> None:
     assert parse_path(text) == path
 
 
-@pytest.mark.parametrize("text", ["a..b", "@body() x.y", "@boddy().x", "a[", "@body().a b"])
+@every_row("text", ["a..b", "@body() x.y", "@boddy().x", "a[", "@body().a b"])
 def test_what_is_no_path_is_an_error(text: str) -> None:
     with pytest.raises(ExpressionError):
         parse_path(text)
@@ -176,7 +177,7 @@ def test_what_is_printed_parses_to_the_same(parts: list[Part], between: str) -> 
     assert parse(show(tuple(whole))) == tuple(whole)
 
 
-@pytest.mark.parametrize(
+@every_row(
     "text",
     [
         "@{__import__('os').system('id')}",

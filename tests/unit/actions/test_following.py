@@ -8,6 +8,7 @@ from actions.errors import OutcomeUnknown, Refused, RetryLater
 from actions.following import MORE_HEADER, PAGES_HEADER, follow
 from actions.specs.model import Operation
 from actions.transport import Request
+from tests.tables import every_row
 
 BASE = "https://api.example"
 
@@ -56,7 +57,7 @@ async def test_all_pages_become_one_answer():
     assert answer.header(MORE_HEADER) is None
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("link", "reason"),
     [
         ("https://evil.example/a", "the next page is at another origin (https://evil.example)"),
@@ -143,7 +144,7 @@ async def test_an_etag_is_read_and_sent():
     assert backend.asked[0].header("content-type") is None
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("answer", "error"),
     [
         (said({}), Refused),
@@ -159,7 +160,7 @@ async def test_without_an_etag_nothing_is_changed(answer, error):
     assert [one.method for one in backend.asked] == ["GET"]
 
 
-@pytest.mark.parametrize("status", [401, 403])
+@every_row("status", [401, 403])
 async def test_a_login_that_ends_while_waiting_is_no_reason_to_call_again(status):
     backend = Backend(
         POST_a=[Answer(status=202, headers=(("location", "/s"),))], GET_s=[Answer(status=status)]
@@ -168,7 +169,7 @@ async def test_a_login_that_ends_while_waiting_is_no_reason_to_call_again(status
         await backend.follow("POST", "/a", Follow(wait=10))
 
 
-@pytest.mark.parametrize("place", ["http://[", "//[/", "https://evil.example/s"])
+@every_row("place", ["http://[", "//[/", "https://evil.example/s"])
 async def test_a_state_that_cannot_be_asked_for_leaves_the_outcome_unknown(place):
     backend = Backend(POST_a=[Answer(status=202, headers=(("location", place),))])
     with pytest.raises(OutcomeUnknown, match="it was accepted"):
@@ -203,7 +204,7 @@ async def test_a_busy_backend_is_asked_for_its_state_again():
     assert (await backend.follow("POST", "/a", Follow(wait=60))).status == 200
 
 
-@pytest.mark.parametrize("status", [401, 403])
+@every_row("status", [401, 403])
 async def test_a_login_that_is_not_taken_is_told_when_the_etag_is_read(status):
     backend = Backend(GET_a=[Answer(status=status)])
     assert (await backend.follow("PUT", "/a", Follow(if_match=True))).status == status
@@ -279,7 +280,7 @@ async def test_a_short_wait_looks_before_it_ends():
     assert all(seconds < 0.5 for seconds in backend.slept)
 
 
-@pytest.mark.parametrize("place", ["https://evil.example/s", "/s"])
+@every_row("place", ["https://evil.example/s", "/s"])
 async def test_what_was_accepted_is_known_whatever_keeps_us_from_looking(place):
     backend = Backend(POST_a=[Answer(status=202, headers=(("location", place),))], GET_s=[Answer(status=401)])
     with pytest.raises(OutcomeUnknown) as raised:

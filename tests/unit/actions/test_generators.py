@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from actions.generators import NAMES, is_made, make
+from tests.tables import every_row
 
 AT = datetime(2024, 5, 17, 9, 30, tzinfo=UTC).timestamp()
 FORMS = {
@@ -28,15 +29,15 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(NAMES))
+@every_row("name", sorted(NAMES))
 def test_every_generator_makes_text_and_the_same_for_the_same_call(name: str) -> None:
     made = make(name, b"key", AT)
     assert made
     assert made == make(name, b"key", AT)
 
 
-@pytest.mark.parametrize(("name", "form"), FORMS.items())
-@pytest.mark.parametrize("seed", [b"", b"a", b"b", b"c"])
+@every_row(("name", "form"), FORMS.items())
+@every_row("seed", [b"", b"a", b"b", b"c"])
 def test_what_is_made_has_the_documented_form(name: str, form: str, seed: bytes) -> None:
     assert re.fullmatch(form, make(name, seed, AT))
 

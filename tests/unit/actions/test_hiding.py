@@ -3,15 +3,14 @@
 import base64
 from urllib.parse import quote, quote_plus
 
-import pytest
-
 from actions.base import Answer
 from actions.hiding import LOOKED_AT, hidden, without_secrets
+from tests.tables import every_row
 
 SECRET = 'a/b+c "d" ü='
 
 
-@pytest.mark.parametrize(
+@every_row(
     "said",
     [
         SECRET,

@@ -9,6 +9,7 @@ from actions.errors import OutcomeUnknown, Refused
 from actions.http import HTTPConnector
 from actions.origins import HTTPLimits
 from actions.specs import read_spec
+from tests.tables import every_row
 from tests.unit.actions.calling import OK, Names, ScriptedEngine
 
 PUBLIC = "93.184.216.34"
@@ -111,7 +112,7 @@ async def test_the_engine_is_told_the_limits():
     assert shop.engines[0].caps == [77]
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("name", "arguments", "expected"),
     [
         ("putOrder", ORDER, ("Idempotency-Key", f'"{KEY}"')),
@@ -149,7 +150,7 @@ def key_login():
     return read_auth({"api_key": "secret"}, SPEC.security_schemes)
 
 
-@pytest.mark.parametrize("value", ["a\r\nHost: evil", "é", "\x00"])
+@every_row("value", ["a\r\nHost: evil", "é", "\x00"])
 async def test_attempt_headers_cannot_end_early(value):
     shop = Shop()
     prepared = shop.connector.prepare("getOrder", {"orderId": "1"}, key=KEY)
@@ -172,7 +173,7 @@ def test_the_digest_is_over_the_request_without_credentials_and_key():
     assert len(digest) == 16
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("name", "arguments"),
     [
         ("putOrder", {**ORDER, "orderId": "2"}),
@@ -210,7 +211,7 @@ def test_aliases_name_the_same_operation():
     assert prepared.operation in connector.operations()
 
 
-@pytest.mark.parametrize("value", ["..", ".", "%2e%2e", "a/../b", "..%2f", "%252e%252e", "", "a\x00b"])
+@every_row("value", ["..", ".", "%2e%2e", "a/../b", "..%2f", "%252e%252e", "", "a\x00b"])
 def test_no_path_parameter_leads_elsewhere(value):
     try:
         url = Shop().connector.prepare("getOrder", {"orderId": value}, key=KEY).request.url
@@ -231,9 +232,7 @@ def test_whatever_the_arguments_the_origin_and_the_framing_stay(order, text):
     assert all("\r" not in value and "\n" not in value for _, value in prepared.request.headers)
 
 
-@pytest.mark.parametrize(
-    "server", ["https://127.1/", "ftp://shop.example", "https://u:p@shop.example", "nonsense"]
-)
+@every_row("server", ["https://127.1/", "ftp://shop.example", "https://u:p@shop.example", "nonsense"])
 def test_a_server_that_cannot_be_called_is_refused_at_once(server):
     with pytest.raises(Refused, match="shop: server"):
         Shop(server=server)
@@ -281,7 +280,7 @@ async def test_check_is_silent_for_a_public_server_with_a_login():
     assert await Shop(auth=Bearer("t")).connector.check() == []
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("options", "codes"),
     [
         ({}, ["no-credentials"]),

@@ -3,10 +3,9 @@
 import json
 import uuid
 
-import pytest
-
 from actions.keys import key_writer, sf_string
 from actions.specs import read_spec
+from tests.tables import every_row
 
 KEY = "5f0c" * 8
 
@@ -23,7 +22,7 @@ def written(header, schema):
     return key_writer(operation, operation.key_header or header, spec.registry)(KEY)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("header", "schema", "text"),
     [
         ("Idempotency-Key", {"type": "string"}, f'"{KEY}"'),
@@ -37,8 +36,8 @@ def test_a_key_is_written_as_its_header_takes_it(header, schema, text):
     assert written(header, schema) == text
 
 
-@pytest.mark.parametrize("header", ["Idempotency-Key", "X-Idempotency-Key"])
-@pytest.mark.parametrize(
+@every_row("header", ["Idempotency-Key", "X-Idempotency-Key"])
+@every_row(
     "schema",
     [{"format": "uuid"}, {"minLength": 36, "maxLength": 36}, {"pattern": "^[0-9a-f]{8}(-[0-9a-f]+)+$"}],
 )
@@ -48,6 +47,6 @@ def test_a_key_may_have_to_be_a_uuid_and_is_always_the_same(header, schema):
     assert uuid.UUID(first).version == 4
 
 
-@pytest.mark.parametrize(("text", "quoted"), [("abc", '"abc"'), ('a"b\\c', '"a\\"b\\\\c"'), ("", '""')])
+@every_row(("text", "quoted"), [("abc", '"abc"'), ('a"b\\c', '"a\\"b\\\\c"'), ("", '""')])
 def test_a_key_is_a_structured_field(text, quoted):
     assert sf_string(text) == quoted

@@ -4,11 +4,10 @@ import pytest
 
 from actions.errors import Refused
 from actions.origins import make_origins
+from tests.tables import every_row
 
 
-@pytest.mark.parametrize(
-    "url", ["http://user:hunter2@api.test/x", "http://a@hunter2@api.test", "http://:hunter2@"]
-)
+@every_row("url", ["http://user:hunter2@api.test/x", "http://a@hunter2@api.test", "http://:hunter2@"])
 def test_a_password_in_a_url_is_not_told_again(url):
     with pytest.raises(Refused) as caught:
         make_origins("shop").at(url)

@@ -9,6 +9,7 @@ from actions.base import Answer, Paging
 from actions.paging import Pager, joined, link_next, read_page, with_field
 from actions.specs.model import Operation, Parameter
 from actions.transport import Request
+from tests.tables import every_row
 
 URL = "https://api.example/v1/orders?limit=2"
 
@@ -56,14 +57,12 @@ def test_a_url_in_the_answer_is_the_next_page(document, wanted):
     assert following(document) == f"https://api.example/v1/{wanted}"
 
 
-@pytest.mark.parametrize(
-    "document", [{"value": [1], "nextLink": None}, {"value": [1], "next": ""}, {"value": [1]}, [1]]
-)
+@every_row("document", [{"value": [1], "nextLink": None}, {"value": [1], "next": ""}, {"value": [1]}, [1]])
 def test_without_a_sign_of_more_a_page_is_the_last(document):
     assert following(document) is None
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("document", "headers", "more"),
     [
         ([1], (("link", '</v1/orders?page=1>; rel="prev first"'),), {}),
@@ -98,7 +97,7 @@ def test_a_link_header_leads_on():
     assert following([1], headers=(header,)) == "https://api.example/v1/orders?page=3"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("header", "target"),
     [
         ("<a>; rel=next", "a"),
@@ -129,9 +128,7 @@ def test_an_offset_counts_items_and_a_page_counts_by_one():
     assert following({"items": [1, 2]}, "page", url=f"{URL}&page=4") == f"{URL}&page=5"
 
 
-@pytest.mark.parametrize(
-    "document", [{"items": []}, {"items": [1], "has_more": False}, {"items": [1, 2], "total": 2}]
-)
+@every_row("document", [{"items": []}, {"items": [1], "has_more": False}, {"items": [1, 2], "total": 2}])
 def test_counting_ends_where_the_answer_says_so(document):
     assert following(document, "offset") is None
 
@@ -143,9 +140,7 @@ def test_a_way_that_is_given_is_the_only_one():
     assert following({"page": {"rows": [1]}}, paging=paging) is None
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"<x/>", b"{}", b'{"a": [1], "b": [2]}', b"[1", b"\xff", b'{"total": 1}']
-)
+@every_row("body", [b"", b"<x/>", b"{}", b'{"a": [1], "b": [2]}', b"[1", b"\xff", b'{"total": 1}'])
 def test_an_answer_without_plain_items_is_no_page(body):
     assert read_page(Answer(status=200, body=body), Paging()) is None
 
@@ -187,14 +182,12 @@ def test_a_field_never_adds_another_one(name, value):
     assert "#" not in query
 
 
-@pytest.mark.parametrize(
-    "body", [b'{"items":[1],"next":"\xff"}', b'{"data":{"items":[1],"\xff":2}}', b'["\xff"]']
-)
+@every_row("body", [b'{"items":[1],"next":"\xff"}', b'{"data":{"items":[1],"\xff":2}}', b'["\xff"]'])
 def test_what_is_no_utf8_is_no_page(body):
     assert read_page(Answer(status=200, body=body), Paging()) is None
 
 
-@pytest.mark.parametrize("token", [b"1e999", b'{"href":1}', b"[[]]", b"true"])
+@every_row("token", [b"1e999", b'{"href":1}', b"[[]]", b"true"])
 def test_a_next_page_that_is_no_link_is_none(token):
     body = b'{"items":[1],"next":' + token + b"}"
     page = read_page(answered := Answer(status=200, body=body), Paging())
@@ -202,7 +195,7 @@ def test_a_next_page_that_is_no_link_is_none(token):
     assert Pager(operation(), Paging()).next(Request("GET", URL), answered, page) is None
 
 
-@pytest.mark.parametrize("link", ["http://[", "//[/"])
+@every_row("link", ["http://[", "//[/"])
 def test_a_link_that_is_no_url_is_left_as_it_is(link):
     assert following({"value": [1], "nextLink": link}) == link
 

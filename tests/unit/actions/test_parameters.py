@@ -15,6 +15,7 @@ from actions.specs.model import Parameter
 from actions.specs.references import Registry
 from actions.styles import SHAPES
 from tests.examples import examples
+from tests.tables import every_row
 
 
 def written(value: Any, **declared: Any) -> str | None:
@@ -118,7 +119,7 @@ def test_names_that_are_no_identifiers_are_encoded_and_cookies_keep_theirs() -> 
     assert written("a;b c", name="__Host-sid!#", location="cookie") == "__Host-sid!#=a%3Bb%20c"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("content_type", "value", "text"),
     [
         ("application/json", {"a": msgspec.Raw(b"1.10")}, '{"a":1.10}'),
@@ -170,7 +171,7 @@ def test_reserved_characters_in_a_path_never_part_it() -> None:
     assert text == "a:b@c%2Fd%3Fe%23f%20%2F"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("declared", "sent"),
     [
         ({"required": True}, "color=5"),
@@ -196,7 +197,7 @@ def test_null_is_nothing_to_send() -> None:
     assert written("", schema={"type": "string"}) == "color="
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("value", "text"),
     [
         (True, "true"),
@@ -212,16 +213,14 @@ def test_booleans_and_numbers_are_exact(value: Any, text: str) -> None:
     assert written([value], explode=True) == f"color={text}"
 
 
-@pytest.mark.parametrize("value", ["\u2025", "．．", "%c0%ae%c0%ae", "%C0%AE.", "%e0%80%ae.", "..\u3000"])
+@every_row("value", ["\u2025", "．．", "%c0%ae%c0%ae", "%C0%AE.", "%e0%80%ae.", "..\u3000"])
 def test_other_spellings_of_dot_segments_are_refused(value: str) -> None:
     assert (
         refused(value, location="path", style="simple") == "color would change the path: it has a dot segment"
     )
 
 
-@pytest.mark.parametrize(
-    ("style", "part"), [("spaceDelimited", "a b"), ("pipeDelimited", "a|b"), ("tabDelimited", "a\tb")]
-)
+@every_row(("style", "part"), [("spaceDelimited", "a b"), ("pipeDelimited", "a|b"), ("tabDelimited", "a\tb")])
 def test_a_part_cannot_hold_what_stands_between_parts(style: Any, part: str) -> None:
     assert "which is what stands between the parts" in refused([part], style=style, explode=False)
     assert "which is what stands between the parts" in refused({part: 1}, style=style, explode=False)

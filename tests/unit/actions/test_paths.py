@@ -9,6 +9,7 @@ from actions.errors import Refused
 from actions.paths import compile_path, placeholders
 from actions.serialize import build
 from actions.specs.model import Operation, Parameter, Spec
+from tests.tables import every_row
 
 BASE = "https://h/v1"
 
@@ -35,7 +36,7 @@ def refused(path: str, arguments: dict[str, Any], **more: Any) -> str:
     return text
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("path", "arguments", "query", "url"),
     [
         ("/x?action=Y", {}, (), "/x?action=Y"),
@@ -81,7 +82,7 @@ def test_what_the_path_says_for_good_need_not_be_given() -> None:
     assert refused("/x?b=1", {"a": ...}, query=("a",), required=True) == "a is required"
 
 
-@pytest.mark.parametrize(
+@every_row(
     "value", ["/a", "a/", "a//b", "a/../b", "..", "a/%2e%2e/b", "a/\u2025/b", "a/%c0%ae./b", "a\\..\\b", ""]
 )
 def test_what_spans_segments_still_leads_nowhere_else(value: str) -> None:
@@ -93,13 +94,13 @@ def test_what_spans_segments_reaches_neither_query_nor_fragment() -> None:
     assert called("/x/{p}", {"p": "a/b?c#d%2F&e=f"}, spans=True) == "/x/a/b%3Fc%23d%252F&e=f"
 
 
-@pytest.mark.parametrize("value", ["..", "a/../b", "", "."])
+@every_row("value", ["..", "a/../b", "", "."])
 def test_what_stands_in_the_query_of_a_path_may_be_any_text(value: str) -> None:
     assert called("/x?a={p}&b=c", {"p": value}) == f"/x?a={quote(value, safe='')}&b=c"
     assert refused("/x/{p}?a={p}", {"p": ".."})
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("path", "inputs", "queries", "names"),
     [
         ("/{a}/{b}?c={c}#{d}", "a", "", ["a", "b", "c"]),

@@ -10,6 +10,7 @@ from actions.http import HTTPConnector
 from actions.places import Place, other_sites, own_server, secret_values
 from actions.specs import read_spec
 from actions.specs.model import ConnectionParameter, Server, Spec
+from tests.tables import every_row
 
 BASE = "https://api.shop.example/v1"
 
@@ -34,7 +35,7 @@ def spec_of(*servers, security=None):
     return read_spec({"a.json": json.dumps(document).encode()})
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("url", "told"),
     [
         ("https://files.shop.example", ""),
@@ -80,7 +81,7 @@ async def test_a_connector_tells_it_when_it_has_a_login():
         await connector.close()
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("url", "whole"),
     [
         ("https://x.example/a", "https://x.example/a"),

@@ -13,6 +13,7 @@ from actions.plain import description
 from actions.publishing import Bus, Outgoing, compile_publication, digest
 from actions.specs import read_spec
 from actions.specs.model import Spec
+from tests.tables import every_row
 
 KAFKA = read_spec({"k": description("kafka")})
 RABBITMQ = read_spec({"r": description("rabbitmq")})
@@ -60,7 +61,7 @@ def test_everything_that_can_be_given_is_taken() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("key", "data"),
     [
         ("text", b"text"),
@@ -78,7 +79,7 @@ def test_a_key_is_text_as_it_is_or_json(key: Any, data: bytes | None) -> None:
     assert compose({"topic": "t", "key": key, "body": 1}).key == data
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("body", "content_type", "data"),
     [
         ({"a": 1}, None, b'{"a":1}'),
@@ -95,7 +96,7 @@ def test_the_body_is_written_as_its_media_type(body: Any, content_type: str | No
     assert (made.body, made.content_type) == (data, content_type or "application/json")
 
 
-@pytest.mark.parametrize("body", [None, msgspec.Raw(b"null")])
+@every_row("body", [None, msgspec.Raw(b"null")])
 def test_null_is_no_body(body: Any) -> None:
     made = compose({"topic": "t", "key": "k", "body": body})
     assert (made.body, made.content_type) == (None, "")
@@ -123,7 +124,7 @@ def test_every_problem_is_said_at_once() -> None:
     }
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("arguments", "pointer"),
     [
         ({"topic": {"a": 1}}, "/topic"),

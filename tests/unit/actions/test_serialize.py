@@ -14,6 +14,7 @@ from actions.serialize import RequestParts, build, compile_operation, expand_ser
 from actions.specs import read_spec
 from actions.specs.model import Operation, Parameter, Server, Spec, Variable
 from tests.examples import examples
+from tests.tables import every_row
 
 BASE = "https://shop.example/v1"
 
@@ -121,7 +122,7 @@ def test_an_operation_with_a_problem_is_refused_with_it() -> None:
         compile_operation(operation, spec, BASE)
 
 
-@pytest.mark.parametrize(
+@every_row(
     "url", ["", "/v1", "ftp://x", "https://", "https://x?a=b", "https://x#f", "https://{a}.x", "https://x\r\nHost: y", "https://x\\y"]
 )  # fmt: skip
 def test_only_whole_urls_of_servers_are_taken(url: str) -> None:
@@ -129,7 +130,7 @@ def test_only_whole_urls_of_servers_are_taken(url: str) -> None:
         compile_operation(*described({}), url)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("types", "value", "text"),
     [
         ("integer", 5, "5"),
@@ -153,7 +154,7 @@ def test_values_of_the_right_type_are_sent(types: Any, value: Any, text: str | N
     assert parts.url == BASE + (f"/a?p={text}" if text else "/a?a=1")
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("types", "value", "words"),
     [
         ("integer", "five", "must be an integer, not 'five'"),
@@ -186,14 +187,14 @@ DOTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("value", ["", "a\r\nb", "\x00", "\x7f", *DOTS])
-@pytest.mark.parametrize("path", ["/o/{p}", "/o/{p}/items", "/o/x{p}y"])
+@every_row("value", ["", "a\r\nb", "\x00", "\x7f", *DOTS])
+@every_row("path", ["/o/{p}", "/o/{p}/items", "/o/x{p}y"])
 def test_path_parameters_that_would_change_the_path_are_refused(value: str, path: str) -> None:
     assert list(refusals(parameter("path", schema={"type": "string"}), {"p": value}, path)) == ["/p"]
     assert refusals(parameter("path"), {"p": msgspec.Raw(msgspec.json.encode(value))}, path)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("style", "path", "url"),
     [("matrix", "/o/{p}", "/o/;p"), ("matrix", "/o{p}/x", "/o;p/x"), ("label", "/o{p}/x", "/o./x")],
 )
@@ -237,7 +238,7 @@ def test_any_text_in_a_path_keeps_host_prefix_and_segments_or_is_refused(value: 
         assert posixpath.normpath(text).startswith("/v1/o")
 
 
-@pytest.mark.parametrize("value", ["a\r\nX: y", "a\nb", "a\x00b", "日本", "é", "\x7f", "\ud800"])
+@every_row("value", ["a\r\nX: y", "a\nb", "a\x00b", "日本", "é", "\x7f", "\ud800"])
 def test_header_values_that_could_end_a_header_are_refused(value: str) -> None:
     words = "p has characters that a header cannot carry"
     assert refusals(parameter("header"), {"p": value}) == {"/p": words}
@@ -273,7 +274,7 @@ def test_header_values_go_as_they_are() -> None:
     assert sent(parameter("header"), {"p": 'W/"e", b'}).headers == (("p", 'W/"e", b'),)
 
 
-@pytest.mark.parametrize(
+@every_row(
     "name",
     ["Host", "content-length", "Transfer-Encoding", "Connection", "Authorization", "Content-Type"],
 )
@@ -311,7 +312,7 @@ def test_power_platform_may_encode_twice() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("path", "url"),
     [
         ("/a#Action=X", "/a"),
@@ -358,9 +359,7 @@ def test_a_server_variable_is_expanded_once() -> None:
         compile_operation(*described({}), expand_server(looping, {}))
 
 
-@pytest.mark.parametrize(
-    "operation", [parameter("query"), parameter("query", allowReserved=True), parameter("cookie")]
-)
+@every_row("operation", [parameter("query"), parameter("query", allowReserved=True), parameter("cookie")])
 def test_half_a_surrogate_pair_is_refused(operation: dict[str, Any]) -> None:
     assert refusals(operation, {"p": "\ud800"}) == {"/p": "p has half a surrogate pair"}
 

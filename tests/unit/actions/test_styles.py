@@ -8,6 +8,7 @@ import pytest
 
 from actions.arguments import Unfit, leaf
 from actions.styles import writer
+from tests.tables import every_row
 
 ARRAY = ["blue", "black", "brown"]
 OBJECT = {"R": 100, "G": 200, "B": 150}
@@ -17,7 +18,7 @@ def encode(text: str) -> str:
     return quote(text, safe="")
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("location", "style", "explode", "empty", "string", "array", "obj"),
     [
         ("path", "matrix", False, ";color", ";color=blue", ";color=blue,black,brown", ";color=R,100,G,200,B,150"),
@@ -52,7 +53,7 @@ def test_the_style_table(
     assert write(msgspec.Raw(msgspec.json.encode(OBJECT))) == obj
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("value", "text"),
     [
         (True, "true"),
@@ -94,7 +95,7 @@ def test_what_stands_too_deep_for_a_style_is_json_text() -> None:
     )
 
 
-@pytest.mark.parametrize("style", ["spaceDelimited", "pipeDelimited", "tabDelimited"])
+@every_row("style", ["spaceDelimited", "pipeDelimited", "tabDelimited"])
 def test_cells_without_a_meaning_are_written_as_form(style: Any) -> None:
     for explode in (True, False):
         write = writer("query", style, explode=explode, name="color", encode=encode)
@@ -104,9 +105,7 @@ def test_cells_without_a_meaning_are_written_as_form(style: Any) -> None:
             assert (write(ARRAY), write(OBJECT)) == (form(ARRAY), form(OBJECT))
 
 
-@pytest.mark.parametrize(
-    ("style", "mark"), [("spaceDelimited", " "), ("tabDelimited", "\t"), ("pipeDelimited", "|")]
-)
+@every_row(("style", "mark"), [("spaceDelimited", " "), ("tabDelimited", "\t"), ("pipeDelimited", "|")])
 def test_headers_of_swagger_2_have_their_delimiters(style: Any, mark: str) -> None:
     assert writer("header", style, explode=False, name="color", encode=str)(ARRAY) == mark.join(ARRAY)
 
@@ -117,9 +116,7 @@ def test_empty_lists_and_nulls_leave_no_trace_when_exploded() -> None:
     assert writer("query", "form", explode=False, name="a", encode=encode)([]) == "a="
 
 
-@pytest.mark.parametrize(
-    "value", [float("nan"), float("inf"), object(), [b"x"], [[float("nan")]], {"a": [object()]}]
-)
+@every_row("value", [float("nan"), float("inf"), object(), [b"x"], [[float("nan")]], {"a": [object()]}])
 def test_what_a_style_cannot_carry_is_unfit(value: object) -> None:
     with pytest.raises(Unfit):
         writer("query", "form", explode=True, name="a", encode=encode)(value)

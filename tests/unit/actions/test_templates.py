@@ -3,13 +3,14 @@
 import pytest
 
 from actions.templates import KNOWN_TEMPLATES, check
+from tests.tables import every_row
 
 
 def test_there_are_sixteen() -> None:
     assert len(KNOWN_TEMPLATES) == 16
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("template", "parameters"),
     [
         ("setHeader", {"x-ms-apimTemplateParameter.name": "A", "x-ms-apimTemplateParameter.value": "b"}),

@@ -9,6 +9,7 @@ from actions.base import Answer
 from actions.engines import DEFAULT, ENGINES
 from actions.errors import OutcomeUnknown
 from actions.transport import OWN_HEADERS, Request, as_read, header_problems, line_problems
+from tests.tables import every_row
 
 
 def answer(body, encoding, status=200, truncated=False):
@@ -16,7 +17,7 @@ def answer(body, encoding, status=200, truncated=False):
     return Answer(status=status, headers=headers, body=body, truncated=truncated)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("encoding", "pack"),
     [("gzip", gzip.compress), ("X-GZIP", gzip.compress), ("deflate", zlib.compress)],
 )
@@ -37,37 +38,35 @@ def test_what_was_cut_while_packed_is_unpacked_as_far_as_it_goes():
     assert read.body.startswith(b"abcabc")
 
 
-@pytest.mark.parametrize("encoding", ["br", "identity", "gzip, gzip", "zstd"])
+@every_row("encoding", ["br", "identity", "gzip, gzip", "zstd"])
 def test_other_encodings_stay_as_they_came(encoding):
     one = answer(b"whatever", encoding)
     assert as_read(one, 100) is one
 
 
-@pytest.mark.parametrize(
-    "body", [b"not packed at all", b"", gzip.compress(b"x", mtime=0)[:5] + b"\xff\xff\xff\xff"]
-)
+@every_row("body", [b"not packed at all", b"", gzip.compress(b"x", mtime=0)[:5] + b"\xff\xff\xff\xff"])
 def test_a_body_that_lies_about_its_encoding_stays_as_it_came(body):
     one = answer(body, "gzip")
     assert as_read(one, 100).body in {body, b""}
 
 
-@pytest.mark.parametrize("status", [100, 101, 103, 199, 0])
+@every_row("status", [100, 101, 103, 199, 0])
 def test_an_interim_status_is_no_answer(status):
     with pytest.raises(OutcomeUnknown):
         as_read(Answer(status=status), 100)
 
 
-@pytest.mark.parametrize("name", sorted(OWN_HEADERS) + [name.title() for name in sorted(OWN_HEADERS)])
+@every_row("name", sorted(OWN_HEADERS) + [name.title() for name in sorted(OWN_HEADERS)])
 def test_nobody_sets_the_headers_of_the_engine(name):
     assert header_problems([(name, "x")])
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a:b", ":authority", "a\r\nb", "é", "a\x00", "a(b)"])
+@every_row("name", ["", "a b", "a:b", ":authority", "a\r\nb", "é", "a\x00", "a(b)"])
 def test_header_names_are_tokens(name):
     assert header_problems([(name, "x")])
 
 
-@pytest.mark.parametrize(
+@every_row(
     "value", ["q\r\nz: q", "q\nz", "q\rz", "q\x00z", "\x7f", "é", " qz", "qz ", "\tqz", "q\x0bz", "\u2028"]
 )
 def test_header_values_are_plain_text_and_never_repeated(value):
@@ -76,7 +75,7 @@ def test_header_values_are_plain_text_and_never_repeated(value):
     assert "z" not in problem
 
 
-@pytest.mark.parametrize("value", ["", "a", "a b", "a\tb", '"q"', 'a, b; c="d"'])
+@every_row("value", ["", "a", "a b", "a\tb", '"q"', 'a, b; c="d"'])
 def test_plain_header_values_are_fine(value):
     assert header_problems([("X-A", value)]) == []
 
@@ -85,7 +84,7 @@ def test_all_header_problems_are_told():
     assert len(header_problems([("a b", "x"), ("Host", "x"), ("X", "\n"), ("Y", "fine")])) == 3
 
 
-@pytest.mark.parametrize(
+@every_row(
     "url",
     [
         "https://h/a/../b",
@@ -113,7 +112,7 @@ def test_urls_that_would_change_on_their_way_are_refused(url):
     assert line_problems("GET", url)
 
 
-@pytest.mark.parametrize(
+@every_row(
     "url",
     [
         "https://h",
@@ -127,7 +126,7 @@ def test_plain_urls_are_fine(url):
     assert line_problems("GET", url) == []
 
 
-@pytest.mark.parametrize("method", ["get", "GE T", "", "GET\r\n", "GÉT", "1GET", "A" * 40])
+@every_row("method", ["get", "GE T", "", "GET\r\n", "GÉT", "1GET", "A" * 40])
 def test_methods_are_upper_case_tokens(method):
     assert line_problems(method, "https://h/")
 

@@ -3,6 +3,7 @@
 import pytest
 
 from service.usecases.tokens import ROLES
+from tests.tables import every_row
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -66,7 +67,7 @@ async def test_the_document_says_which_endpoints_want_a_token(home):
             assert bool(operation.get("security")) == ((method, path) not in OPEN), f"{method} {path}"
 
 
-@pytest.mark.parametrize(
+@every_row(
     "header",
     [
         "",

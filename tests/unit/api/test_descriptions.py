@@ -6,6 +6,8 @@ import zipfile
 
 import pytest
 
+from tests.tables import every_row
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 API = """\
@@ -47,9 +49,7 @@ async def test_every_description_of_an_archive_is_looked_at(home):
     assert two["error"]["line"] == 3
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"hello", b"\x00\xff\xfe", b"PK\x03\x04cut", b"[" * 5_000, json.dumps({}).encode()]
-)
+@every_row("body", [b"", b"hello", b"\x00\xff\xfe", b"PK\x03\x04cut", b"[" * 5_000, json.dumps({}).encode()])
 async def test_what_is_no_description_is_said(home, body):
     (shown,) = await look(home, "read", body)
     assert shown["error"]["message"]

@@ -3,16 +3,17 @@
 import pytest
 
 from service.api.security import LARGEST_BODY
+from tests.tables import every_row
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:8081", "localhost:9", "[::1]:8081", "LOCALHOST"])
+@every_row("host", ["127.0.0.1", "127.0.0.1:8081", "localhost:9", "[::1]:8081", "LOCALHOST"])
 async def test_our_own_hosts_are_served(home, host):
     assert (await home.ask("GET", "/health/live", None, headers={"host": host})).status_code == 200
 
 
-@pytest.mark.parametrize(
+@every_row(
     "host",
     ["evil.example", "127.0.0.1.evil.example", "evil.example:8081", "", "127.0.0.1@evil.example", "::1"],
 )
@@ -27,7 +28,7 @@ async def test_two_host_headers_are_refused(home):
     assert (await home.client.get("/health/live", headers=headers)).status_code == 421
 
 
-@pytest.mark.parametrize(
+@every_row(
     "origin",
     [
         "http://evil.example",
@@ -63,7 +64,7 @@ async def test_a_body_that_does_not_end_is_refused(home):
     assert (answer.status_code, answer.json()["type"]) == (413, "urn:pointsman:problem:body-too-large")
 
 
-@pytest.mark.parametrize("path", ["/health/live", "/api/v1/messages", "/nothing", "/api/v1/deliveries/x"])
+@every_row("path", ["/health/live", "/api/v1/messages", "/nothing", "/api/v1/deliveries/x"])
 async def test_no_answer_is_kept_guessed_or_framed_by_a_browser(home, path):
     answer = await home.ask("GET", path)
     assert answer.headers["cache-control"] == "no-store"
@@ -71,7 +72,7 @@ async def test_no_answer_is_kept_guessed_or_framed_by_a_browser(home, path):
     assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
 
 
-@pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json", "/", "/api", "/metrics/", "/debug"])
+@every_row("path", ["/docs", "/redoc", "/openapi.json", "/", "/api", "/metrics/", "/debug"])
 async def test_there_is_nothing_to_see_without_a_token(home, path):
     answer = await home.ask("GET", path, None)
     assert answer.status_code in (401, 404, 307)

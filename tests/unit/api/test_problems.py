@@ -3,6 +3,8 @@
 import pytest
 from structlog.testing import capture_logs
 
+from tests.tables import every_row
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 LONG = "9" * 400
@@ -28,7 +30,7 @@ async def test_an_unknown_method_is_not_allowed(home):
     assert answer.headers["allow"] == "GET"
 
 
-@pytest.mark.parametrize(
+@every_row(
     "path",
     [
         "/messages/msg_ffffff", "/messages/nope", f"/messages/msg_{LONG}", "/messages/%00", "/messages/msg_-1",
@@ -49,7 +51,7 @@ async def test_a_name_that_is_near_is_offered(home):
     assert document["detail"] == "there is no rule pald; did you mean paid?"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("path", "pointer"),
     [
         ("/messages?limit=0", "/query/limit"),
@@ -77,7 +79,7 @@ async def test_a_misspelt_parameter_is_answered_with_what_was_meant(home):
     assert document["errors"][0]["fix"] == "did you mean limit?"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("content", "slug"),
     [
         (b"{", "invalid"),
@@ -139,7 +141,7 @@ async def test_a_failure_of_our_own_says_nothing_of_it_and_is_logged(home):
     assert logs[0]["log_level"] == "error"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("path", "given", "fix"),
     [
         ("/connections/keyed/operations/order/call", {"dryrun": True}, "did you mean dry_run?"),

@@ -1,10 +1,10 @@
 import json
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.config.load import read_text
+from tests.tables import every_row
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -20,7 +20,7 @@ def test_reads_what_the_standard_library_writes(value, indent, ascii_only):
     assert parsed.root.value == value
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "column", "words"),
     [
         ("", 1, "a JSON value is missing"),

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from service.config import load
 from service.config.load import read_bytes, read_file, read_text
+from tests.tables import every_row
 
 BROKEN = [
     # text, code, line, column, part of the message or fix
@@ -76,7 +77,7 @@ BROKEN = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "code", "line", "column", "words"), BROKEN)
+@every_row(("text", "code", "line", "column", "words"), BROKEN)
 def test_broken_yaml_is_explained_with_its_place(text, code, line, column, words):
     problem = read_text(text, "f.yaml").problems[0]
     assert (problem.code, problem.file, problem.line, problem.column) == (code, "f.yaml", line, column)
@@ -152,7 +153,7 @@ def test_line_ends_of_windows_do_not_move_places():
     assert (problem.line, problem.column) == (3, 4)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("data", "line", "column", "words"),
     [
         (b"a: 1\nb: \xff\n", 2, 4, "byte 0xff"),

@@ -1,12 +1,12 @@
 import json
 
-import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.config.load import read_text
 from service.config.marks import Marks, join_pointer, split_pointer
+from tests.tables import every_row
 
 TEXT = """\
 a: plain text
@@ -70,7 +70,7 @@ def char_at(text, place):
     return text.split("\n")[place.line - 1][place.column - 1 : place.column] or "\n"
 
 
-@pytest.mark.parametrize("pointer", [pointer for pointer, _ in leaves(marks_of(TEXT)[1])])
+@every_row("pointer", [pointer for pointer, _ in leaves(marks_of(TEXT)[1])])
 def test_every_character_of_every_style_is_found(pointer):
     marks, _ = marks_of(TEXT)
     value = marks.value(pointer)

@@ -1,6 +1,5 @@
-import pytest
-
 from service.config.load import read_text
+from tests.tables import every_row
 
 
 def value(text):
@@ -9,7 +8,7 @@ def value(text):
     return parsed.root.value["a"]
 
 
-@pytest.mark.parametrize(
+@every_row(
     "text",
     [
         "on", "On", "ON", "off", "yes", "Yes", "YES", "no", "No", "NO", "y", "n", "Y", "N", "=", "12:30:45", "1:20",
@@ -22,7 +21,7 @@ def test_what_looks_like_text_is_text(text):
     assert value(text) == text
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "expected"),
     [
         ("", None), ("~", None), ("null", None), ("Null", None), ("NULL", None),
@@ -58,7 +57,7 @@ def test_a_number_with_leading_zeros_is_warned_about():
     assert problem.found == "01234"
 
 
-@pytest.mark.parametrize("text", [".inf", "-.INF", ".nan", "1e999", "-1e999", "9" * 1001, "1." + "0" * 1001])
+@every_row("text", [".inf", "-.INF", ".nan", "1e999", "-1e999", "9" * 1001, "1." + "0" * 1001])
 def test_numbers_that_json_cannot_hold_are_refused(text):
     (problem,) = read_text(f"a: {text}\n", "f").problems
     assert (problem.code, problem.severity, problem.line, problem.column) == ("bad-number", "error", 1, 4)

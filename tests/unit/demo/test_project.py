@@ -8,6 +8,7 @@ from service.demo.guests.registry import GUESTS
 from service.demo.project import source_of, write_project
 from service.demo.starter import CONFIG, write_starter
 from service.usecases.checking import check_configuration
+from tests.tables import every_row
 
 ADDRESSES = {
     "kafka": "broker-1.example:9092,[::1]:9093",
@@ -47,7 +48,7 @@ def test_secrets_stand_in_files_of_our_own_alone(tmp_path):
         assert (tmp_path / "secrets" / name).stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("kind", EVERY)
+@every_row("kind", EVERY)
 def test_a_place_that_people_see_shows_no_password(kind):
     (guest,) = guests(kind)
     assert "p%22" not in guest.place

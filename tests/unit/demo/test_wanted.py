@@ -4,6 +4,7 @@ import pytest
 
 from service.demo.wanted import wanted
 from service.errors import Invalid
+from tests.tables import every_row
 
 NONE = {"kafka": None, "rabbitmq": None, "postgres": None}
 
@@ -15,7 +16,7 @@ def problems(kinds, **addresses):
     return [str(one) for one in caught.value.problems]
 
 
-@pytest.mark.parametrize("kinds", ["postgres,kafka", "kafka, postgres", "KAFKA,postgres,kafka"])
+@every_row("kinds", ["postgres,kafka", "kafka, postgres", "KAFKA,postgres,kafka"])
 def test_any_subset_can_be_named_in_any_order(kinds):
     assert wanted(kinds, NONE) == {"kafka": None, "postgres": None}
     assert list(wanted(kinds, NONE)) == ["kafka", "postgres"]
@@ -26,7 +27,7 @@ def test_an_address_says_that_its_kind_is_wanted():
     assert wanted("rabbitmq", {**NONE, "kafka": "a:1,[::1]:2"}) == {"kafka": "a:1,[::1]:2", "rabbitmq": None}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("word", "meant"),
     [("rabbit", "rabbitmq"), ("postgresql", "postgres"), ("kafak", "kafka"), ("pg", "postgres")],
 )
@@ -48,19 +49,19 @@ def test_everything_that_is_wrong_is_said_at_once():
     assert "secret" not in "".join(said), "what was given may hold a password"
 
 
-@pytest.mark.parametrize("address", ["", "broker", "broker:0", "broker:70000", "b:1,", "u:p@b:1", "b:9092/x"])
+@every_row("address", ["", "broker", "broker:0", "broker:70000", "b:1,", "u:p@b:1", "b:9092/x"])
 def test_what_is_no_address_of_kafka_is_refused(address):
     (problem,) = problems(None, kafka=address)
     assert problem == "--kafka is no address: write host:port, without a scheme; for example 127.0.0.1:9092"
 
 
-@pytest.mark.parametrize("address", ["", "amqp://", "broker:5672", "amqp://b:port/", "amqp://b/?heartbeat=1"])
+@every_row("address", ["", "amqp://", "broker:5672", "amqp://b:port/", "amqp://b/?heartbeat=1"])
 def test_what_is_no_address_of_rabbitmq_is_refused(address):
     (problem,) = problems(None, rabbitmq=address)
     assert problem.startswith("--rabbitmq is no address: ")
 
 
-@pytest.mark.parametrize("address", ["", "postgres:///db", "mysql://b/db", "postgres://b:port/db"])
+@every_row("address", ["", "postgres:///db", "mysql://b/db", "postgres://b:port/db"])
 def test_what_is_no_address_of_postgresql_is_refused(address):
     (problem,) = problems(None, postgres=address)
     assert problem.startswith("--postgres is no address: ")

@@ -16,6 +16,7 @@ from actions.specs.files import NoFile
 from service.descriptions import Bounds, Unit, collect
 from service.descriptions.archives import Archive
 from service.descriptions.folders import Folder
+from tests.tables import every_row
 
 API: dict[str, Any] = {
     "openapi": "3.0.3",
@@ -431,7 +432,7 @@ def test_what_is_not_there_is_told_with_what_may_have_been_meant(tmp_path, path,
     assert (unit.problem.message, unit.problem.fix) == (said, fix.format(place=tmp_path))
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("url", "fix"),
     [
         ("https://api.example.com/openapi.json", "`pointsman connectors add NAME URL` fetches it"),

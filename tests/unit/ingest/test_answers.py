@@ -4,6 +4,7 @@ import pytest
 
 from service.ingest.answers import Answers, Unsound, check
 from tests.fakes.ingest import NOW, read_answers
+from tests.tables import every_row
 from triggers.base import Reply
 
 
@@ -34,7 +35,7 @@ def test_to_head_the_length_is_told_and_the_body_is_not() -> None:
     assert data.endswith(b"content-length: 3\r\n\r\n")
 
 
-@pytest.mark.parametrize("status", [204, 304])
+@every_row("status", [204, 304])
 def test_some_statuses_have_neither_body_nor_length(status: int) -> None:
     data = Answers().encode(Reply(status=status, body=b"abc"), NOW, close=False)
     assert b"content-length" not in data
@@ -55,7 +56,7 @@ def test_headers_of_the_server_are_its_own() -> None:
     assert answer.headers["content-length"] == "2"
 
 
-@pytest.mark.parametrize(
+@every_row(
     "reply",
     [
         Reply(status=200, headers=(("x", "a\r\nSet-Cookie: b"),)),

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from service.ingest.bodies import ChunkedBody, CountedBody
 from service.ingest.refusals import Refusal
+from tests.tables import every_row
 
 
 def frame(chunks: list[bytes], trailer: bytes = b"") -> bytes:
@@ -51,14 +52,14 @@ def test_a_counted_body_leaves_what_follows(content: bytes, cuts: list[int], res
     assert body.take() == content
 
 
-@pytest.mark.parametrize("line", [b"3;a", b"3;a=b", b'3;a="b c";d=e', b"0003"])
+@every_row("line", [b"3;a", b"3;a=b", b'3;a="b c";d=e', b"0003"])
 def test_sound_extensions_are_read_over(line: bytes) -> None:
     body = ChunkedBody(10)
     body.feed(line + b"\r\nabc\r\n0\r\n\r\n", 0)
     assert body.take() == b"abc"
 
 
-@pytest.mark.parametrize(
+@every_row(
     "data",
     [
         b"3 \r\nabc\r\n",

@@ -2,11 +2,11 @@
 
 from ipaddress import ip_address
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.ingest.forwarded import Proxies, Sender, read_address
+from tests.tables import every_row
 
 PROXIES = Proxies(("10.0.0.0/8", "2001:db8:1::/48"))
 
@@ -51,7 +51,7 @@ def test_nonsense_for_scheme_and_host_is_ignored() -> None:
     assert said == Sender("10.0.0.1", "http", "inside")
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("value", "expected"),
     [
         ("for=203.0.113.9;proto=https;host=hooks.example", ("203.0.113.9", "https", "hooks.example")),
@@ -70,7 +70,7 @@ def test_where_both_kinds_stand_the_common_one_counts() -> None:
     assert sender(("forwarded", "for=6.6.6.6"), ("x-forwarded-for", "203.0.113.9")).peer == "203.0.113.9"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("address", "trusted"),
     [("10.255.0.1", True), ("11.0.0.1", False), ("2001:db8:1::5", True), ("::1", False)],
 )

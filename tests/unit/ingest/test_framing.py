@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from service.ingest import Limits
 from service.ingest.framing import CHUNKED, Head, check_short, read_head
 from service.ingest.refusals import Refusal
+from tests.tables import every_row
 
 LINE = b"POST /hooks/x HTTP/1.1\r\n"
 HOST = b"Host: a\r\n"
@@ -33,17 +34,17 @@ def test_reads_names_in_lower_case_and_values_as_latin_1_without_white_space_aro
     assert not head.coded
 
 
-@pytest.mark.parametrize("name", [b"Content-Length", b"content-length", b"CONTENT-LENGTH"])
+@every_row("name", [b"Content-Length", b"content-length", b"CONTENT-LENGTH"])
 def test_counts_a_body_by_its_content_length(name: bytes) -> None:
     assert read(LINE + HOST + name + b": 0012 \r\n\r\n").length == 12
 
 
-@pytest.mark.parametrize("coding", [b"chunked", b"Chunked", b" chunked "])
+@every_row("coding", [b"chunked", b"Chunked", b" chunked "])
 def test_takes_a_chunked_body(coding: bytes) -> None:
     assert read(LINE + HOST + b"Transfer-Encoding:" + coding + b"\r\n\r\n").length == CHUNKED
 
 
-@pytest.mark.parametrize(
+@every_row(
     "head",
     [
         LINE + HOST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -73,7 +74,7 @@ def test_refuses_every_doubtful_framing_of_the_body(head: bytes) -> None:
     assert refusal(head) == 400
 
 
-@pytest.mark.parametrize(
+@every_row(
     "head",
     [
         b"POST / HTTP/1.1\nHost: a\r\n\r\n",
@@ -111,7 +112,7 @@ def test_refuses_a_head_that_breaks_the_grammar(head: bytes) -> None:
     assert refusal(head) == 400
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("head", "detail"),
     [
         (b"POST / HTTP/1.1\nHost: a\r\n\r\n", "A CR or LF stands alone; lines end in CRLF."),
@@ -129,7 +130,7 @@ def test_says_what_is_wrong_with_a_head(head: bytes, detail: str) -> None:
     assert json.loads(caught.value.reply.body)["detail"] == detail
 
 
-@pytest.mark.parametrize("version", [b"2.0", b"0.9", b"1.2", b"3.0"])
+@every_row("version", [b"2.0", b"0.9", b"1.2", b"3.0"])
 def test_refuses_other_versions_by_name(version: bytes) -> None:
     assert refusal(b"POST / HTTP/" + version + b"\r\nHost: a\r\n\r\n") == 505
 
@@ -138,7 +139,7 @@ def test_refuses_the_preface_of_http_2() -> None:
     assert refusal(b"PRI * HTTP/2.0\r\n\r\n") == 505
 
 
-@pytest.mark.parametrize(
+@every_row(
     "host",
     [b"", HOST + HOST, b"Host: a\r\nhost: b\r\n", b"Host: a b\r\n", b"Host: a/b\r\n", b"Host: a@b\r\n"],
 )
@@ -146,7 +147,7 @@ def test_wants_exactly_one_host_that_is_one(host: bytes) -> None:
     assert refusal(LINE + host + b"X: y\r\n\r\n") == 400
 
 
-@pytest.mark.parametrize("host", [b"a.example:8080", b"[::1]:80", b"127.0.0.1", b"a_b", b"a:"])
+@every_row("host", [b"a.example:8080", b"[::1]:80", b"127.0.0.1", b"a_b", b"a:"])
 def test_takes_hosts_of_every_form(host: bytes) -> None:
     assert read(LINE + b"Host: " + host + b"\r\n\r\n").host == host.decode()
 
@@ -157,7 +158,7 @@ def test_http_1_0_needs_no_host_and_closes() -> None:
     assert head.close
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("fields", "close"),
     [
         (b"Connection: close\r\n", True),
@@ -179,9 +180,7 @@ def test_awaits_only_with_a_body_and_http_1_1() -> None:
     assert refusal(LINE + HOST + b"Expect: a miracle\r\n\r\n") == 417
 
 
-@pytest.mark.parametrize(
-    ("coding", "coded"), [(b"gzip", True), (b"identity", False), (b"", False), (b"gzip, br", True)]
-)
+@every_row(("coding", "coded"), [(b"gzip", True), (b"identity", False), (b"", False), (b"gzip, br", True)])
 def test_notes_a_content_coding(coding: bytes, coded: bool) -> None:
     assert read(LINE + HOST + b"Content-Encoding: " + coding + b"\r\n\r\n").coded is coded
 
@@ -213,7 +212,7 @@ def short(data: bytes, seen: int = 0, limits: Limits | None = None) -> int | Non
     return None
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("data", "status"),
     [
         (b"P", None),

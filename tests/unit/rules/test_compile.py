@@ -9,6 +9,7 @@ import pytest
 
 from service.rules.compile import Matcher, compile_patterns
 from service.rules.pattern import Pattern, parse_pattern
+from tests.tables import every_row
 
 
 def pattern(value: Any) -> Pattern:
@@ -55,7 +56,7 @@ def test_an_empty_ruleset_matches_nothing() -> None:
     assert both([], {"a": 1}, b"{}") == []
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("data", "expected"),
     [
         (b'{"a": 1}', [0]),
@@ -82,7 +83,7 @@ def test_reads_data_of_every_shape(data: bytes, expected: list[int]) -> None:
     assert both([{"data": {"a": [1]}}, {"data": {"a": {"b": [1]}}}, {"data": [1]}], {}, data) == expected
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("number", "expected"),
     [
         (b"9007199254740993", [0, 2]),
@@ -116,7 +117,7 @@ def test_data_that_is_no_json_raises() -> None:
         matcher.match_message({}, b'{"a": ')
 
 
-@pytest.mark.parametrize(
+@every_row(
     "key",
     [
         "__proto__",

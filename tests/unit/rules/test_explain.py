@@ -3,10 +3,10 @@
 from typing import Any
 
 import msgspec
-import pytest
 
 from service.rules.explain import Explanation, explain_pattern
 from service.rules.pattern import parse_pattern
+from tests.tables import every_row
 
 
 def explain(pattern: Any, event: dict[str, Any]) -> Explanation:
@@ -36,7 +36,7 @@ def test_says_what_matched() -> None:
     assert explanation.text() == "matches: a holds\n  ok   a: 1"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("pattern", "event", "hint"),
     [
         ({"a": {"totl": [1]}}, {"a": {"total": 1}}, "did you mean a.total?"),
@@ -98,7 +98,7 @@ def test_chooses_the_nearest_alternative() -> None:
     assert explain(pattern, {"z": 1, "c": 1}).alternative == ("/z", "/$or/1/c")
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("pattern", "event", "change"),
     [
         ({"a": [{"exists": False}]}, {"a": 5}, "remove a"),

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from service.errors import Invalid, Problem
 from service.rules.json_text import JSONText, read_json, step
+from tests.tables import every_row
 
 JSON = st.recursive(
     st.none()
@@ -52,7 +53,7 @@ def test_reports_every_repeated_key_and_keeps_the_last() -> None:
     assert document.value == {"a": 4, "b": {"c": 2}}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "line", "column"),
     [
         ("", 1, 1),

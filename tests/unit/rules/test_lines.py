@@ -3,12 +3,12 @@
 from typing import Any
 
 import msgspec
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.rules.lines import match_line
 from service.rules.pattern import Limits
+from tests.tables import every_row
 
 
 def answer(line: str | bytes) -> dict[str, Any]:
@@ -19,7 +19,7 @@ def answer(line: str | bytes) -> dict[str, Any]:
     return dict(decoded)
 
 
-@pytest.mark.parametrize(
+@every_row(
     "line",
     [
         '{"pattern": {"a": [1]}, "message": {"a": 1}}',
@@ -38,7 +38,7 @@ def test_says_that_it_does_not_match() -> None:
     assert answer('{"pattern": {"a": [1]}, "message": {"a": 2}}') == {"match": False}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("line", "text"),
     [
         ("", "no line"),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from service.rules.cel import Budget
 from service.rules.mapping import RenderError, TemplateErrors, View, compile_template, split
+from tests.tables import every_row
 
 
 def view(data: Any = None, *, raw: bytes | None = None, steps: dict[str, Any] | None = None) -> View:
@@ -24,7 +25,7 @@ def rendered(tree: Any, data: Any = None, *, raw: bytes | None = None) -> str:
     return msgspec.json.encode(compile_template(tree).render(view(data, raw=raw))).decode()
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("tree", "data", "expected"),
     [
         ({"a": "${data.n}"}, {"n": 5}, '{"a":5}'),
@@ -53,7 +54,7 @@ def test_a_tree_is_rendered_with_its_types(tree, data, expected) -> None:
     assert rendered(tree, data) == expected
 
 
-@pytest.mark.parametrize(
+@every_row(
     "token",
     [
         "1.10",
@@ -99,7 +100,7 @@ def test_text_of_an_event_never_becomes_structure(text: str) -> None:
     assert made == {"a": f"before {text} after", "b": text}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("tree", "pointer", "words"),
     [
         ({"a": {"b": ["${data.gone}"]}}, "/a/b/0", "gone"),

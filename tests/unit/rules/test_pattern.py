@@ -9,6 +9,7 @@ import pytest
 
 from service.errors import Invalid, Problem
 from service.rules.pattern import Limits, parse_pattern, parse_pattern_text
+from tests.tables import every_row
 
 
 def matches(pattern: Any, event: dict[str, Any]) -> bool:
@@ -149,12 +150,12 @@ NO = [
 ]
 
 
-@pytest.mark.parametrize(("pattern", "event"), YES)
+@every_row(("pattern", "event"), YES)
 def test_matches(pattern: Any, event: dict[str, Any]) -> None:
     assert matches(pattern, event)
 
 
-@pytest.mark.parametrize(("pattern", "event"), NO)
+@every_row(("pattern", "event"), NO)
 def test_does_not_match(pattern: Any, event: dict[str, Any]) -> None:
     assert not matches(pattern, event)
 
@@ -175,14 +176,14 @@ def test_a_list_of_values_is_no_substring_test() -> None:
     assert not matches({"a": ["paid"]}, {"a": "order.paid"})
 
 
-@pytest.mark.parametrize("key", ["__proto__", "__class__", "constructor", "$ref", "", "$", "a/b", "~", "%"])
+@every_row("key", ["__proto__", "__class__", "constructor", "$ref", "", "$", "a/b", "~", "%"])
 def test_keys_have_no_special_meaning(key: str) -> None:
     assert matches({key: ["x"]}, {key: "x"})
     assert not matches({key: ["x"]}, {})
     assert matches({"data": {key: {"y": [1]}}}, {"data": {key: {"y": 1}}})
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("pattern", "code", "pointer"),
     [
         ([], "pattern-not-object", ""),

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.rules.wildcard import BadWildcard, matches_pieces, overlap, split_wildcard
+from tests.tables import every_row
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "pieces"),
     [
         ("", ("",)),
@@ -24,7 +25,7 @@ def test_pieces_are_what_stands_between_stars(text: str, pieces: tuple[str, ...]
     assert split_wildcard(text) == pieces
 
 
-@pytest.mark.parametrize(("text", "offset"), [("a**", 1), ("\\", 0), ("ab\\c", 2), ("***", 0)])
+@every_row(("text", "offset"), [("a**", 1), ("\\", 0), ("ab\\c", 2), ("***", 0)])
 def test_bad_wildcards_say_where(text: str, offset: int) -> None:
     with pytest.raises(BadWildcard) as caught:
         split_wildcard(text)
@@ -38,7 +39,7 @@ def test_matching_is_that_of_a_regular_expression(pieces: list[str], text: str) 
     assert matches_pieces(tuple(pieces), text) == expected
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "beginnings"),
     [
         ("abc", 1),

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tables import every_row
 from triggers.bodies import charset, check_charset, format_of, media_type, read_body, read_form, read_json
 from triggers.errors import BadEvent
 from triggers.message import TriggerMessage, decode_data
@@ -26,7 +27,7 @@ def _depth(value: object) -> int:
     return 0
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("content_type", "form"),
     [
         ("application/json", "json"),
@@ -52,14 +53,14 @@ def test_parameters_are_read() -> None:
     assert charset("text/plain") == ""
 
 
-@pytest.mark.parametrize("name", ["utf-16", "iso-8859-1", "shift_jis", "\u00e9"])
+@every_row("name", ["utf-16", "iso-8859-1", "shift_jis", "\u00e9"])
 def test_other_charsets_are_unsupported(name: str) -> None:
     with pytest.raises(BadEvent) as caught:
         check_charset(f"text/plain; charset={name}")
     assert caught.value.reason == "unsupported-charset"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("body", "reason"),
     [
         (b"", "invalid-json"),

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tables import every_row
 from triggers.cloudevents import (
     decode,
     decode_header,
@@ -32,7 +33,7 @@ def _structured(event: Any) -> TriggerMessage:
     return decoded
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("headers", "mode"),
     [
         (_STRUCTURED, "structured"),
@@ -58,7 +59,7 @@ def test_header_values_are_encoded_as_the_specification_shows() -> None:
     assert decode_header("Euro%20%E2%82%AC%20%F0%9F%98%80") == "Euro € 😀"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("value", "expected"),
     [
         ('"quoted \\"text\\""', 'quoted "text"'),
@@ -77,7 +78,7 @@ def test_header_values_are_unquoted_then_decoded_once(value: str, expected: str)
     assert decode_header(value) == expected
 
 
-@pytest.mark.parametrize("value", ["%C0%A0", "%ED%A0%80", "%FF", "\xff"])
+@every_row("value", ["%C0%A0", "%ED%A0%80", "%FF", "\xff"])
 def test_what_is_not_utf8_is_refused(value: str) -> None:
     with pytest.raises(ValueError, match="utf-8"):
         decode_header(value)
@@ -147,7 +148,7 @@ def test_null_attributes_are_not_set() -> None:
     assert (event.subject, event.extensions, event.data) == (None, {}, b"1")
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("members", "form", "data"),
     [
         ({"data_base64": "AQI="}, "binary", b"\1\2"),
@@ -176,7 +177,7 @@ def test_extensions_keep_their_type() -> None:
     assert event.extensions == {"yes": True, "count": 7, "text": "x", "Odd-Name": "y"}
 
 
-@pytest.mark.parametrize("number", [1 << 63, -(1 << 63) - 1, 10**40])
+@every_row("number", [1 << 63, -(1 << 63) - 1, 10**40])
 def test_an_extension_that_no_store_can_keep_is_refused(number: int) -> None:
     with pytest.raises(BadEvent, match="ext is an integer of more than 64 bits"):
         _structured({"specversion": "1.0", "id": "1", "source": "/s", "type": "t", "ext": number})
@@ -204,7 +205,7 @@ def test_all_problems_are_told_at_once() -> None:
         assert word in caught.value.detail
 
 
-@pytest.mark.parametrize("event", [b"[]", b"1", b'"x"', b"null"])
+@every_row("event", [b"[]", b"1", b'"x"', b"null"])
 def test_an_event_is_an_object(event: bytes) -> None:
     with pytest.raises(BadEvent, match="JSON object"):
         _structured(event)
@@ -229,7 +230,7 @@ def test_data_may_be_as_deep_as_in_any_body() -> None:
         _structured(body.replace(deep, b"[" + deep + b"]"))
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("content_type", "reason"),
     [
         ("application/cloudevents+avro", "unsupported-format"),
@@ -242,8 +243,8 @@ def test_other_formats_are_unsupported(content_type: str, reason: str) -> None:
     assert caught.value.reason == reason
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b'{"a": NaN}', b"[" * 100_000, b'{"id": "\\ud800"}', b"\xff"])
-@pytest.mark.parametrize("headers", [_STRUCTURED, _BATCHED, {**_HEADERS, "content-type": "text/json"}])
+@every_row("body", [b"", b"{", b'{"a": NaN}', b"[" * 100_000, b'{"id": "\\ud800"}', b"\xff"])
+@every_row("headers", [_STRUCTURED, _BATCHED, {**_HEADERS, "content-type": "text/json"}])
 def test_broken_bodies_are_bad_events(headers: dict[str, str], body: bytes) -> None:
     mode = mode_of(headers)
     assert mode is not None
@@ -315,7 +316,7 @@ def test_a_json_string_under_another_type_is_not_taken_for_text() -> None:
     assert to_json(event)["data_base64"] == base64.b64encode(b'"x"').decode()
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("changes", "word"),
     [
         ({"id": ""}, "id is empty"),

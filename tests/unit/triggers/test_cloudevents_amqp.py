@@ -12,6 +12,7 @@ from cloudevents.core.v1.event import CloudEvent
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tables import every_row
 from triggers.cloudevents_amqp import (
     DIALECTS,
     Dialect,
@@ -34,7 +35,7 @@ def headers(dialect: Dialect, **more: Any) -> dict[str, Any]:
 # -- telling events from other messages
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@every_row("dialect", DIALECTS)
 def test_an_event_is_told_by_all_required_headers_of_one_dialect(dialect: Dialect) -> None:
     whole = headers(dialect)
     assert dialect_of({**whole, "other": 1}) == dialect
@@ -48,7 +49,7 @@ def test_dialects_are_not_mixed() -> None:
     assert dialect_of({**headers("cloudEvents:"), **headers("ce-")}) == "ce-"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("content_type", "structured"),
     [
         ("application/cloudevents+json", True),
@@ -66,7 +67,7 @@ def test_structured_mode_is_told_by_content_type(content_type: str | None, struc
 # -- binary mode
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@every_row("dialect", DIALECTS)
 def test_attributes_and_data_are_read(dialect: Dialect) -> None:
     said = headers(dialect, subject="s", time="2026-01-02T03:04:05Z", tenant="t-1")
     event = decode_binary({**said, "x-other": "kept elsewhere"}, "application/json", b'{"a": 1}', dialect)
@@ -83,7 +84,7 @@ def test_attributes_and_data_are_read(dialect: Dialect) -> None:
     )
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("name", "value", "read"),
     [
         ("time", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "2026-01-02T03:04:05Z"),
@@ -107,7 +108,7 @@ def test_native_values_and_their_texts_are_read(name: str, value: Any, read: Any
     assert {**event.extensions, "id": event.id, "time": event.time, "subject": event.subject}[name] == read
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("name", "value", "said"),
     [
         ("price", 1.5, "a number with a fraction"),
@@ -157,7 +158,7 @@ def test_a_whole_event_in_the_body_is_read() -> None:
     assert (event.id, event.data) == ("1", b'{"a": 1}')
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("content_type", "body", "reason"),
     [
         ("application/cloudevents-batch+json", b"[]", "unsupported-format"),

@@ -10,6 +10,7 @@ from cloudevents.core.v1.event import CloudEvent
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tables import every_row
 from triggers.cloudevents_kafka import content_type_of, decode, encode, mode_of
 from triggers.errors import BadEvent
 from triggers.message import TriggerMessage
@@ -30,7 +31,7 @@ def event(**changes: Any) -> TriggerMessage:
     return TriggerMessage(**{**said, **changes})
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("content_type", "headers", "mode"),
     [
         (STRUCTURED, [], "structured"),
@@ -78,7 +79,7 @@ def test_structured_mode_is_the_json_format() -> None:
     assert decode([], STRUCTURED, body, "structured").data == b'{"a":1.10}'
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("content_type", "headers", "value", "reason", "words"),
     [
         ("application/cloudevents-batch+json", [], b"[]", "unsupported-format", "no batches"),
@@ -179,7 +180,7 @@ def test_we_read_what_the_official_sdk_sends(subject: str, extra: str) -> None:
         assert found.data.replace(b" ", b"") == b'{"a":1}'
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("changes", "word"),
     [({"id": ""}, "id is empty"), ({"extensions": {"Bad": "x"}}, "no name"), ({"time": "now"}, "RFC 3339")],
 )

@@ -2,10 +2,10 @@
 
 import json
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tables import every_row
 from triggers.base import Reply
 from triggers.handshakes import (
     cloudevents_options,
@@ -21,7 +21,7 @@ def _options(headers: dict[str, str], origins: tuple[str, ...], rate: int | None
     return dict(reply.headers)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("origins", "asked", "rate", "granted"),
     [
         (("a.example",), {"webhook-request-origin": "a.example"}, None, ("a.example", "*")),
@@ -62,7 +62,7 @@ def test_slack_gets_its_challenge() -> None:
     assert _text(slack_url_verification(body)) == "abc"
 
 
-@pytest.mark.parametrize(
+@every_row(
     "body",
     [
         b"{}",
@@ -75,7 +75,7 @@ def test_other_bodies_are_no_slack_handshake(body: bytes) -> None:
     assert slack_url_verification(body) is None
 
 
-@pytest.mark.parametrize("challenge", [None, 1, "", "x" * 1025, "a\r\nb", ["x"]])
+@every_row("challenge", [None, 1, "", "x" * 1025, "a\r\nb", ["x"]])
 def test_an_odd_challenge_is_not_given_back(challenge: object) -> None:
     reply = slack_url_verification(json.dumps({"type": "url_verification", "challenge": challenge}).encode())
     assert reply is not None

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-import pytest
-
+from tests.tables import every_row
 from triggers.presets import PRESETS
 from triggers.templates import compile_templates
 
@@ -129,7 +128,7 @@ _CASES: list[tuple[str, dict[str, str], Any, str | None, str | None, str | None,
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "headers", "data", "id_", "type_", "subject", "time"), _CASES)
+@every_row(("name", "headers", "data", "id_", "type_", "subject", "time"), _CASES)
 def test_attributes_are_found(
     name: str,
     headers: dict[str, str],
@@ -147,15 +146,15 @@ def test_attributes_are_found(
     assert found == [id_, type_, subject, time]
 
 
-@pytest.mark.parametrize("name", PRESETS)
-@pytest.mark.parametrize("data", [None, [], {}, "x", 1, {"action": {}}, {"action": True}, {"repository": []}])
+@every_row("name", PRESETS)
+@every_row("data", [None, [], {}, "x", 1, {"action": {}}, {"action": True}, {"repository": []}])
 def test_any_body_will_do(name: str, data: Any) -> None:
     preset = PRESETS[name]
     for part in (preset.id, preset.type, preset.subject, preset.time):
         assert compile_templates(part)({}, data) is None or part is preset.type
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("template", "expected"),
     [
         ("{data.a}", "x"),

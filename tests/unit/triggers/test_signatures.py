@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tables import every_row
 from triggers.keys import BadSecret
 from triggers.presets import GITHUB_SHA1, PRESETS, sign
 from triggers.signatures import (
@@ -76,17 +77,17 @@ def _signed(name: str) -> dict[str, str]:
     return sign(_ALL[name], _keys(name)[0], _body(name), now=NOW, id="msg_1", url=URL)
 
 
-@pytest.mark.parametrize("name", _ALL)
+@every_row("name", _ALL)
 def test_what_is_signed_verifies(name: str) -> None:
     assert _refusal(name, _signed(name)) is None
 
 
-@pytest.mark.parametrize("name", [name for name in _ALL if name != "gitlab"])
+@every_row("name", [name for name in _ALL if name != "gitlab"])
 def test_another_body_does_not(name: str) -> None:
     assert _refusal(name, _signed(name), body=_body(name) + b"0") == "bad-signature"
 
 
-@pytest.mark.parametrize("name", [name for name in _ALL if name not in ("gitlab", "twilio")])
+@every_row("name", [name for name in _ALL if name not in ("gitlab", "twilio")])
 def test_each_bit_of_the_body_counts(name: str) -> None:
     body, headers = _body(name), _signed(name)
     for place in range(len(body) * 8):
@@ -95,12 +96,12 @@ def test_each_bit_of_the_body_counts(name: str) -> None:
         assert _refusal(name, headers, body=bytes(flipped)) == "bad-signature"
 
 
-@pytest.mark.parametrize("name", _ALL)
+@every_row("name", _ALL)
 def test_no_header_at_all_does_not(name: str) -> None:
     assert _refusal(name, {}) in ("missing-signature", "missing-credentials")
 
 
-@pytest.mark.parametrize("name", _ALL)
+@every_row("name", _ALL)
 def test_each_bit_of_a_header_counts(name: str) -> None:
     for header, value in _signed(name).items():
         for place in range(len(value)):
@@ -120,14 +121,14 @@ def test_a_signature_has_one_spelling() -> None:
     assert _refusal("sendgrid", {**headers, header: other}) == "malformed-signature"
 
 
-@pytest.mark.parametrize("name", _ALL)
+@every_row("name", _ALL)
 def test_each_header_that_is_signed_with_must_be_there(name: str) -> None:
     for header in _signed(name):
         left = {key: value for key, value in _signed(name).items() if key != header}
         assert (_refusal(name, left) or "").startswith("missing-")
 
 
-@pytest.mark.parametrize("name", [name for name in _ALL if getattr(_ALL[name][0], "tolerance", 0)])
+@every_row("name", [name for name in _ALL if getattr(_ALL[name][0], "tolerance", 0)])
 def test_time_is_bounded_both_ways(name: str) -> None:
     timed = any("{timestamp}" in getattr(scheme, "signed", "") for scheme in _ALL[name])
     assert _refusal(name, _signed(name), now=NOW + 299) is None
@@ -136,7 +137,7 @@ def test_time_is_bounded_both_ways(name: str) -> None:
     assert _refusal(name, _signed(name), now=NOW - 301) == ("timestamp-in-future" if timed else None)
 
 
-@pytest.mark.parametrize(
+@every_row(
     "stamp", ["1700000000.7", "1700000000e0", " 1700000000", "+1700000000", "x", "-1", "१७", "9" * 400]
 )
 def test_a_timestamp_has_one_spelling(stamp: str) -> None:
@@ -188,7 +189,7 @@ def test_a_pem_key_verifies_too() -> None:
     assert verifier.refusal(Received(headers=headers, body=b"[]", now=NOW)) is None
 
 
-@pytest.mark.parametrize("name", _ALL)
+@every_row("name", _ALL)
 def test_an_empty_secret_is_refused(name: str) -> None:
     for blank in ("", " ", "\t\n"):
         with pytest.raises(BadSecret):
@@ -199,7 +200,7 @@ def test_an_empty_secret_is_refused(name: str) -> None:
         sign(_ALL[name], "", b"", now=NOW)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("name", "secret"),
     [
         ("standard-webhooks", "whsec_"),
@@ -224,7 +225,7 @@ def test_keys_are_decoded_as_configured() -> None:
         assert sign((coded,), written, b"x", now=NOW) == sign((plain,), "key", b"x", now=NOW)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("declared", "word"),
     [
         ({"signed": "{timestamp}"}, "{body}"),
@@ -270,7 +271,7 @@ def test_twilio_takes_text_of_any_language() -> None:
     assert _refusal("twilio", sign("twilio", SECRET, body, now=NOW, url=URL), body=body) is None
 
 
-@pytest.mark.parametrize("url", ["https://h:443/x", "https://h/x", "https://[::1]:443/x", "http://h:8080/x"])
+@every_row("url", ["https://h:443/x", "https://h/x", "https://[::1]:443/x", "http://h:8080/x"])
 def test_twilio_ignores_where_the_port_stands(url: str) -> None:
     headers = sign("twilio", SECRET, b"", now=NOW, url=url)
     port = url.removeprefix("http").removeprefix("s://").removeprefix("://")
@@ -300,7 +301,7 @@ def test_twilio_signs_the_url_alone_when_there_is_none_to_take_apart() -> None:
     assert _refusal("twilio", sign("twilio", SECRET, b"", now=NOW, url=url), body=b"", url=url) is None
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("scheme", "secret"),
     [
         ("standard-webhooks", "whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="),

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from tests.tables import every_row
 from triggers.presets import PRESETS
 from triggers.quantities import Duration, Size
 from triggers.signatures import Signature
@@ -57,7 +58,7 @@ def test_secrets_are_never_shown() -> None:
     assert "very secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("config", "word"),
     [
         ({"scheme": "githup", "secrets": ["s"]}, "scheme"),
@@ -81,7 +82,7 @@ def test_mistakes_are_named(config: dict[str, Any], word: str) -> None:
     assert word in str(caught.value)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("config", "codes"),
     [
         ({"scheme": "none"}, ["unverified"]),
@@ -109,7 +110,7 @@ def test_check_tells_what_is_wrong_or_doubtful(config: dict[str, Any], codes: li
     assert all(finding.field.startswith("verify") for finding in findings)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "expected"),
     [
         ("5m", timedelta(minutes=5)),
@@ -129,7 +130,7 @@ def test_durations(text: Any, expected: timedelta | None) -> None:
         assert adapter.validate_python(text) == expected
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "expected"), [("1MiB", 1 << 20), ("10 kB", 10_000), (512, 512), ("1", None), (True, None)]
 )
 def test_sizes(text: Any, expected: int | None) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from tests.tables import every_row
 from tests.unit.triggers.requests import NOW, opened, request
 from tests.unit.triggers.test_signatures import _PEM, _SIGNING
 from triggers import SOURCES
@@ -108,9 +109,7 @@ async def test_expressions_win() -> None:
     assert (message.id, message.type, message.subject) == ("7", "k", "/sources/in")
 
 
-@pytest.mark.parametrize(
-    "body", [b"{}", b'{"id": null}', b'{"id": {}}', b'{"id": true}', b'{"id": ""}', b'{"id": "a\\n"}']
-)
+@every_row("body", [b"{}", b'{"id": null}', b'{"id": {}}', b'{"id": true}', b'{"id": ""}', b'{"id": "a\\n"}'])
 async def test_an_id_expression_without_a_text_makes_a_reject(body: bytes) -> None:
     source = await opened(id="data.id")
     reject, reply, kind = _reject(source.receive(request(body, JSON)))
@@ -135,7 +134,7 @@ async def test_an_expression_that_does_not_compile_refuses_to_open() -> None:
 # -- bodies
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("config", "content_type", "body", "form", "seen"),
     [
         ("auto", "application/json", b"[1]", "json", [1]),
@@ -163,7 +162,7 @@ async def test_the_body_is_read_as_said(
     assert message.data == (None if form == "none" else body)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("headers", "body", "status", "slug", "reason"),
     [
         (JSON, b"", 400, "invalid-body", "invalid-json"),
@@ -284,7 +283,7 @@ async def _genuine(scheme: str, body: bytes, headers: dict[str, str]) -> tuple[W
     return source, {**headers, **signed}
 
 
-@pytest.mark.parametrize("scheme", SCHEME_NAMES)
+@every_row("scheme", SCHEME_NAMES)
 async def test_genuine_requests_are_taken_and_others_are_all_told_the_same(scheme: str) -> None:
     body, headers = b"a=1", {"content-type": "application/x-www-form-urlencoded"}
     source, genuine = await _genuine(scheme, body, headers)
@@ -420,7 +419,7 @@ async def test_a_source_that_is_not_open_stores_nothing() -> None:
     assert source.receive(request()).status == 503  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("config", "codes"),
     [
         ({"verify": "none"}, {"unverified", "random-id"}),
@@ -458,7 +457,7 @@ async def test_check_tells_what_is_wrong_or_doubtful(config: dict[str, Any], cod
             )
 
 
-@pytest.mark.parametrize(
+@every_row(
     "config",
     [
         {},

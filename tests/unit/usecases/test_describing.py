@@ -3,12 +3,12 @@
 import json
 from typing import Any
 
-import pytest
 from typing_extensions import override
 
 from actions.specs.model import Spec
 from service.descriptions import Unit
 from service.usecases import describing
+from tests.tables import every_row
 
 SHOP: dict[str, Any] = {
     "openapi": "3.0.1",
@@ -76,7 +76,7 @@ def test_what_is_no_description_says_so() -> None:
     assert "not an API description" in line({"hello": "world"})["error"]["message"]
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("document", "servers", "version"),
     [
         (

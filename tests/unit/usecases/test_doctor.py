@@ -16,6 +16,7 @@ from service.usecases.doctor import Doctor, Surroundings, page, sound
 from service.usecases.doctor import surroundings as around
 from service.usecases.doctor.outside import answers
 from tests.fakes.sources import BareSource, BlockingSource
+from tests.tables import every_row
 from triggers import SOURCES
 from triggers.base import Finding
 from triggers.errors import SourceUnavailable
@@ -222,7 +223,7 @@ async def test_findings_of_a_source_are_rows():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("error", [SourceUnavailable("gone"), RetryLater("gone"), NotFound("gone")])
+@every_row("error", [SourceUnavailable("gone"), RetryLater("gone"), NotFound("gone")])
 async def test_what_a_check_raises_is_a_row(error):
     async def question():
         raise error

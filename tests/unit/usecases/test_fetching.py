@@ -17,6 +17,7 @@ from service.config.check import CheckedConfiguration, load_configuration
 from service.errors import Invalid, NotFound, Unavailable
 from service.usecases.checking import check_configuration
 from service.usecases.fetching import FetchedConnector, fetch_connector, fetch_description
+from tests.tables import every_row
 
 URL = "https://api.example.com/openapi.json?x=1"
 API = json.dumps(
@@ -87,7 +88,7 @@ async def test_gives_the_bytes_and_their_hash() -> None:
     assert engine.closed == 1
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("answer", "code", "words"),
     [
         (
@@ -110,9 +111,7 @@ async def test_says_what_an_answer_means_that_is_no_description(
     assert raised.value.problems[0].found == "https://api.example.com/openapi.json"
 
 
-@pytest.mark.parametrize(
-    "answer", [Answer(status=503), Answer(status=429), RetryLater("no"), OutcomeUnknown("cut")]
-)
+@every_row("answer", [Answer(status=503), Answer(status=429), RetryLater("no"), OutcomeUnknown("cut")])
 async def test_says_when_it_may_work_later(answer: Answer | Exception) -> None:
     with pytest.raises(Unavailable):
         await fetch_description(URL, engine=Answering(answer), resolver=Names("93.184.216.34"))
@@ -120,7 +119,7 @@ async def test_says_when_it_may_work_later(answer: Answer | Exception) -> None:
         await fetch_description(URL, engine=Answering(answer), resolver=Names())
 
 
-@pytest.mark.parametrize(
+@every_row(
     "url",
     [
         "http://127.0.0.1/x",

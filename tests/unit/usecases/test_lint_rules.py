@@ -5,11 +5,10 @@ import inspect
 import re
 from pathlib import Path
 
-import pytest
-
 from service.cli.adding import add_connection
 from service.cli.app import _CONNECTORS
 from service.usecases.lint_rules import GROUPS, RULES
+from tests.tables import every_row
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "docs/connectors.md"
@@ -54,7 +53,7 @@ def test_nothing_is_explained_that_there_is_not():
     assert RULES.keys() - codes() == set()
 
 
-@pytest.mark.parametrize("code", RULES)
+@every_row("code", RULES)
 def test_every_code_is_on_the_page(code):
     rule = RULES[code]
     names = ", ".join(rule.microsoft) or "–"
@@ -69,7 +68,7 @@ def test_no_code_is_on_the_page_that_there_is_not():
     assert sum(map(len, GROUPS.values())) == len(RULES)
 
 
-@pytest.mark.parametrize("verb", _CONNECTORS)
+@every_row("verb", _CONNECTORS)
 def test_every_verb_of_connectors_is_on_the_page(verb):
     assert re.search(
         rf"^\| `pointsman connectors {verb} ?[A-Z….]*( [A-Z]+)?` \|", PAGE.read_text("utf-8"), re.MULTILINE

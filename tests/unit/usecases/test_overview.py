@@ -2,10 +2,9 @@
 
 import json
 
-import pytest
-
 from actions.specs import read_spec
 from service.usecases.overview import overview, wanted
+from tests.tables import every_row
 from tests.unit.actions.exporting.documents import CONNECTOR, OPENAPI_30, POSTMAN, PROPERTIES, SWAGGER
 
 
@@ -34,7 +33,7 @@ def test_a_connector_of_power_platform_is_told_whole():
     assert (shown["policies"], shown["test"], shown["operations"]["needs_code"]) == (2, "Ping", 1)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("spec", "words"),
     [
         (lambda: read(OPENAPI_30), ["--api-key-env VARIABLE"]),

@@ -11,6 +11,7 @@ from service.connections import BreakerPolicy, Connection, Limits
 from service.errors import Invalid, Unavailable
 from service.usecases.logging_in import try_connection, try_running
 from tests.fakes.connector import ScriptedConnector
+from tests.tables import every_row
 
 SWAGGER = """{
   "swagger": "2.0", "info": {"title": "t", "version": "1"}, "host": "api.example",
@@ -29,7 +30,7 @@ def spec_of(declared, more=GET):
     )
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("declared", "how"), [("List", "declared by the description"), ("Purge", "a GET that needs nothing")]
 )
 async def test_what_is_tried_changes_nothing_whatever_is_declared(declared, how):

@@ -1,10 +1,10 @@
 import msgspec
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from actions.auth.answers import Denied, Granted, read_token
 from actions.base import Answer
+from tests.tables import every_row
 
 NOW = 1_800_000_000.0
 
@@ -20,7 +20,7 @@ def granted(body):
     return found
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("fields", "seconds"),
     [
         ({"expires_in": 60}, 60),
@@ -39,7 +39,7 @@ def test_how_long_a_token_lasts(fields, seconds):
     assert granted({"access_token": "t", **fields}).expires_in == seconds
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("scope", "scopes"),
     [("a b", ("a", "b")), ("a,b", ("a", "b")), (["a", 1], ("a",)), ("", ()), (None, None), (7, None)],
 )
@@ -51,7 +51,7 @@ def test_a_form_and_a_byte_of_space_are_read():
     assert granted(b" access_token=a%2Bb&expires_in=5&scope=x,y").access_token == "a+b"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("status", "body", "cause"),
     [
         (400, {"error": "invalid_grant"}, "grant"),

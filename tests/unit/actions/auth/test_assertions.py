@@ -6,6 +6,7 @@ from actions.errors import Refused
 from actions.transport import Request
 from tests.fakes.keys import EC_PEM, RSA_PEM
 from tests.fakes.token_server import public_key
+from tests.tables import every_row
 
 SHARED = "a shared secret of thirty-two chars"
 PLAIN = Request("GET", "https://h/x")
@@ -40,7 +41,7 @@ def test_a_jwk_is_a_key():
     assert read_assertion({"key": text}).algorithm == "ES256"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("given", "words"),
     [
         ({"key": ""}, "needs a key"),

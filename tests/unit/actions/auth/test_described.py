@@ -1,9 +1,8 @@
-import pytest
-
 from actions.auth import Described, NoAuth, read_auth
 from actions.auth.described import takes
 from actions.specs.model import ConnectionParameter, SecurityScheme
 from actions.transport import Request
+from tests.tables import every_row
 
 PLAIN = Request("GET", "https://h/x")
 
@@ -32,7 +31,7 @@ def test_the_variables_of_a_collection_are_a_login():
     assert implied(basic, u="a", p="b") == (("authorization", "Basic YTpi"),)
 
 
-@pytest.mark.parametrize(
+@every_row(
     "scheme",
     [
         postman("http", "bearer", token="other"),

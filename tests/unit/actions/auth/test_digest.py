@@ -7,6 +7,7 @@ from actions.auth.digest import read_challenge, read_challenges
 from actions.base import Answer
 from actions.errors import Refused
 from actions.transport import Request
+from tests.tables import every_row
 
 REQUEST = Request("GET", "http://www.example.org/dir/index.html")
 REALM = "http-auth@example.org"
@@ -73,13 +74,13 @@ async def test_a_realm_that_cannot_be_sent_back_is_refused():
         await Digest("u", "p").again(REQUEST, challenged('Digest realm="ü", nonce="n"'), 1)
 
 
-@pytest.mark.parametrize(("user", "password"), [("", "p"), ("a:b", "p"), ("u", "p\n")])
+@every_row(("user", "password"), [("", "p"), ("a:b", "p"), ("u", "p\n")])
 def test_what_digest_cannot_carry_is_refused(user, password):
     with pytest.raises(Refused):
         Digest(user, password)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("field", "found"),
     [
         ("Basic", [("basic", {})]),

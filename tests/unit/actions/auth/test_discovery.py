@@ -4,6 +4,7 @@ import pytest
 from actions.auth.discovery import discover
 from actions.base import Answer
 from actions.errors import Refused, RetryLater
+from tests.tables import every_row
 
 GOOD = {"issuer": "https://a.example/t", "token_endpoint": "https://a.example/token"}
 
@@ -23,7 +24,7 @@ async def found(url, document=None, status=200):
     return (await discover(fetch, url, 1.0)), asked[0]
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("url", "asked"),
     [
         ("https://a.example/t", "https://a.example/t/.well-known/openid-configuration"),
@@ -43,7 +44,7 @@ async def test_the_issuer_or_its_document_may_be_named(url, asked):
     assert (provider.token_url, where) == ("https://a.example/token", asked)
 
 
-@pytest.mark.parametrize(
+@every_row(
     "page",
     [
         "javascript:alert(1)",
@@ -58,13 +59,13 @@ async def test_a_page_that_no_browser_may_be_sent_to_is_not_trusted(page):
         await found("https://a.example/t", GOOD | {"authorization_endpoint": page})
 
 
-@pytest.mark.parametrize("page", ["https://a.example/in?p=1", "https://a.example/app#/in"])
+@every_row("page", ["https://a.example/in?p=1", "https://a.example/app#/in"])
 async def test_a_page_may_have_a_query_or_be_part_of_another(page):
     provider, _ = await found("https://a.example/t", GOOD | {"authorization_endpoint": page})
     assert provider.authorization_url == page
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("says", "trusted"),
     [
         ("https://a.example/t", True),
@@ -89,7 +90,7 @@ async def test_only_the_issuer_that_was_asked_is_trusted(says, trusted):
         await found("https://a.example/t", GOOD | {"issuer": says})
 
 
-@pytest.mark.parametrize(
+@every_row(
     "document",
     [b"", b"[]", b"\xff", b"{", b"[" * 100_000, {"issuer": GOOD["issuer"]}, GOOD | {"token_endpoint": 7}],
 )
@@ -98,9 +99,7 @@ async def test_what_is_no_metadata_is_refused(document):
         await found("https://a.example/t", document)
 
 
-@pytest.mark.parametrize(
-    ("status", "error"), [(503, RetryLater), (429, RetryLater), (404, Refused), (302, Refused)]
-)
+@every_row(("status", "error"), [(503, RetryLater), (429, RetryLater), (404, Refused), (302, Refused)])
 async def test_a_provider_in_trouble_is_asked_later_and_a_wrong_one_is_not(status, error):
     with pytest.raises(error):
         await found("https://a.example/t", status=status)

@@ -6,6 +6,7 @@ from actions.auth import All, APIKey, Basic, Bearer, NoAuth, read_auth
 from actions.errors import Refused
 from actions.specs.model import SecurityScheme
 from actions.transport import Request
+from tests.tables import every_row
 
 PLAIN = Request("GET", "https://h/x?a=1", (("Accept", "application/json"),))
 SECRET = "s3cr&t=/"
@@ -20,7 +21,7 @@ def test_user_name_and_password_are_encoded_in_utf_8():
     assert base64.b64decode(value.removeprefix("Basic ")).decode() == "jürgen:pä:ss"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("auth", "seen"),
     [
         (APIKey("header", "X-Key", SECRET), lambda one: one.header("x-key") == SECRET),
@@ -53,7 +54,7 @@ def test_a_key_in_the_query_needs_no_query_before():
     assert APIKey("query", "k", "v").apply(Request("GET", "https://h/x")).url == "https://h/x?k=v"
 
 
-@pytest.mark.parametrize(
+@every_row(
     "auth",
     [
         Bearer(SECRET),
@@ -78,7 +79,7 @@ def test_nothing_is_added_without_a_login():
     assert NoAuth().mask(PLAIN) is PLAIN
 
 
-@pytest.mark.parametrize(
+@every_row(
     "make",
     [
         lambda: Bearer("token\n"),
@@ -120,7 +121,7 @@ def test_the_description_says_where_a_key_goes():
     assert auth.apply(PLAIN).header("x-key") == "k"
 
 
-@pytest.mark.parametrize("schemes", [{}, {"a": scheme("a"), "b": scheme("b", parameter="Y-Key")}])
+@every_row("schemes", [{}, {"a": scheme("a"), "b": scheme("b", parameter="Y-Key")}])
 def test_a_key_without_a_place_is_refused(schemes):
     with pytest.raises(Refused, match="`in` and `name`"):
         read_auth({"api_key": "k"}, schemes)

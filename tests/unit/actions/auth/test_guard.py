@@ -5,9 +5,10 @@ from actions.base import Answer
 from actions.egress import read_egress
 from actions.errors import Refused
 from actions.transport import Request
+from tests.tables import every_row
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("url", "egress", "allowed"),
     [
         ("https://login.example/t", "public", True),

@@ -5,6 +5,7 @@ from actions.auth.oauth2_reading import oauth2_settings
 from actions.auth.placing import AUTHORIZATION
 from actions.errors import Refused
 from actions.specs.model import ConnectionParameter, SecurityScheme
+from tests.tables import every_row
 
 URL = "https://login.example/token"
 
@@ -24,7 +25,7 @@ def problems(given, *schemes, **more):
     return dict(raised.value.problems)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("given", "grant"),
     [
         ({"client_id": "c", "client_secret": "s"}, "client_credentials"),
@@ -75,7 +76,7 @@ def test_several_token_urls_for_no_flow_of_ours_are_told():
     assert settings({"refresh_token": "r", "token_url": URL}, one).token_url == URL
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("url", "wanted"),
     [("/token", "https://api.example/token"), ("token", "https://api.example/v1/token"), (URL, URL)],
 )

@@ -1,12 +1,11 @@
-import pytest
-
 from actions.auth.settings import without_secrets
 from actions.auth.templates import fill_form, fill_url, missing, named, uses
+from tests.tables import every_row
 
 VALUES = named({"token:CustomHost": ".eu", "ClientId": "id&1", "redirecturl": "https://r/?a", "Scope": "a b"})
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("template", "filled"),
     [
         ("https://accounts.zoho{CustomHost}/oauth", "https://accounts.zoho.eu/oauth"),
@@ -35,7 +34,7 @@ def test_a_placeholder_is_found_in_any_case():
     assert not uses("refresh={Code}", "refreshtoken")
 
 
-@pytest.mark.parametrize("spelling", ["s3cr&t/+=", "s3cr%26t%2F%2B%3D", "czNjciZ0Lys9", "x s3cr&t/+= y"])
+@every_row("spelling", ["s3cr&t/+=", "s3cr%26t%2F%2B%3D", "czNjciZ0Lys9", "x s3cr&t/+= y"])
 def test_a_secret_is_hidden_in_every_spelling(spelling):
     assert "***" in without_secrets(f"wrong: {spelling}", ["s3cr&t/+="])
     assert "s3cr" not in without_secrets(f"wrong: {spelling}", ["s3cr&t/+="])

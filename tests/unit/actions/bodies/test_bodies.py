@@ -3,8 +3,8 @@
 from typing import Any
 
 import msgspec
-import pytest
 
+from tests.tables import every_row
 from tests.unit.actions.bodies.sending import refusals, sent
 
 
@@ -27,7 +27,7 @@ def test_json_tokens_arrive_unchanged() -> None:
     assert sent(JSON, raw).body == bytes(raw)
 
 
-@pytest.mark.parametrize("value", [None, [], 5, "x", False])
+@every_row("value", [None, [], 5, "x", False])
 def test_any_json_value_may_be_a_body(value: object) -> None:
     assert sent(JSON, value).body == msgspec.json.encode(value)
 
@@ -55,7 +55,7 @@ def test_what_is_too_deep_is_refused() -> None:
     assert "cannot be written as JSON" in refusal(JSON, value)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("content", "sent_as"),
     [
         ({"application/xml": {}, "application/json": {}}, "application/json"),
@@ -126,7 +126,7 @@ def test_text_and_bytes_pass_through() -> None:
     assert sent({"text/plain": {}}, msgspec.Raw(b"1.10")).body == b"1.10"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("media", "value", "words"),
     [
         (FORM, [1], "must be an object: it is sent as a form"),

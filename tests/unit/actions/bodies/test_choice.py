@@ -3,12 +3,12 @@
 from typing import Any
 
 import msgspec
-import pytest
 
 from actions.bodies.media import charset, concrete, covers, kind_of, mended
 from actions.serialize import compile_operation
 from actions.specs import read_spec
 from actions.specs.model import Body, Media, Operation, Parameter, Response, Spec
+from tests.tables import every_row
 from tests.unit.actions.bodies.sending import refusals, sent
 
 BOTH: dict[str, Any] = {"application/json": {}, "text/csv": {}, "application/vnd.a+json": {}, "image/*": {}}
@@ -19,7 +19,7 @@ def headers(operation: Operation, arguments: dict[str, Any]) -> tuple[dict[str, 
     return dict(parts.headers), parts.content_type
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("chosen", "value", "body", "content_type"),
     [
         (None, {"a": 1}, b'{"a":1}', "application/json"),
@@ -123,7 +123,7 @@ def test_choices_stand_in_the_group_of_headers_where_names_collide() -> None:
     assert (parts.url, parts.body, parts.content_type) == ("http://h/a?body=q", b"b", "text/plain")
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("written", "sound"),
     [
         ("json", "application/json"),
@@ -153,7 +153,7 @@ def test_ranges_cover() -> None:
     assert mended("a/b") == "a/b"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("name", "kind"),
     [
         ("json", "json"),

@@ -5,7 +5,6 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote_plus
 
 import msgspec
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +12,7 @@ from actions.bodies import compile_media
 from actions.specs.model import Media
 from actions.specs.references import Registry
 from tests.examples import examples
+from tests.tables import every_row
 from tests.unit.actions.bodies.sending import refusals, sent
 
 FORM = "application/x-www-form-urlencoded"
@@ -25,7 +25,7 @@ def pairs(value: Any, schema: Any = None, **encoding: Any) -> list[tuple[str, st
     return parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=bool(body))
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("encoding", "value", "expected"),
     [
         ({}, "a b&c", [("f", "a b&c")]),

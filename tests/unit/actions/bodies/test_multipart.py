@@ -14,6 +14,7 @@ from actions.bodies import compile_media
 from actions.specs.model import Media
 from actions.specs.references import Registry
 from tests.examples import examples
+from tests.tables import every_row
 from tests.unit.actions.bodies.sending import refusals, sent
 
 FORM = "multipart/form-data"
@@ -260,7 +261,7 @@ def test_parameters_of_the_media_type_stay_but_for_the_boundary() -> None:
     assert sent({"multipart/*": {}}, {"a": 1}).content_type.startswith("multipart/form-data; boundary=")
 
 
-@pytest.mark.parametrize("kind", ["multipart/mixed", "multipart/related"])
+@every_row("kind", ["multipart/mixed", "multipart/related"])
 def test_other_kinds_are_sequences_of_parts(kind: str) -> None:
     value = [{"name": "x"}, {"base64": "AP8=", "type": "image/png", "filename": "a.png"}, "text"]
     assert read({kind: {"schema": {"type": "array"}}}, value) == [

@@ -4,7 +4,6 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 import msgspec
-import pytest
 from defusedxml.ElementTree import fromstring
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +12,7 @@ from actions.bodies import compile_media
 from actions.specs.model import Media
 from actions.specs.references import Registry
 from tests.examples import examples
+from tests.tables import every_row
 from tests.unit.actions.bodies.sending import refusals, sent
 
 PROLOG = '<?xml version="1.0" encoding="UTF-8"?>'
@@ -35,7 +35,7 @@ def inside(schema: Any, value: Any) -> str:
 STRING = {"type": "string"}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("schema", "value", "expected"),
     [
         (STRING, "x", "<p>x</p>"),

@@ -10,6 +10,7 @@ from actions.dynamic.trees import is_parent
 from actions.errors import Refused
 from actions.specs.model import Body, Media, Operation, Parameter, Response, Spec, Trigger
 from actions.specs.references import Registry
+from tests.tables import every_row
 
 
 def parameter(name: str, location: Any = "query", **more: Any) -> Parameter:
@@ -123,7 +124,7 @@ def test_what_must_be_chosen_first_is_said() -> None:
     assert call.arguments({"kind": "a"}) == {"kind": "a"}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("extension", "said"),
     [
         (
@@ -162,7 +163,7 @@ def test_what_the_called_operation_does_not_take_is_left_out_and_said() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("extension", "answer", "found"),
     [
         ({}, ["a", 5], [Choice("a", "a"), Choice(5, "5")]),
@@ -178,7 +179,7 @@ def test_values_are_read_as_answers_are_found(extension: Any, answer: Any, found
     assert values(asking(), {"operationId": "Search", **extension}).values(answer) == found
 
 
-@pytest.mark.parametrize("answer", [5, {"a": [], "b": []}, "text", None])
+@every_row("answer", [5, {"a": [], "b": []}, "text", None])
 def test_an_answer_without_a_list_is_not_as_described(answer: Any) -> None:
     with pytest.raises(NotAsDescribed, match="answer of Search has no list"):
         values(asking(), {"operationId": "Search"}).values(answer)
@@ -331,7 +332,7 @@ def test_a_file_picker_is_a_tree() -> None:
     assert without.problem == "the description has no capability 'file-picker'"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("condition", "item", "said"),
     [
         ("true", {}, True),

@@ -1,10 +1,9 @@
 """Schemas of every dialect are said in the words of OpenAPI 3.1."""
 
-import pytest
-
 from actions.exporting.schemas import NEWER, OLD, Modern, with_null
 from actions.specs.references import Registry
 from actions.validation import dialects
+from tests.tables import every_row
 
 
 def modern(schema, dialect="openapi3.0"):
@@ -15,7 +14,7 @@ def test_the_dialects_are_those_of_the_validation():
     assert (OLD, NEWER) == (dialects._OLD, dialects._NEWER)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("written", "said"),
     [
         (True, True),

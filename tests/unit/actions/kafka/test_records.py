@@ -8,6 +8,7 @@ from actions.cloudevents import EventStyle
 from actions.errors import Refused
 from actions.kafka.records import MAX_RECORD_BYTES, Record, make_record
 from actions.publishing import Outgoing
+from tests.tables import every_row
 
 GOOD: dict[str, Any] = {"address": "t", "body": b"1", "content_type": "application/json", "attributes": {}}
 
@@ -41,7 +42,7 @@ def test_structured_events_hold_everything_in_the_value() -> None:
     )
 
 
-@pytest.mark.parametrize("more", [{"attributes": None}, {"style": EventStyle(mode="none")}])
+@every_row("more", [{"attributes": None}, {"style": EventStyle(mode="none")}])
 def test_without_events_only_the_content_type_is_added(more: dict[str, Any]) -> None:
     assert make(**more).headers == (("content-type", b"application/json"),)
 
@@ -69,7 +70,7 @@ def test_headers_of_an_attempt_win() -> None:
     assert made.with_attempt({"traceparent": "ours"}).headers == (("a", b"b"), ("traceparent", b"ours"))
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("more", "words"),
     [
         ({"address": ""}, "no name of a topic"),

@@ -3,12 +3,12 @@
 import base64
 import json
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from actions.mock.judging import MockBackend
 from actions.specs import read_spec
+from tests.tables import every_row
 from tests.unit.actions.mock.described import backend, of_body, operation, send, texts
 
 TEXT = {"type": "string"}
@@ -34,7 +34,7 @@ def part(name: str, content: bytes, **more: str) -> bytes:
     return head.encode() + b"\r\n\r\n" + content
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("declared", "sent", "body", "value"),
     [
         (JSON, JSON, b'{"id": 1}', {"id": 1}),
@@ -68,7 +68,7 @@ def test_an_object_arrives(declared, sent, body, value):
     assert judgement.arguments == {"body": value}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("declared", "sent", "body", "told"),
     [
         (JSON, JSON, b"", "body is required"),
@@ -116,7 +116,7 @@ def test_what_cannot_be_read_is_400(declared, sent, body, told):
     assert told in judgement.faults[0].text
 
 
-@pytest.mark.parametrize("sent", ["text/html", "application/xml", "", "nonsense", "application/jsonp"])
+@every_row("sent", ["text/html", "application/xml", "", "nonsense", "application/jsonp"])
 def test_another_media_type_is_415_and_says_which_there_are(sent):
     judgement = send(of_body(JSON, ORDER), b'{"id": 1}', sent)
     assert judgement.answer.status == 415
@@ -140,7 +140,7 @@ def test_an_optional_body_may_be_absent():
     assert mock.judge("POST", "/v1/x").accepted
 
 
-@pytest.mark.parametrize("media", ["text/plain", "application/octet-stream", FORM])
+@every_row("media", ["text/plain", "application/octet-stream", FORM])
 def test_nothing_is_a_body_too_where_it_can_be_one(media):
     assert of_body(media, {"type": "object"} if media == FORM else TEXT).judge("POST", "/v1/x").accepted
 
@@ -153,7 +153,7 @@ def test_the_media_type_that_fits_best_judges():
     assert send(mock, b"true", "application/x+json").arguments == {"body": True}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("schema", "body", "value"),
     [(TEXT, b"5", "5"), (NUMBER, b"5", 5), ({"type": "object"}, b"anything", "anything"), ({}, b"5", "5")],
 )
@@ -171,7 +171,7 @@ def test_bytes_arrive_as_they_are():
     assert base64.b64decode(judgement.arguments["body"]["base64"]) == body
 
 
-@pytest.mark.parametrize("schema", [{"type": "array", "items": NUMBER}, NUMBER])
+@every_row("schema", [{"type": "array", "items": NUMBER}, NUMBER])
 def test_json_lines_are_a_list(schema):
     mock = of_body("application/x-ndjson", schema)
     assert send(mock, b"1\n2\n", "application/x-ndjson").arguments["body"] in ([1, 2], 1)
@@ -183,7 +183,7 @@ def test_json_lines_are_a_list(schema):
 NESTED = {"type": "object", "properties": {"a": NUMBER}}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("schema", "encoding", "body", "value"),
     [
         (NESTED, None, b'f=%7B"a":1%7D', {"a": 1}),
@@ -267,7 +267,7 @@ def test_swagger_2_forms_and_files():
 # Parts, by the encoding of each.
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("schema", "encoding", "sent", "value"),
     [
         (
@@ -314,7 +314,7 @@ def test_swagger_2_forms_and_files():
         ),
     ],
 )
-@pytest.mark.parametrize("version", ["3.0.3", "3.1.0"])
+@every_row("version", ["3.0.3", "3.1.0"])
 def test_parts_are_read_by_their_encoding(schema, encoding, sent, value, version):
     declared = {"type": "object", "properties": {"f": schema}, "required": ["f"]}
     mock = of_body(
@@ -326,7 +326,7 @@ def test_parts_are_read_by_their_encoding(schema, encoding, sent, value, version
     assert value is None or (len(found) if value == 2 else found) == value
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("encoding", "sent", "told"),
     [
         ({"contentType": "image/png"}, part("f", b"x", type="text/html"), "as text/html, not as image/png"),
@@ -449,7 +449,7 @@ STYLED = {
 }
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("style", "explode", "name", "sent", "value"),
     [
         ("form", False, "list", [("list", b"1,2")], [1, 2]),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from actions.mock.judging import MockBackend
 from actions.specs import read_spec
 from tests.examples import examples
+from tests.tables import every_row
 from tests.unit.actions.mock.described import backend, of_body, of_parameter, operation, send, spec_of
 
 TEXT = {"type": "string"}
@@ -30,7 +31,7 @@ def secured(security, **options):
     return MockBackend(spec_of(paths, components={"securitySchemes": SCHEMES}), **options)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("security", "target", "headers", "enough"),
     [
         ([], "/v1/x", [], True),
@@ -94,7 +95,7 @@ def test_the_lowest_success_is_answered():
     assert isinstance(json.loads(judgement.answer.body), bool)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("responses", "status"),
     [
         ({"2XX": content(TEXT)}, 200),
@@ -120,7 +121,7 @@ def test_the_status_can_be_chosen():
     assert json.loads(judgement.answer.body) == {"why": "no"}
 
 
-@pytest.mark.parametrize("status", ["204", "205"])
+@every_row("status", ["204", "205"])
 def test_no_content_is_no_content(status):
     assert answering({status: content(TEXT)}).answer.body == b""
 
@@ -146,7 +147,7 @@ def test_the_media_type_that_is_asked_for_is_answered():
     assert ("content-type", JSON) in answering(both, accept="image/png").answer.headers
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("media", "schema", "content_type", "body"),
     [
         (

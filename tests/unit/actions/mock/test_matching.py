@@ -1,10 +1,9 @@
 """Which operations a request line can be meant for."""
 
-import pytest
-
 from actions.mock.judging import MockBackend
 from actions.mock.matching import base_of
 from actions.specs.model import Server, Variable
+from tests.tables import every_row
 from tests.unit.actions.mock.described import backend, operation, spec_of, texts
 
 
@@ -12,7 +11,7 @@ def path_parameter(name: str, **schema):
     return {"name": name, "in": "path", "required": True, "schema": schema or {"type": "string"}}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("template", "names", "target", "found"),
     [
         ("/a/{id}", ["id"], "/v1/a/b", {"id": "b"}),
@@ -109,7 +108,7 @@ def test_an_unknown_path_is_404_and_names_a_near_one():
     assert judgement.operation is None
 
 
-@pytest.mark.parametrize(
+@every_row(
     "target", ["", "x", "*", "/v1/a b", "/v1/a\x00", "/v1/ä", "/v1/%zz", "/v1/%", "http://", "/" * 70_000]
 )
 def test_a_target_that_is_none_is_400(target):
@@ -122,7 +121,7 @@ def test_an_absolute_target_counts_by_its_path():
     assert backend({"/a": {"get": operation()}}).judge("GET", "http://api.example/v1/a").accepted
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("url", "variables", "targets", "others"),
     [
         ("https://h/v1", {}, ["/v1/a"], ["/a", "/v2/a", "/x/v1/a"]),
@@ -189,7 +188,7 @@ def spanning(name: str) -> dict[str, object]:
     return {**path_parameter(name), "allowReserved": True}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("target", "found"),
     [
         ("/v1/a/b/c/d/locks", {"scope": "b/c/d"}),
@@ -215,7 +214,7 @@ def test_a_constant_of_the_path_is_the_value_of_a_parameter_of_its_name() -> Non
     assert not mock.judge("GET", "/v1/?comp=other").accepted
 
 
-@pytest.mark.parametrize(("target", "status"), [("/v1/a", 200), ("/v1/eu/a", 200), ("/a", 404)])
+@every_row(("target", "status"), [("/v1/a", 200), ("/v1/eu/a", 200), ("/a", 404)])
 def test_a_last_variable_that_is_nothing_by_default_may_be_missing(target: str, status: int) -> None:
     variables = {"area": {"default": ""}}
     spec = spec_of({"/a": {"get": operation()}}, servers=[{"url": "/v1/{area}", "variables": variables}])

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actions.mock.multipart import BadMultipart, header_parameters, split
+from tests.tables import every_row
 
 TYPE = "multipart/form-data; boundary=x"
 
@@ -16,7 +17,7 @@ def part(head: bytes, content: bytes = b"hi") -> bytes:
     return b"--x\r\n" + head + b"\r\n\r\n" + content + b"\r\n--x--\r\n"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("head", "name", "filename", "content_type"),
     [
         (b'Content-Disposition: form-data; name="a"', "a", None, "text/plain"),
@@ -55,7 +56,7 @@ def test_no_parts_is_no_fault():
     assert split(TYPE, b"--x--\r\n") == []
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("content_type", "body", "told"),
     [
         ("multipart/form-data", b"--x--", "no usable boundary"),
@@ -97,7 +98,7 @@ def test_any_header_has_parameters(value):
     assert all(isinstance(one, str) for one in header_parameters(value).values())
 
 
-@pytest.mark.parametrize(
+@every_row(
     "value", ["x;" + "a" * 100_000, "x;" + 'a="' * 50_000, "x;" + "; " * 50_000, "x" + ";a=b" * 50_000]
 )
 def test_long_headers_take_no_time(value):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tables import every_row
 from tests.unit.actions.mock.described import backend, of_parameter, operation, texts
 
 ARRAY = {"type": "array", "items": {"type": "string"}}
@@ -80,14 +81,14 @@ def arrive(mock, where, written):
     return mock.judge("GET", "/v1/x", [({"header": "Color", "cookie": "Cookie"}[where], written)])
 
 
-@pytest.mark.parametrize(("where", "style", "explode", "schema", "written", "value"), TABLE)
+@every_row(("where", "style", "explode", "schema", "written", "value"), TABLE)
 def test_the_style_table(where, style, explode, schema, written, value):
     judgement = arrive(mock_of(where, schema, style=style, explode=explode), where, written)
     assert texts(judgement) == []
     assert judgement.arguments == {"color": value}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("where", "style", "explode", "schema", "written", "told"),
     [
         ("path", "label", False, ARRAY, "blue", "must begin with a dot"),
@@ -126,7 +127,7 @@ def test_what_is_written_otherwise_is_refused(where, style, explode, schema, wri
     assert judgement.faults[0].place.startswith(f"{where}/color")
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("schema", "written", "value"),
     [
         ({"type": "integer"}, "5", 5),
@@ -171,7 +172,7 @@ def test_an_empty_list_may_be_written_as_nothing():
     assert arrive(mock, "query", "color=").arguments == {"color": []}
 
 
-@pytest.mark.parametrize("where", ["path", "query", "header", "cookie"])
+@every_row("where", ["path", "query", "header", "cookie"])
 def test_a_parameter_may_be_json(where):
     path = "/x/{color}" if where == "path" else "/x"
     content = {"application/json": {"schema": OBJECT}}
@@ -240,7 +241,7 @@ def test_names_are_compared_decoded_and_headers_in_any_case():
     assert header.judge("GET", "/v1/x", [("x-THING", "1")]).arguments == {"X-Thing": "1"}
 
 
-@pytest.mark.parametrize("name", ["Accept", "Content-Type", "Authorization", "Host"])
+@every_row("name", ["Accept", "Content-Type", "Authorization", "Host"])
 def test_headers_of_negotiation_and_login_are_nobody_s_parameters(name):
     mock = of_parameter({"name": name, "in": "header", "required": True, "schema": {"type": "integer"}})
     assert mock.judge("GET", "/v1/x").accepted
@@ -323,7 +324,7 @@ def test_a_path_may_be_encoded_twice():
     assert read_path(one, "b%252Fc", view).values(view) == ["b/c"]
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("schema", "more", "written", "value"),
     [
         ({"type": "array", "items": {"type": "integer"}}, {"explode": True}, "color=", []),
@@ -362,7 +363,7 @@ def test_what_has_no_style_of_its_own_is_read_as_people_write_it(schema, more, w
         assert judgement.arguments == {"color": value}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("where", "more", "schema", "written", "told"),
     [
         ("path", {"style": "matrix"}, TEXT, ";color=a;color=b", "came several times"),
@@ -414,7 +415,7 @@ def test_what_a_collection_shows_binds_nobody():
         assert mock.judge("GET", "/x?a=text").accepted is accepted
 
 
-@pytest.mark.parametrize("depth", [100, 300, 900, 20_000])
+@every_row("depth", [100, 300, 900, 20_000])
 def test_deep_json_in_a_query_is_no_accident(depth):
     mock = mock_of("query", {"type": "object", "properties": {"a": {"type": "array"}}})
     judgement = arrive(mock, "query", f"a={'[' * depth}{']' * depth}")

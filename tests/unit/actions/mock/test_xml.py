@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from actions.mock import xml
 from actions.mock.shapes import Shapes
 from actions.specs.references import Registry
+from tests.tables import every_row
 from tests.unit.actions.mock.described import of_body, send, texts
 
 TEXT = {"type": "string"}
@@ -23,7 +24,7 @@ def of(properties, **more):
 
 
 # The examples of the specification (XML Object), with the numbers as integers.
-@pytest.mark.parametrize(
+@every_row(
     ("schema", "written", "value"),
     [
         (
@@ -116,7 +117,7 @@ def test_the_root_has_the_name_of_the_schema():
     assert not arrive(reference, "<Pet><id>1</id></Pet>", Pet=named).accepted
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("schema", "written", "told"),
     [
         (of({"a": {"type": "integer"}}), "<r><a>x</a></r>", "must be integer"),
@@ -201,7 +202,7 @@ def test_any_bytes_are_read_or_refused(body):
         xml.parse(body)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("schema", "written", "value"),
     [
         (

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from actions.base import Answer
+from tests.tables import every_row
 from tests.unit.actions.policies.trying import BASE, answered, policies, request
 
 
@@ -21,7 +22,7 @@ def test_news_carry_the_state_of_the_next_poll() -> None:
     assert answer.header("location") == f"{BASE}/orders/7?since=a%20b%26c&x=2&per=1"
 
 
-@pytest.mark.parametrize("body", [b'{"value": []}', b"{}", b'{"value": null}'])
+@every_row("body", [b'{"value": []}', b"{}", b'{"value": null}'])
 def test_no_news_are_202_and_keep_the_state(body: bytes) -> None:
     made = polling({"since": "@{triggerBody().value[0].at}"})
     answer = made.answer(request(f"{BASE}/orders/7?since=1"), Answer(status=200, body=body))
@@ -74,7 +75,7 @@ def test_the_next_link_may_lie_deeper() -> None:
     assert answer.body == b'{"paging":{"next":"https://api.example/p2"}}'
 
 
-@pytest.mark.parametrize("body", [{"x": 1}, {"@odata.nextLink": None}, [], 5])
+@every_row("body", [{"x": 1}, {"@odata.nextLink": None}, [], 5])
 def test_an_answer_without_a_next_link_is_left(body: Any) -> None:
     assert answered(linking("@odata.nextLink"), body).header("pointsman-policies") is None
 

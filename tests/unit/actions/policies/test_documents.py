@@ -7,6 +7,7 @@ import pytest
 from actions.expressions import parse_path
 from actions.policies import documents
 from actions.policies.documents import Document, Slot, Unfit, text_of
+from tests.tables import every_row
 from tests.unit.actions.policies.trying import answered, changed, policies
 
 
@@ -56,9 +57,7 @@ def test_bodies_and_lists_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         list(Document(b"[1,2,3]").root.items())
 
 
-@pytest.mark.parametrize(
-    "body", [b"[" * 200_000 + b"]" * 200_000, b'{"a":' * 200_000 + b"1" + b"}" * 200_000]
-)
+@every_row("body", [b"[" * 200_000 + b"]" * 200_000, b'{"a":' * 200_000 + b"1" + b"}" * 200_000])
 def test_depth_is_bounded(body: bytes) -> None:
     with pytest.raises(Unfit, match=r"no JSON|too deep"):
         Document(body)
@@ -114,7 +113,7 @@ def test_properties_are_moved_between_parents() -> None:
     }
 
 
-@pytest.mark.parametrize("inner", ["true", "false"])
+@every_row("inner", ["true", "false"])
 def test_properties_are_not_moved_into_a_text(inner: str) -> None:
     made = move(("@body()", "a"), ("@body().t", "x"), inner)
     body = {"a": {"q": 1}, "t": "text"}

@@ -4,6 +4,7 @@ import pytest
 
 from actions.errors import Refused
 from actions.specs.model import Parameter
+from tests.tables import every_row
 from tests.unit.actions.policies.trying import BASE, operation, policies, request, wire
 
 
@@ -11,7 +12,7 @@ def host(template: str, **values: str) -> str:
     return policies(("dynamichosturl", {"urlTemplate": template}), values=values).server(BASE)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("template", "values", "url"),
     [
         ("https://@connectionParameters('sub').host.com/", {"sub": "acme"}, "https://acme.host.com"),
@@ -47,7 +48,7 @@ def test_the_whole_server_of_the_description_is_replaced_on_the_wire() -> None:
     assert wire(sent).startswith(b"POST /x/orders/7 HTTP/1.1\r\nhost: acme.a.example\r\n")
 
 
-@pytest.mark.parametrize(
+@every_row(
     "value",
     [
         "evil.com/",
@@ -66,7 +67,7 @@ def test_no_parameter_ends_the_host_early(value: str) -> None:
         host("https://@connectionParameters('sub').host.com", sub=value)
 
 
-@pytest.mark.parametrize(
+@every_row(
     "value", ["user@evil.com", "evil.com?x", "evil.com#x", "a b", "127.1", "http://", "ftp://a.example", ""]
 )
 def test_a_whole_server_must_be_one(value: str) -> None:
@@ -158,7 +159,7 @@ def test_a_host_that_cannot_be_read_refuses_the_call() -> None:
 SERVICE = "https://api.example/run.ashx?@headers('ask')"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("template", "headers", "url"),
     [
         (SERVICE, {"ask": "do=it&to=a b"}, "https://api.example/run.ashx/?do=it&to=a%20b&x=1"),

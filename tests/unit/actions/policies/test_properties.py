@@ -6,6 +6,7 @@ import pytest
 
 from actions.errors import Refused
 from actions.specs.model import Body, Media
+from tests.tables import every_row
 from tests.unit.actions.policies.trying import answered, changed, operation, policies, request, wire
 
 
@@ -18,7 +19,7 @@ def setting(parent: str, sub: str, value: str, **more: Any) -> Any:
     return policies(("setproperty", given), **more)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("parent", "sub", "value", "before", "after"),
     [
         ("@body().o", "location", "USA", {"o": {"x": 1}}, {"o": {"x": 1, "location": "USA"}}),
@@ -69,7 +70,7 @@ def test_what_nobody_touched_keeps_its_token_on_the_wire() -> None:
     assert sent.endswith(b'\r\n\r\n{"n":1.10,"big":12345678901234567890123,"b":{"z":1e5,"c":1.10}}')
 
 
-@pytest.mark.parametrize("text", ['"}, {"evil": "', "\\", '\\"', "\u2028", '{@body().x}"', "line\nbreak"])
+@every_row("text", ['"}, {"evil": "', "\\", '\\"', "\u2028", '{@body().x}"', "line\nbreak"])
 def test_text_of_an_event_never_becomes_structure(text: str) -> None:
     made = setting("@body()", "out", '[{"a": "pre {@body().t} post", "b": {@body().t}}]')
     assert changed(made, {"t": text})["out"] == [{"a": f"pre {text} post", "b": text}]
@@ -103,7 +104,7 @@ def test_a_request_without_a_body_is_left() -> None:
     assert setting("@body()", "a", "b").request(request()).body == b""
 
 
-@pytest.mark.parametrize("body", [b"a=b", b"{", b"[" * 100_000, b"\xff"])
+@every_row("body", [b"a=b", b"{", b"[" * 100_000, b"\xff"])
 def test_a_request_that_is_no_json_is_refused(body: bytes) -> None:
     with pytest.raises(Refused, match="policy 'my setproperty': the body is no JSON"):
         setting("@body()", "a", "b").request(request(body=body))
@@ -183,7 +184,7 @@ def test_a_value_is_encoded() -> None:
     }
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("described", "after"),
     [
         ({"type": "object"}, {"x": 1, "l": {"a": "b"}}),

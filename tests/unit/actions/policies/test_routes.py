@@ -11,6 +11,7 @@ from actions.errors import OutcomeUnknown, Refused, RetryLater
 from actions.policies import OperationPolicies
 from actions.specs.model import Operation
 from actions.transport import Request
+from tests.tables import every_row
 from tests.unit.actions.policies.trying import BASE, operation, policies, request, wire
 
 
@@ -21,7 +22,7 @@ def routed(
     return policies(("routerequesttoendpoint", given), of=of, values=values)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("path", "line"),
     [
         ("/real/{id}/items", b"POST /v1/real/7%2F8/items?a=1"),
@@ -41,7 +42,7 @@ def test_the_request_goes_to_the_new_path_below_the_same_base(path: str, line: b
     assert wire(made.request(request(f"{BASE}/orders/7%2F8?a=1"))).startswith(line + b" HTTP/1.1\r\n")
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("method", "sent"),
     [
         ("PATCH", "PATCH"),
@@ -65,19 +66,19 @@ def test_parameters_of_one_segment_are_told_apart() -> None:
         two.request(request(f"{BASE}/q/x-y-z"))
 
 
-@pytest.mark.parametrize(("path", "said"), [("/x/{none}", "none"), ("/x/@headers('none')", "needs none")])
+@every_row(("path", "said"), [("/x/{none}", "none"), ("/x/@headers('none')", "needs none")])
 def test_a_path_that_lacks_a_value_is_refused(path: str, said: str) -> None:
     with pytest.raises(Refused, match=f"my routerequesttoendpoint.*{said}"):
         routed(path).request(request())
 
 
-@pytest.mark.parametrize("value", ["..", ".", "%2e%2e"])
+@every_row("value", ["..", ".", "%2e%2e"])
 def test_no_value_leads_to_another_path(value: str) -> None:
     with pytest.raises(Refused, match=r"segment is `\.`"):
         routed("/a/@connectionParameters('v')/b", v=value).request(request())
 
 
-@pytest.mark.parametrize("path", ["https://evil.example/x", "//evil.example/x"])
+@every_row("path", ["https://evil.example/x", "//evil.example/x"])
 def test_a_path_is_no_url(path: str) -> None:
     with pytest.raises(Refused, match="a path must follow the server"):
         routed(path).request(request())
@@ -158,7 +159,7 @@ async def test_a_fetch_that_goes_wrong_is_the_answer_of_the_call() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@every_row(
     "answer",
     [
         body({}),
@@ -173,7 +174,7 @@ async def test_a_value_that_is_not_there_refuses_the_call(answer: Answer) -> Non
         await fetched(policies(("setvaluefromurl", FETCH)), answer)
 
 
-@pytest.mark.parametrize("url", ["https://evil.example/x", "//evil.example/x", "/a/../b"])
+@every_row("url", ["https://evil.example/x", "//evil.example/x", "/a/../b"])
 async def test_a_value_is_fetched_from_nowhere_else(url: str) -> None:
     with pytest.raises(Refused, match="my setvaluefromurl"):
         await fetched(policies(("setvaluefromurl", FETCH | {"parameterValueUrl": url})))
@@ -183,7 +184,7 @@ def test_what_is_not_fetched_yet_is_shown_as_stars() -> None:
     assert policies(("setvaluefromurl", FETCH)).request(request()).header("if-match") == "***"
 
 
-@pytest.mark.parametrize(("method", "raised"), [("GET", RetryLater), ("POST", OutcomeUnknown)])
+@every_row(("method", "raised"), [("GET", RetryLater), ("POST", OutcomeUnknown)])
 async def test_a_fetch_of_unknown_outcome_is_made_again_if_it_only_reads(
     method: str, raised: type[Exception]
 ) -> None:
@@ -195,7 +196,7 @@ async def test_a_fetch_of_unknown_outcome_is_made_again_if_it_only_reads(
         await made.complete(request(f"{BASE}/orders/7?a=1"), send, sign)
 
 
-@pytest.mark.parametrize("first", ["/a/@queryParameters('none')", "/x"])
+@every_row("first", ["/a/@queryParameters('none')", "/x"])
 def test_the_last_path_wins_and_the_others_need_no_values(first: str) -> None:
     made = policies(
         ("routerequesttoendpoint", {"newPath": first, "httpMethod": "PUT"}),

@@ -9,6 +9,7 @@ from actions.errors import Refused
 from actions.publishing import Outgoing
 from actions.rabbitmq.messages import MAX_BODY_BYTES, Publication, make_publication
 from actions.specs.model import Operation
+from tests.tables import every_row
 
 GOOD: dict[str, Any] = {"address": "k", "body": b"1", "content_type": "application/json", "attributes": {}}
 
@@ -39,7 +40,7 @@ def test_the_message_id_is_the_events() -> None:
     assert make(attributes=None).properties["message_id"] == "id-1"
 
 
-@pytest.mark.parametrize("prefix", ["cloudEvents_", "cloudEvents:"])
+@every_row("prefix", ["cloudEvents_", "cloudEvents:"])
 def test_the_prefix_is_the_connections(prefix: str) -> None:
     assert f"{prefix}id" in make(EventStyle(prefix=prefix)).headers
 
@@ -67,9 +68,7 @@ def test_bindings_of_the_operation_are_what_is_usual() -> None:
     assert (given.properties["priority"], given.properties["delivery_mode"]) == (9, 2)
 
 
-@pytest.mark.parametrize(
-    "said", [{"expiration": "soon", "priority": True, "deliveryMode": 3, "mandatory": 0}, {}]
-)
+@every_row("said", [{"expiration": "soon", "priority": True, "deliveryMode": 3, "mandatory": 0}, {}])
 def test_nonsense_in_bindings_is_passed_over(said: dict[str, Any]) -> None:
     made = make(extras={"bindings": {"operation": {"amqp": said}}})
     assert (set(made.properties), made.mandatory) == ({"message_id", "content_type", "delivery_mode"}, True)
@@ -85,7 +84,7 @@ def test_headers_of_an_attempt_win() -> None:
     assert made.with_attempt({"traceparent": "ours"}).headers == {"traceparent": "ours", "a": 1}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("more", "pointer"),
     [
         ({"exchange": "a b"}, ""),

@@ -1,9 +1,9 @@
 """What is made for a regular expression matches it, on the engine that the mock uses."""
 
 import jsonschema_rs
-import pytest
 
 from actions.samples.patterns import texts
+from tests.tables import every_row
 
 PATTERNS = [
     "^abc$", "a|b", "[a-z]+", "[^a-z]", "^[A-Z]{2}[0-9]{3,}$", r"^\d{4}-\d{2}-\d{2}$", r"^\w+@\w+\.\w{2,}$", "^(foo|bar)+?x*$",
@@ -13,13 +13,13 @@ PATTERNS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
+@every_row("pattern", PATTERNS)
 def test_one_of_the_texts_matches(pattern: str) -> None:
     validator = jsonschema_rs.validator_for({"pattern": pattern})
     assert any(validator.is_valid(text) for text in texts(pattern))
 
 
-@pytest.mark.parametrize(
+@every_row(
     "pattern",
     ["(", "[a", "a)", "(?P=", "\\", r"\p{", r"\u{zz}", "a{999999}{999999}", "(" * 5000, r"[^\s\S]", "(?<n"],
 )

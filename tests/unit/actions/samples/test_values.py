@@ -8,6 +8,7 @@ import pytest
 from actions.samples import Cut, Sampler, sample
 from actions.specs.model import Spec
 from actions.specs.references import Registry
+from tests.tables import every_row
 
 NODE = {
     "type": "object",
@@ -86,8 +87,8 @@ def spec(dialect: str = "openapi3.1", **schemas: Any) -> Spec:
     return Spec(dialect=dialect, registry=Registry({"$defs": DEFS, **schemas}))
 
 
-@pytest.mark.parametrize("whole", [False, True])
-@pytest.mark.parametrize("schema", SCHEMAS, ids=lambda one: str(one)[:60])
+@every_row("whole", [False, True])
+@every_row("schema", SCHEMAS, ids=lambda one: str(one)[:60])
 def test_value_satisfies_the_schema(schema: Any, whole: bool) -> None:
     made = sample(spec(), schema, whole=whole)
     alone = {**schema, "$defs": DEFS} if isinstance(schema, dict) else schema
@@ -183,7 +184,7 @@ def test_references_that_explode_make_a_small_value() -> None:
     assert len(str(made)) < 100_000
 
 
-@pytest.mark.parametrize("schema", [{"type": 7, "enum": 5, "minimum": "x", "properties": [], "required": "a", "oneOf": {}, "pattern": 3, "items": 4}, {"type": "array", "items": 7}, {"type": "object", "properties": {"a": "text"}, "required": ["a", 3]}, {"$ref": 5}, {"$ref": "#/nowhere"}, {"type": "string", "pattern": "("}, {"type": "array", "minItems": 1e300}])  # fmt: skip
+@every_row("schema", [{"type": 7, "enum": 5, "minimum": "x", "properties": [], "required": "a", "oneOf": {}, "pattern": 3, "items": 4}, {"type": "array", "items": 7}, {"type": "object", "properties": {"a": "text"}, "required": ["a", 3]}, {"$ref": 5}, {"$ref": "#/nowhere"}, {"type": "string", "pattern": "("}, {"type": "array", "minItems": 1e300}])  # fmt: skip
 def test_broken_schemas_raise_nothing(schema: Any) -> None:
     sample(spec(), schema, whole=True)
 

@@ -3,10 +3,9 @@
 import json
 from typing import Any
 
-import pytest
-
 from actions.specs import read_spec
 from actions.specs.model import Spec
+from tests.tables import every_row
 
 
 def read(document: dict[str, Any]) -> Spec:
@@ -26,12 +25,12 @@ def names(spec: Spec, id_: str) -> list[str]:
     return [one.name for one in spec.operations[id_].parameters]
 
 
-@pytest.mark.parametrize("version", ["1.0.0", "1.2.0", "2.0.0", "2.6.0", "3.0.0", "3.1.0", 2.6])
+@every_row("version", ["1.0.0", "1.2.0", "2.0.0", "2.6.0", "3.0.0", "3.1.0", 2.6])
 def test_reads_every_version(version: object) -> None:
     assert read({"asyncapi": version}).readable
 
 
-@pytest.mark.parametrize("version", ["0.9.0", "4.0.0", "23.0", None, 2, [], "x"])
+@every_row("version", ["0.9.0", "4.0.0", "23.0", None, 2, [], "x"])
 def test_reads_no_other_version(version: object) -> None:
     assert not read({"asyncapi": version}).readable
 
@@ -58,7 +57,7 @@ def test_an_id_survives_what_is_added_beside_it() -> None:
     assert set(one.operations) < set(both.operations)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("server", "url"),
     [
         ({"url": "a:9092,b:9092", "protocol": "kafka"}, "kafka://a:9092,b:9092"),
@@ -89,7 +88,7 @@ def test_what_cannot_be_spoken_is_said_and_left_out() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("servers", "bindings", "fields"),
     [
         ({"s": {"url": "k", "protocol": "kafka"}}, {}, ["key", "partition", "headers", "event"]),
@@ -193,7 +192,7 @@ def test_the_key_of_kafka_has_the_schema_of_the_binding() -> None:
     assert operation.extras["bindings"]["message"]["kafka"]["key"] == {"type": "integer"}
 
 
-@pytest.mark.parametrize(
+@every_row(
     "message",
     [
         {
@@ -214,13 +213,13 @@ def test_another_schema_language_allows_anything_and_says_so(message: dict[str, 
     assert "avro" in operation.degraded[0]
 
 
-@pytest.mark.parametrize("form", ["application/vnd.aai.asyncapi;version=2.6.0", "application/schema+json;version=draft-07", "application/vnd.oai.openapi+json;version=3.0.0"])  # fmt: skip
+@every_row("form", ["application/vnd.aai.asyncapi;version=2.6.0", "application/schema+json;version=draft-07", "application/vnd.oai.openapi+json;version=3.0.0"])  # fmt: skip
 def test_json_schema_by_any_name_is_kept(form: str) -> None:
     spec = two({"publish": {"message": {"schemaFormat": form, "payload": {"type": "object"}}}})
     assert spec.findings == ()
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("operation", "words"),
     [
         ({"action": "maybe"}, "neither send nor receive"),
@@ -274,7 +273,7 @@ def test_version_1_is_written_from_the_clients_side_too() -> None:
     assert [one.code for one in spec.findings] == ["server-protocol"]
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("base", "topic", "whole"),
     [
         ("slack.events", "app.mention", "slack.events.app.mention"),
@@ -332,7 +331,7 @@ def test_an_event_has_its_name_and_its_schema() -> None:
     }
 
 
-@pytest.mark.parametrize("identifier", [{"type": "cookie", "path": "x"}, {"type": "body"}, {}])
+@every_row("identifier", [{"type": "cookie", "path": "x"}, {"type": "body"}, {}])
 def test_an_identifier_that_says_nothing_is_found(identifier: dict[str, str]) -> None:
     spec = two({"subscribe": {"message": {}}}, **{"x-ballerina-event-identifier": identifier})
     assert [one.code for one in spec.findings] == ["event-identifier"]
@@ -353,7 +352,7 @@ def test_channels_that_no_operation_uses_are_both() -> None:
     assert spec.find("a/b") is operation
 
 
-@pytest.mark.parametrize("action", ["send", "receive"])
+@every_row("action", ["send", "receive"])
 def test_replies_go_the_other_way(action: str) -> None:
     channels = {"c": {"address": "asked"}, "d": {"address": "answered"}}
     operation = {

@@ -13,6 +13,7 @@ from actions.specs.files import MAX_FILES, Files, NoFile
 from actions.specs.load import Bundle, load
 from actions.specs.references import Registry, Unresolved, dangling, standalone
 from tests.examples import examples
+from tests.tables import every_row
 
 
 class Asked(Mapping[str, bytes]):
@@ -73,7 +74,7 @@ def test_a_file_is_opened_once_and_only_when_a_reference_leads_there() -> None:
     assert files.asked == ["a.yaml", "b.yaml"]
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("ref", "words"),
     [
         ("../up.yaml", "leads out of the description's folder"),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from actions.specs.load import Document, load
 from actions.specs.tree import MAX_DEPTH
 from tests.examples import examples
+from tests.tables import every_row
 
 
 def yaml(text: str) -> Document:
@@ -20,7 +21,7 @@ def codes(document: Document) -> list[str]:
     return [one.code for one in document.findings]
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("scalar", "value"),
     [
         ("no", "no"),
@@ -68,7 +69,7 @@ def test_keys_are_text() -> None:
     }
 
 
-@pytest.mark.parametrize("text", ['{"a": 1, "b": {"a": 1, "a": 2}}', "a: 1\nb:\n  a: 1\n  a: 2\n"])
+@every_row("text", ['{"a": 1, "b": {"a": 1, "a": 2}}', "a: 1\nb:\n  a: 1\n  a: 2\n"])
 def test_duplicate_keys_leave_a_finding_and_the_last_one_counts(text: str) -> None:
     document = yaml(text)
     assert document.value == {"a": 1, "b": {"a": 2}}
@@ -102,10 +103,8 @@ def test_a_chain_of_aliases_cannot_build_depth() -> None:
     json.dumps(yaml("\n".join(lines)).value)
 
 
-@pytest.mark.parametrize(
-    ("opening", "closing"), [('{"a":', "}"), ("[", "]"), ("{a: ", "}"), ("[ ", " ]  # yaml")]
-)
-@pytest.mark.parametrize("depth", [300, 3_000])
+@every_row(("opening", "closing"), [('{"a":', "}"), ("[", "]"), ("{a: ", "}"), ("[ ", " ]  # yaml")])
+@every_row("depth", [300, 3_000])
 def test_what_is_nested_too_deep_is_cut_with_a_finding(opening: str, closing: str, depth: int) -> None:
     document = yaml(opening * depth + "1" + closing.partition("#")[0] * depth)
     assert "too-deep" in codes(document)
@@ -132,7 +131,7 @@ def test_tabs_count_as_spaces_with_a_finding() -> None:
     assert (document.findings[0].code, document.findings[0].line) == ("yaml-tab", 2)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "value"),
     [
         ('{"a": 1, /* why */ "b": [1, 2,], // end\n}', {"a": 1, "b": [1, 2]}),
@@ -154,7 +153,7 @@ def test_json_that_is_not_strict_is_read_with_a_finding(text: str, value: object
     assert all(one.line and one.column for one in document.findings)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "line"),
     [
         ('{"a": 1\n', 2),
@@ -176,7 +175,7 @@ def test_what_cannot_be_read_is_refused_with_its_line(text: str, line: int) -> N
     assert [one.line for one in errors] == [line]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@every_row("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 def test_reads_the_encodings_of_json(encoding: str) -> None:
     document = load("a.json", '{"ä": "日本"}'.encode(encoding))
     assert document.value == {"ä": "日本"}
@@ -217,7 +216,7 @@ def test_findings_of_one_code_are_bounded() -> None:
     assert "more of these" in document.findings[-1].message
 
 
-@pytest.mark.parametrize(
+@every_row(
     "text",
     [
         '{\n "paths": {\n  "/a/{b}": {"get": [1,\n   {"x": 2}]}}}',
@@ -269,9 +268,7 @@ def test_findings_about_depth_and_json_are_bounded() -> None:
     assert len(load("a.json", b"[" + b"," * 500 + b"]").findings) == 50
 
 
-@pytest.mark.parametrize(
-    "text", ['{"a": 1' + "1" * 500 + "x}", '{"a": "\\q"}', '{"a": <b>}', '{"a" 1}', "[1}", "]"]
-)
+@every_row("text", ['{"a": 1' + "1" * 500 + "x}", '{"a": "\\q"}', '{"a": <b>}', '{"a" 1}', "[1}", "]"])
 def test_json_that_makes_no_sense_is_refused_or_read_as_yaml(text: str) -> None:
     document = load("a.json", text.encode())
     assert codes(document)[0] in {"unreadable", "not-strict-json"}
@@ -307,16 +304,14 @@ def test_the_number_of_anchors_is_bounded(monkeypatch: pytest.MonkeyPatch) -> No
     assert yaml(text[: text.index("- &a100 ")]).findings == ()
 
 
-@pytest.mark.parametrize(
-    "data", [b"\x1f\x8b\x08\x00", b"PK\x03\x04x", b"%PDF-1.7", b"\x89PNG\r\n", b"\xff\xd8\xff\xe0"]
-)
+@every_row("data", [b"\x1f\x8b\x08\x00", b"PK\x03\x04x", b"%PDF-1.7", b"\x89PNG\r\n", b"\xff\xd8\xff\xe0"])
 def test_what_is_no_text_is_called_by_its_name(data: bytes) -> None:
     finding = load("a.json", data).findings[-1]
     assert (finding.severity, finding.line) == ("error", 1)
     assert finding.message.endswith("not JSON or YAML")
 
 
-@pytest.mark.parametrize(("name", "told"), [("a.yml", []), ("a.YAML", []), ("a.json", ["not-strict-json"])])
+@every_row(("name", "told"), [("a.yml", []), ("a.YAML", []), ("a.json", ["not-strict-json"])])
 def test_braces_in_a_file_that_says_it_is_yaml_are_nothing_to_tell_of(name: str, told: list[str]) -> None:
     document = load(name, b"{a: [1, 'b']}")
     assert document.value == {"a": [1, "b"]}

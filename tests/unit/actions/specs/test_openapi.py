@@ -3,10 +3,10 @@
 from typing import Any
 
 import msgspec
-import pytest
 
 from actions.specs import read_spec
 from actions.specs.model import Need, Operation, Spec
+from tests.tables import every_row
 
 
 def read(paths: Any, **more: Any) -> Spec:
@@ -119,7 +119,7 @@ def test_the_input_schema_names_parameters_by_wire_name_and_keeps_references() -
     assert alone["$defs"]["Order"]["properties"]["parent"] == {"$ref": "#/$defs/Order"}
 
 
-@pytest.mark.parametrize(
+@every_row(
     "parameters",
     [
         [{"name": "id", "in": "query"}, {"name": "id", "in": "header"}],
@@ -146,7 +146,7 @@ def test_the_key_header_is_known_and_not_asked_of_anybody() -> None:
     assert "required" not in spec.input_schema(spec.operations["a"])
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("operation", "words"),
     [
         ([], "the operation is not an object"),
@@ -176,12 +176,12 @@ def test_a_bad_operation_is_refused_alone_and_named(operation: Any, words: str) 
     spec.input_schema(bad)
 
 
-@pytest.mark.parametrize("path", ["/a\r\nX: y", "/a/../b", "/.", "/a/./b?x"])
+@every_row("path", ["/a\r\nX: y", "/a/../b", "/.", "/a/./b?x"])
 def test_a_path_that_cannot_be_sent_refuses_its_operations(path: str) -> None:
     assert one({}, path).problem
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("operation", "words"),
     [
         ({"parameters": [{"$ref": "#/paths/~1a/get/parameters/0"}]}, "leads back to itself; left out"),

@@ -3,10 +3,9 @@
 import json
 from typing import Any
 
-import pytest
-
 from actions.specs import read_spec
 from actions.specs.model import Spec
+from tests.tables import every_row
 
 
 def read(version: Any, paths: Any, **more: Any) -> Spec:
@@ -27,7 +26,7 @@ def said(spec: Spec) -> dict[str, str]:
 GET = {"/a": {"get": {"responses": {}}}}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("version", "dialect", "code"),
     [
         ("3.0.3", "openapi3.0", None),
@@ -50,7 +49,7 @@ def test_every_spelling_of_a_version_3_is_read(version: Any, dialect: str, code:
     assert set(said(spec)) == ({code} if code else set())
 
 
-@pytest.mark.parametrize("version", ["4.0", "4.0.3", "9.9.9", "2.0", "three", "3,0", "3.x", "30"])
+@every_row("version", ["4.0", "4.0.3", "9.9.9", "2.0", "three", "3,0", "3.x", "30"])
 def test_other_versions_are_refused_and_their_operations_named(version: str) -> None:
     spec = read(version, GET)
     assert not spec.readable

@@ -3,10 +3,9 @@
 import json
 from typing import Any
 
-import pytest
-
 from actions.specs import read_spec
 from actions.specs.model import Spec
+from tests.tables import every_row
 
 ROOT = b"""
 openapi: 3.1.0
@@ -90,7 +89,7 @@ def test_what_lies_outside_of_the_folder_says_what_to_give_instead() -> None:
     assert {one.fix for one in told} == {"give the folder that holds all of its files"}
 
 
-@pytest.mark.parametrize("entry", [None, 7, {"$ref": "#/nope"}, {"$ref": "https://x.example/p.json"}])
+@every_row("entry", [None, 7, {"$ref": "#/nope"}, {"$ref": "https://x.example/p.json"}])
 def test_a_parameter_that_cannot_be_read_is_left_out_and_said_in_every_format(entry: Any) -> None:
     good = {"name": "q", "in": "query", "type": "string"}
     for mark in ({"openapi": "3.0.3"}, {"swagger": "2.0"}):

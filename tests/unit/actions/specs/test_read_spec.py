@@ -2,14 +2,13 @@
 
 import json
 
-import pytest
-
 from actions.specs import read_spec
+from tests.tables import every_row
 
 OPENAPI = b"openapi: 3.0.3\ninfo: {title: t, version: '1'}\npaths: {/a: {get: {responses: {}}}}\n"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("value", "code", "words"),
     [
         ({"swagger": "3.0", "paths": {}}, "unknown-version", "Swagger 3.0 is not read"),
@@ -49,7 +48,7 @@ def test_says_what_it_does_not_read(value: object, code: str, words: str) -> Non
     assert (spec.findings[-1].file, spec.findings[-1].line) == ("a.json", 1)
 
 
-@pytest.mark.parametrize("version", ["3.0", "3.0.0", "3.0.3", "3.1.0", "3.1.1", 3.0, 3.1])
+@every_row("version", ["3.0", "3.0.0", "3.0.3", "3.1.0", "3.1.1", 3.0, 3.1])
 def test_reads_every_spelling_of_3_0_and_3_1(version: object) -> None:
     spec = read_spec({"a.json": json.dumps({"openapi": version, "paths": {}}).encode()})
     assert spec.readable

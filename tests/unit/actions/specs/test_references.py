@@ -7,6 +7,7 @@ import jsonschema_rs
 import pytest
 
 from actions.specs.references import Registry, Unresolved, dangling, reachable, standalone
+from tests.tables import every_row
 
 ROOT: dict[str, Any] = {
     "components": {
@@ -34,7 +35,7 @@ ROOT: dict[str, Any] = {
 REGISTRY = Registry(ROOT, name="root.yaml")
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("ref", "value"),
     [
         ("#/components/schemas/V", {"type": "integer"}),
@@ -51,7 +52,7 @@ def test_resolves(ref: str, value: object) -> None:
     assert REGISTRY.resolve(ref) == value
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("ref", "why"),
     [
         ("http://169.254.169.254/latest/meta-data", "remote"),
@@ -123,7 +124,7 @@ def test_reachable_references_are_listed_with_their_reasons() -> None:
     }
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("ref", "read_as"),
     [("V", "#/components/schemas/V"), ("/components/schemas/V", "#/components/schemas/V")],
 )
@@ -133,7 +134,7 @@ def test_a_schema_that_is_named_without_its_place_is_found(ref: str, read_as: st
     assert str(registry.forgiven(ref)) == f"refers to {ref}; read as {read_as}"
 
 
-@pytest.mark.parametrize("ref", ["W", "V.json", "other/V", "/components/schemas/W", "/etc/passwd"])
+@every_row("ref", ["W", "V.json", "other/V", "/components/schemas/W", "/etc/passwd"])
 def test_what_nobody_named_is_not_guessed(ref: str) -> None:
     with pytest.raises(Unresolved, match=r"refers to the (file|absolute path)"):
         Registry(ROOT, name="root.yaml").resolve(ref)

@@ -2,10 +2,9 @@
 
 import json
 
-import pytest
-
 from actions.specs import read_spec
 from actions.specs.restoring import plain
+from tests.tables import every_row
 
 
 def read(**said):
@@ -65,7 +64,7 @@ def test_the_extension_is_no_extra():
     assert not spec.operations["getA"].parameters[0].extras
 
 
-@pytest.mark.parametrize(
+@every_row(
     "said",
     [
         {"whole": "text"},
@@ -89,7 +88,7 @@ def test_what_cannot_be_meant_is_told_and_ignored(said):
     assert spec.servers[0].url == "https://a.example"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("said", "reason"),
     [
         ({"operation": {"method": "GET / HTTP/1.1\r\nX: y"}}, "the method"),

@@ -3,11 +3,10 @@
 import json
 from typing import Any
 
-import pytest
-
 from actions.serialize import build
 from actions.specs import read_spec
 from actions.specs.model import Body, Operation, Parameter, Spec
+from tests.tables import every_row
 
 STRING = {"type": "array", "items": {"type": "string"}}
 
@@ -53,7 +52,7 @@ def codes(spec: Spec) -> set[str]:
 # Servers
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("root", "urls", "code"),
     [
         ({"schemes": ["https", "http"], "basePath": "/v1"}, ["https://a.x/v1", "http://a.x/v1"], ""),
@@ -87,7 +86,7 @@ def test_a_host_with_parts_has_variables() -> None:
     assert server.variables["region"].default is None
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("template", "url"),
     [
         ({"hostTemplate": "{region}.a.x"}, "https://{region}.a.x/v1"),
@@ -120,7 +119,7 @@ def test_an_operation_has_its_own_schemes() -> None:
 # Parameters
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("written", "style", "explode"),
     [
         (None, "form", False),
@@ -139,7 +138,7 @@ def test_collection_formats_become_styles(written: str | None, style: str, explo
     assert body.media[0].encoding == {"p": {"style": style, "explode": explode}}
 
 
-@pytest.mark.parametrize("location", ["path", "header"])
+@every_row("location", ["path", "header"])
 def test_multi_belongs_to_queries_and_forms_alone(location: str) -> None:
     spec, found = operation_of(
         {"name": "p", "in": location, "required": True, **STRING, "collectionFormat": "multi"}, path="/o/{p}"
@@ -180,7 +179,7 @@ def test_path_parameters_that_were_forgotten_are_text() -> None:
     assert build(found, spec, "https://a.x", {"a": "1"}).url == "https://a.x/o/1.json"
 
 
-@pytest.mark.parametrize(("written", "required"), [("true", True), ("False", False), (1, True), ([], False)])
+@every_row(("written", "required"), [("true", True), ("False", False), (1, True), ([], False)])
 def test_required_that_is_no_boolean_is_read_with_a_finding(written: Any, required: bool) -> None:
     spec, found = operation_of({"name": "p", "in": "query", "type": "string", "required": written})
     assert found.parameters[0].required is required
@@ -205,7 +204,7 @@ def test_places_are_read_however_they_are_spelt() -> None:
     assert {one.code for one in spec.findings} == {"parameter-place"}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("parameter", "status"),
     [
         ({"name": "p", "in": "moon"}, "degraded"),
@@ -255,7 +254,7 @@ def test_headers_of_the_transport_are_no_parameters() -> None:
     assert [(one.name, one.schema["default"]) for one in found.parameters] == [("Accept", "text/csv")]
 
 
-@pytest.mark.parametrize("name", ["Content-Type", "content-type:", "Content-Type: text/xml"])
+@every_row("name", ["Content-Type", "content-type:", "Content-Type: text/xml"])
 def test_a_content_type_among_the_parameters_names_the_media_type(name: str) -> None:
     header = {"name": name, "in": "header", "type": "string", "default": "text/xml"}
     body = {"name": "b", "in": "body", "schema": {"type": "object"}}
@@ -289,7 +288,7 @@ def test_a_body_is_json_unless_something_else_is_said() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("own", "types"),
     [
         ({}, ["application/json", "text/xml"]),
@@ -302,7 +301,7 @@ def test_consumes_is_inherited_unless_an_operation_has_its_own(own: dict[str, An
     assert [one.type for one in body.media] == types
 
 
-@pytest.mark.parametrize(
+@every_row(
     "schema", [{"type": "file"}, {"type": "string", "format": "binary"}, {"type": "object", "format": "file"}]
 )
 def test_a_body_that_is_a_file_is_bytes(schema: dict[str, Any]) -> None:
@@ -342,7 +341,7 @@ def test_form_fields_become_one_object() -> None:
     }
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("kind", "consumes", "types", "said"),
     [
         ("string", None, ["application/x-www-form-urlencoded"], False),
@@ -369,7 +368,7 @@ def test_the_media_type_of_a_form_is_inferred_where_it_is_wrong(
     assert ("consumes" in codes(spec)) == said
 
 
-@pytest.mark.parametrize(("consumes", "kept"), [([], "json"), (["multipart/form-data"], "multipart")])
+@every_row(("consumes", "kept"), [([], "json"), (["multipart/form-data"], "multipart")])
 def test_a_body_beside_form_fields_wins_unless_a_form_is_consumed(consumes: list[str], kept: str) -> None:
     field, body = {"name": "f", "in": "formData", "type": "string"}, {"name": "b", "in": "body", "schema": {}}
     _, found = operation_of(field, body, consumes=consumes)
@@ -390,7 +389,7 @@ def test_of_several_bodies_the_first_counts_and_the_operations_own_wins() -> Non
     assert found.degraded == ("the body b is one too many; left out",)
 
 
-@pytest.mark.parametrize("method", ["get", "delete", "head"])
+@every_row("method", ["get", "delete", "head"])
 def test_a_body_is_read_for_every_method(method: str) -> None:
     assert body_of({"name": "b", "in": "body", "schema": {"type": "object"}}, method=method).media
 
@@ -425,7 +424,7 @@ def test_answers_have_their_media_types_headers_and_examples() -> None:
     assert (answer.description, answer.extras) == ("d", {"x-e": 1})
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("response", "produces", "types"),
     [
         ({"schema": {}}, [], ["application/json"]),
@@ -444,7 +443,7 @@ def test_media_types_of_answers(response: Any, produces: list[str], types: list[
 # Security
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("written", "flow"),
     [
         ("accessCode", "authorizationCode"),
@@ -536,7 +535,7 @@ def test_paths_of_one_shape_are_reported() -> None:
     assert found.severity == "info"
 
 
-@pytest.mark.parametrize("version", [2.0, 2, "2.0", "2.0.0", " 2.0"])
+@every_row("version", [2.0, 2, "2.0", "2.0.0", " 2.0"])
 def test_versions_are_read_as_they_are_written(version: Any) -> None:
     assert read_spec(
         {"a.json": json.dumps({"swagger": version, "paths": {"/a": {"get": {}}}}).encode()}

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-import pytest
-
 from actions.samples import Sampler
 from actions.specs.model import Spec
 from actions.specs.references import Registry
 from actions.validation import Validators
+from tests.tables import every_row
 
 KEY = {"type": "object", "required": ["key"], "properties": {"key": {"type": "string"}}}
 MAIL = {
@@ -34,8 +33,8 @@ ROOT = {
 REFS = [{"$ref": f"#/defs/{name}"} for name in ("Key", "Mail", "Size")]
 
 
-@pytest.mark.parametrize("dialect", ["swagger2", "openapi3.0", "openapi3.1"])
-@pytest.mark.parametrize(
+@every_row("dialect", ["swagger2", "openapi3.0", "openapi3.1"])
+@every_row(
     ("schema", "good", "bad"),
     [
         ({"allOf": [KEY, MAIL]}, {"key": "k", "mail": "m"}, {"key": "k", "mail": "m", "x": 1}),
@@ -63,7 +62,7 @@ def test_a_closed_schema_knows_what_it_is_composed_with(
     assert validator.problems(bad) != []
 
 
-@pytest.mark.parametrize(
+@every_row(
     "schema",
     [
         {"allOf": [KEY, MAIL]},

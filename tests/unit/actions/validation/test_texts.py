@@ -2,12 +2,11 @@
 
 import time
 
-import pytest
-
 from actions.validation.texts import has_format, matches
+from tests.tables import every_row
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("pattern", "text", "verdict"),
     [
         ("^a+$", "aaa", True),
@@ -29,7 +28,7 @@ def test_an_expression_that_explodes_ends_soon() -> None:
     assert time.perf_counter() - began < 1
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("name", "text", "verdict"),
     [
         ("date", "2024-05-17", True),

@@ -5,13 +5,13 @@ import threading
 import time
 
 import msgspec
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from actions.specs.model import Body, Media, Operation, Parameter, Response, Spec
 from actions.specs.references import Registry
 from actions.validation import MAX_DEPTH, MAX_PROBLEMS, Validators
+from tests.tables import every_row
 
 OLD = ("swagger2", "openapi3.0")
 NEW = ("openapi3.1", "openapi3.2", "asyncapi2")
@@ -37,7 +37,7 @@ REFS = {
 }
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("dialects", "schema", "good", "bad"),
     [
         (OLD, {"type": "string", "nullable": True}, [None, "a"], [1]),
@@ -127,7 +127,7 @@ def test_each_dialect_is_meant_as_it_says(dialects, schema, good, bad):
         assert [value for value in bad if not problems(schema, value, dialect, REFS)] == []
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("schema", "good", "bad"),
     [
         ({"type": "integer", "minimum": "5"}, 1, "x"),
@@ -198,7 +198,7 @@ def test_what_is_malformed_is_left_out_and_the_rest_counts(schema, good, bad):
     assert bad in (None, "") or [one for one in dialects if not problems(schema, bad, one, root)] == []
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("schema", "told"),
     [
         ({"minimum": "5"}, "minimum is '5', which means nothing"),
@@ -220,7 +220,7 @@ def test_notes_of_what_several_schemas_reach_are_given_to_each():
     assert both[0] == both[1] != ()
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("schema", "value", "pointer", "text"),
     [
         ({"type": "integer"}, "x", "", 'must be integer, not "x"'),
@@ -309,8 +309,8 @@ PERSON = {
 }
 
 
-@pytest.mark.parametrize("dialect", ["openapi3.0", "openapi3.1"])
-@pytest.mark.parametrize(
+@every_row("dialect", ["openapi3.0", "openapi3.1"])
+@every_row(
     "schema",
     [
         PERSON,
@@ -350,7 +350,7 @@ def arguments(one, value, dialect="openapi3.0"):
     return Validators(Spec(dialect=dialect)).arguments(one).problems(value)
 
 
-@pytest.mark.parametrize("dialect", ["swagger2", "openapi3.0", "openapi3.1"])
+@every_row("dialect", ["swagger2", "openapi3.0", "openapi3.1"])
 def test_nobody_has_to_give_what_is_filled_in_by_its_default(dialect):
     body = Media(
         type="application/json",
@@ -400,7 +400,7 @@ def test_arguments_are_judged_as_one_object():
     ]
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("schema", "value", "good"),
     [
         ({"type": "integer"}, "5", True),
@@ -435,7 +435,7 @@ FILE = {"type": "string", "format": "binary"}
 FILES = {"type": "object", "properties": {"f": FILE, "of": {"type": "array", "items": FILE}}}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("media", "schema", "value", "good"),
     [
         ("multipart/form-data", FILES, {"f": "text"}, True),
@@ -473,7 +473,7 @@ def test_tokens_are_opened():
     assert "cannot be checked" in arguments(one, {"body": raw(b"{")})[0][1]
 
 
-@pytest.mark.parametrize(
+@every_row(
     "value",
     [
         "\ud800",
@@ -491,8 +491,8 @@ def test_what_is_no_json_is_a_problem_and_no_accident(value):
     assert isinstance(problems({"type": "object", "properties": {"a": {"type": "string"}}}, value), list)
 
 
-@pytest.mark.parametrize("depth", [MAX_DEPTH - 1, MAX_DEPTH + 1, 1_000, 100_000])
-@pytest.mark.parametrize("raw", [False, True])
+@every_row("depth", [MAX_DEPTH - 1, MAX_DEPTH + 1, 1_000, 100_000])
+@every_row("raw", [False, True])
 def test_deep_values_are_refused_before_the_stack_is(depth, raw):
     value = [] if not raw else msgspec.Raw(b"[" * depth + b"]" * depth)
     if not raw:
@@ -653,7 +653,7 @@ def test_alternatives_that_are_words_for_people_are_no_choice() -> None:
     assert problems({"type": "object", "oneOf": demands}, {"a": 1, "b": 2}) != []
 
 
-@pytest.mark.parametrize("dialect", [*OLD, *NEW])
+@every_row("dialect", [*OLD, *NEW])
 def test_what_a_part_takes_out_another_behind_a_reference_does_not_require(dialect) -> None:
     root = {"Base": {"required": ["owner", "name"], "properties": {"owner": {"type": "string"}}}}
     out = {"properties": {"owner": {"readOnly": True}}}

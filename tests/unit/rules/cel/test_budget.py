@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from service.rules.cel import Budget, BudgetExceeded, EvaluationError, compile_expression, to_json
+from tests.tables import every_row
 
 ITEMS = list(range(1_000))
 
@@ -46,7 +47,7 @@ BOMBS = {
 }
 
 
-@pytest.mark.parametrize("name", BOMBS)
+@every_row("name", BOMBS)
 def test_bomb_ends_with_an_error(name: str) -> None:
     variables: dict[str, Any] = {
         "many": ITEMS,

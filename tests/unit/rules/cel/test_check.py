@@ -3,10 +3,11 @@
 import pytest
 
 from service.rules.cel import MAX_LENGTH, CELError, compile_expression
+from tests.tables import every_row
 from tests.unit.rules.cel.evaluating import problems
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "fix"),
     [
         ("dta.total > 100", "did you mean `data`?"),
@@ -43,7 +44,7 @@ def test_a_problem_says_what_would_be_right(text: str, fix: str) -> None:
     assert problem.endswith(f"; {fix}")
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "message"),
     [
         ("", "the expression is empty"),
@@ -119,7 +120,7 @@ def test_a_caret_line_of_a_long_line_is_cut() -> None:
     assert line[carets.index("^") :].startswith("foo")
 
 
-@pytest.mark.parametrize(
+@every_row(
     "text",
     [
         "1 == 1.0",
@@ -173,7 +174,7 @@ def test_problems_are_counted_up_to_a_hundred() -> None:
     assert len(problems("@" * 2_000)) == 100
 
 
-@pytest.mark.parametrize(
+@every_row(
     "text",
     [
         "optional.of(1).optMap(x)",

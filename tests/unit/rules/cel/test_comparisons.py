@@ -3,12 +3,12 @@
 import math
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.rules.cel import Budget, EvaluationError, OptionalValue, Program, Uint, compile_expression
 from tests.examples import examples
+from tests.tables import every_row
 
 VALUES: list[Any] = [
     *(None, True, False, 0, 1, 5, -1, 0.0, -0.0, 1.0, 1.5, Uint(1), Uint(0), "", "a", "b", b"a", [], [1], {}),
@@ -51,8 +51,8 @@ def outcome(program: Program, **variables: Any) -> str:
         return error.message
 
 
-@pytest.mark.parametrize("sign", SIGNS)
-@pytest.mark.parametrize("literal", LITERALS)
+@every_row("sign", SIGNS)
+@every_row("literal", LITERALS)
 def test_comparison_with_a_literal(sign: str, literal: str) -> None:
     value = compile_expression(literal).evaluate({}, Budget())
     for text in (f"x {sign} LITERAL", f"LITERAL {sign} x"):

@@ -16,10 +16,11 @@ from service.rules.cel import (
     to_json,
 )
 from service.rules.cel.values import ABSENT
+from tests.tables import every_row
 from tests.unit.rules.cel.evaluating import value
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "expected"),
     [
         ("timestamp('2026-01-31T09:30:00.5Z')", "2026-01-31T09:30:00.5Z"),
@@ -40,9 +41,7 @@ def test_json(text: str, expected: Any) -> None:
     assert type(made) is type(expected)
 
 
-@pytest.mark.parametrize(
-    "odd", [math.nan, math.inf, TypeValue("int"), {1: 0, "1": 0}, ABSENT, OptionalValue(ABSENT)]
-)
+@every_row("odd", [math.nan, math.inf, TypeValue("int"), {1: 0, "1": 0}, ABSENT, OptionalValue(ABSENT)])
 def test_what_json_cannot_hold_is_an_error(odd: Any) -> None:
     with pytest.raises(EvaluationError):
         to_json(odd)
@@ -58,7 +57,7 @@ def test_json_is_a_copy_of_what_the_message_holds() -> None:
     assert original == {"a": [1]}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("shown", "text"),
     [
         (1.0, "1.0"),

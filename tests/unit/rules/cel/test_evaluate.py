@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from service.rules.cel import ABSENT, Budget, Duration, Timestamp, TypeValue, Uint, compile_expression
+from tests.tables import every_row
 from tests.unit.rules.cel.evaluating import MESSAGE, failure, value
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "expected"),
     [
         ("data.total > 100", False),
@@ -75,7 +76,7 @@ def test_value(text: str, expected: Any) -> None:
     assert type(found) is type(expected)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "message"),
     [
         ("data.totl > 1", "no such key: `totl`; did you mean `total`?"),
@@ -271,7 +272,7 @@ def test_one_program_serves_many_messages_at_once() -> None:
     assert program.evaluate(first, budgets[1]) == [2]
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "message"),
     [
         ("data.items[vast]", "index out of range: a very large number in a list of 1"),
@@ -317,7 +318,7 @@ def test_error_over_other_values(text: str, message: str) -> None:
     assert str(caught.value).startswith(message)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "expected"),
     [
         ("-7 / 2", -3),

@@ -7,6 +7,7 @@ import pytest
 
 import service.rules.cel as package
 from service.rules.cel import Budget, CELError, EvaluationError, compile_expression, to_json
+from tests.tables import every_row
 from tests.unit.rules.cel.evaluating import MESSAGE
 
 PAYLOADS = [
@@ -76,7 +77,7 @@ PAYLOADS = [
 NAMES = ["__class__", "__proto__", "constructor", "prototype", "__init__", "__dict__", "$ref", "", "toString"]
 
 
-@pytest.mark.parametrize("payload", PAYLOADS)
+@every_row("payload", PAYLOADS)
 def test_payload_is_refused_or_inert(payload: str) -> None:
     try:
         value = compile_expression(payload).evaluate(MESSAGE, Budget())
@@ -87,7 +88,7 @@ def test_payload_is_refused_or_inert(payload: str) -> None:
     to_json(value)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@every_row("name", NAMES)
 def test_a_key_with_a_special_name_is_a_key(name: str) -> None:
     program = compile_expression(f"data['{name}']")
     assert program.evaluate({"data": {name: 7}}, Budget()) == 7

@@ -1,11 +1,11 @@
 """The frame of a record batch tells what offsets it stands for."""
 
-import pytest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tables import every_row
 from triggers.kafka.batches import Batch, batch_at
 
 
@@ -41,7 +41,7 @@ def test_messages_of_old_brokers_stand_for_one_offset() -> None:
     assert batch_at(made, 0) == Batch(0, 0, "none", made)
 
 
-@pytest.mark.parametrize("cut", [0, 1, 12, 26, 40])
+@every_row("cut", [0, 1, 12, 26, 40])
 def test_a_batch_that_is_not_whole_is_not_found(cut: int) -> None:
     assert batch_at(batch(0, 3)[:cut], 0) is None
 

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import pytest
 from aiokafka.structs import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes.sources import path_expression
+from tests.tables import every_row
 from triggers.base import Reject
 from triggers.errors import BadEvent
 from triggers.kafka.decoders import DECODERS, READS_CLOUDEVENTS, decoder
@@ -49,7 +49,7 @@ def reject(value: bytes | None, name: str = "auto", **changes: Any) -> Reject:
     return item
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("name", "value", "content_type", "form", "stated"),
     [
         ("auto", b'{"a": 1}', "", "json", "application/json"),
@@ -94,7 +94,7 @@ def test_values_are_read_as_asked(
     assert found.data == (value if form != "none" else None)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("name", "value", "headers", "reason"),
     [
         ("auto", b"{", ((("content-type"), b"application/json"),), "invalid-json"),
@@ -156,7 +156,7 @@ def test_a_cloudevent_keeps_its_attributes_and_its_headers_are_no_longer_headers
     assert message(b"{}", "json", headers=CLOUDEVENT).type == "kafka.record"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("timestamp", "time"),
     [
         (-1, None),

@@ -7,6 +7,7 @@ import pytest
 from aiokafka import errors
 
 from tests.fakes.sources import Reports
+from tests.tables import every_row
 from triggers.errors import SourceRejected, SourceUnavailable
 from triggers.kafka.commits import Commits
 from triggers.kafka.faults import DAMAGE, DRIVER, asked_for, plain, told, translated
@@ -24,7 +25,7 @@ def driver_errors() -> list[type[Exception]]:
     return [one for one in classes if one not in apart]
 
 
-@pytest.mark.parametrize("raised", driver_errors(), ids=lambda one: one.__name__)
+@every_row("raised", driver_errors(), ids=lambda one: one.__name__)
 def test_every_error_of_the_driver_is_known(raised: type[Exception]) -> None:
     assert issubclass(raised, DRIVER)
     said = translated("reading", raised("what it says"))
@@ -33,7 +34,7 @@ def test_every_error_of_the_driver_is_known(raised: type[Exception]) -> None:
     assert "\n" not in str(said)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("error", "kind", "words"),
     [
         (errors.SaslAuthenticationFailed("no such user"), SourceRejected, "no such user"),

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tables import every_row
 from triggers.errors import SourceRejected
 from triggers.kafka import offsets
 from triggers.kafka.offsets import Gap, Log, Partition, Placed, Position
@@ -18,7 +19,7 @@ def place(stored: Position | None, committed: int | None = None, log: Log = LOG,
     return offsets.place(stored, committed, log, **{"at": None, "policy": "earliest", **changes})
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("stored", "committed", "next_"),
     [
         (Position(50, "t1"), None, 50),
@@ -37,7 +38,7 @@ def test_the_farther_of_stored_and_committed_counts(
     assert place(stored, committed) == Placed(Position(next_, "t1"))
 
 
-@pytest.mark.parametrize(("policy", "to"), [("earliest", 10), ("latest", 100), ("stop", 10)])
+@every_row(("policy", "to"), [("earliest", 10), ("latest", 100), ("stop", 10)])
 def test_what_expired_is_a_gap_of_known_size(policy: Any, to: int) -> None:
     placed = place(Position(4, "t1"), policy=policy)
     assert placed == Placed(Position(to, "t1"), Gap("expired", 4, to, 6))
@@ -131,13 +132,13 @@ def test_positions_are_read_back_and_those_of_other_clusters_left_alone() -> Non
     assert offsets.write(Position(7)) == b'{"next":7}'
 
 
-@pytest.mark.parametrize("value", [b"", b"nonsense", b"{}", b'{"next":"7"}'])
+@every_row("value", [b"", b"nonsense", b"{}", b'{"next":"7"}'])
 def test_a_position_that_cannot_be_read_is_said(value: bytes) -> None:
     with pytest.raises(SourceRejected, match="c/orders/3 cannot be read"):
         offsets.read({"c/orders/3": value}, "c")
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "moment"),
     [
         ("earliest", "earliest"),
@@ -152,7 +153,7 @@ def test_moments_are_read(text: str, moment: Any) -> None:
     assert offsets.moment(text) == moment
 
 
-@pytest.mark.parametrize(
+@every_row(
     "text",
     ["", "yesterday", "2026-11-21", "2026-11-21T08:00:00", "2026-13-21T08:00:00Z", "1969-01-01T00:00:00Z"],
 )

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from tests.fakes.certificates import Authority
 from tests.fakes.sources import Emitted, source_context
+from tests.tables import every_row
 from triggers.errors import SourceRejected, SourceUnavailable
 from triggers.kafka import KafkaSource
 from triggers.kafka.config import KafkaConfig
@@ -30,7 +31,7 @@ def source(**changes: Any) -> KafkaSource:
     return KafkaSource("orders", config(**changes))
 
 
-@pytest.mark.parametrize(
+@every_row(
     "changes",
     [
         {},
@@ -47,7 +48,7 @@ def test_good_configurations_are_taken(changes: dict[str, Any]) -> None:
     config(**changes)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("changes", "words"),
     [
         ({"servers": []}, "at least 1"),

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from service.config.values import CALL_PATTERN
+from tests.tables import every_row
 from tests.unit.triggers.poll.polls import Enough, Polls, answer, config
 from triggers import SOURCES
 from triggers.base import Finding
@@ -40,7 +41,7 @@ async def test_the_first_poll_may_emit():
     assert polls.ids() == ["a", "b"]
 
 
-@pytest.mark.parametrize(("order", "ids"), [("newest-first", ["b", "c"]), ("oldest-first", ["c", "b"])])
+@every_row(("order", "ids"), [("newest-first", ["b", "c"]), ("oldest-first", ["c", "b"])])
 async def test_the_oldest_is_emitted_first(order, ids):
     polls = Polls(item_id="item.id", order=order)
     await polls.run(answer([A]), answer([C, B, A]))
@@ -292,7 +293,7 @@ async def test_the_polling_contract_of_202_and_location():
     assert polls.ids() == ["a", "b"]  # the first call has set the state
 
 
-@pytest.mark.parametrize(
+@every_row(
     "location",
     [
         "https://evil.example/v1/orders?state=x",
@@ -313,9 +314,7 @@ async def test_a_location_elsewhere_is_told_and_not_followed(location):
     assert "location-ignored" in polls.report.warned
 
 
-@pytest.mark.parametrize(
-    "path", ["https://SHOP.example:443/v1/orders", "/v1/%6frders", "/v1/../v1/orders", ""]
-)
+@every_row("path", ["https://SHOP.example:443/v1/orders", "/v1/%6frders", "/v1/../v1/orders", ""])
 async def test_a_location_may_write_the_same_address_otherwise(path):
     polls = Polls()
     await polls.run(answer({}, 202, location=f"{path}?state=x"), answer({}, 202))
@@ -336,7 +335,7 @@ async def test_parameters_that_the_operation_has_not_are_told():
     assert "no query parameter state" in polls.report.warnings["location-ignored"][0]
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "pause"),
     [
         ("30", 30.0),
@@ -354,7 +353,7 @@ async def test_retry_after_is_obeyed_within_bounds(text, pause):
     assert polls.pauses == [pause]
 
 
-@pytest.mark.parametrize("status", [429, 503])
+@every_row("status", [429, 503])
 async def test_a_backend_that_asks_to_wait_is_left_alone(status):
     polls = Polls(first="emit")
     await polls.run(answer({}, status, retry_after="120"), answer([A]))
@@ -386,7 +385,7 @@ async def test_what_may_change_something_is_not_asked_conditionally():
 # -- what goes wrong
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("status", "error", "words"),
     [
         (401, SourceUnavailable, "check the `auth` of connection shop"),
@@ -414,13 +413,13 @@ async def test_a_state_that_is_gone_is_a_gap():
     assert "sources rewind orders --to now" in caught.value.fix
 
 
-@pytest.mark.parametrize("error", [SourceUnavailable("no answer"), SourceRejected("never")])
+@every_row("error", [SourceUnavailable("no answer"), SourceRejected("never")])
 async def test_what_the_call_raises_ends_the_run(error):
     with pytest.raises(type(error)):
         await Polls().run(error)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("bad", "reason"),
     [
         (msgspec.structs.replace(answer(b'[{"id": 1}, {"i'), truncated=True), "answer-cut"),
@@ -482,9 +481,7 @@ async def test_check_calls_once_and_stores_nothing():
     assert len(polls.emitted.batches) == 1
 
 
-@pytest.mark.parametrize(
-    "bad", [answer({}, 401), answer({}, 400), answer({}, 410), SourceUnavailable("no answer")]
-)
+@every_row("bad", [answer({}, 401), answer({}, 400), answer({}, 410), SourceUnavailable("no answer")])
 async def test_check_says_what_is_wrong(bad):
     source = await Polls().opened(bad)
     (found,) = await source.check()
@@ -552,7 +549,7 @@ def test_a_poll_without_an_item_id_is_warned_of():
     assert PollSource("orders", config(item_id="item.id")).review() == []
 
 
-@pytest.mark.parametrize("bad", [{"every": "500ms"}, {"every": "40d"}, {"call": "listOrders"}, {"items": ""}])
+@every_row("bad", [{"every": "500ms"}, {"every": "40d"}, {"call": "listOrders"}, {"items": ""}])
 def test_a_bad_configuration_is_refused(bad):
     with pytest.raises(ValueError, match="validation error"):
         config(**bad)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples import examples
+from tests.tables import every_row
 from tests.unit.triggers.postgres.encoding import ORDERS, encode
 from tests.unit.triggers.postgres.test_rows import config
 from triggers.base import Item, Notice, Reject
@@ -297,7 +298,7 @@ def test_a_transaction_of_which_a_part_is_stored_and_that_is_not_sent_again_is_a
     assert each.in_transaction
 
 
-@pytest.mark.parametrize(
+@every_row(
     "messages",
     [
         [Begin(0x200, AT, 9), Begin(0x200, AT, 9)],

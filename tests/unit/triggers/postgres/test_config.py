@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from tests.tables import every_row
 from tests.unit.triggers.postgres.test_rows import config
 from triggers.postgres.config import publication_name, slot_name, takes_column, takes_table
 
@@ -35,7 +36,7 @@ def test_columns_are_taken_unless_told_otherwise() -> None:
     assert not takes_column(config(exclude_columns={"a.b": ["x"]}), "a", "b", "x")
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("settings", "words"),
     [
         ({"tables": ["orders"]}, "write schema.table, for example public.orders"),

@@ -7,6 +7,7 @@ import asyncpg
 import pytest
 from asyncpg.exceptions import ClientConfigurationError
 
+from tests.tables import every_row
 from triggers.errors import SourceRejected, SourceUnavailable
 from triggers.postgres.begin import branches
 from triggers.postgres.config import PostgresConfig
@@ -33,7 +34,7 @@ def test_no_error_of_the_server_leaves_as_the_drivers():
             raise kind("it says no")
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("error", "expected"),
     [
         (asyncpg.InvalidPasswordError("x"), SourceRejected),
@@ -87,9 +88,7 @@ def test_tls_texts_that_cannot_be_read_are_refused():
         tls_context(config(cert="no PEM", key="nor this"))
 
 
-@pytest.mark.parametrize(
-    ("text", "written"), [("plain", "'plain'"), ("it's", "'it''s'"), ("a\\b'c", " E'a\\\\b''c'")]
-)
+@every_row(("text", "written"), [("plain", "'plain'"), ("it's", "'it''s'"), ("a\\b'c", " E'a\\\\b''c'")])
 def test_text_is_written_as_sql(text, written):
     assert literal(text) == written
 

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from tests.fakes.sources import Emitted
+from tests.tables import every_row
 from triggers.base import Notice
 from triggers.errors import NotStored
 from triggers.postgres.gate import Gate
@@ -45,7 +46,7 @@ async def test_the_stream_stores_nothing_while_a_page_is_read():
     assert len(emitted.batches) == 1
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("snapshot", "sees"),
     [
         ("12:12:", True),

@@ -1,8 +1,8 @@
 """How tables are read page by page."""
 
 import msgspec
-import pytest
 
+from tests.tables import every_row
 from triggers.postgres.catalog import Column, PublishedTable, Table
 from triggers.postgres.pages import Reading, decode, encode, query, relation, scan_of
 
@@ -88,7 +88,7 @@ def test_a_scan_goes_on_where_it_was():
     assert reading.at(BY_KEY) is reading
 
 
-@pytest.mark.parametrize(
+@every_row(
     "now",
     [
         scan_of(PUBLISHED, ORDERS, msgspec.structs.replace(ORDERS, key=("id",))),  # another key

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tables import every_row
 from triggers.errors import SourceRejected
 from triggers.postgres.position import Part, Position, format_lsn, parse_lsn
 
@@ -41,7 +42,7 @@ def test_a_position_is_json_for_people() -> None:
     }
 
 
-@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b'{"system_id":"1","timeline":1,"slot":"s","lsn":"x"}'])
+@every_row("data", [b"", b"{}", b"[]", b'{"system_id":"1","timeline":1,"slot":"s","lsn":"x"}'])
 def test_what_is_no_position_is_refused(data: bytes) -> None:
     with pytest.raises(SourceRejected, match="position"):
         Position.decode(data)

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from tests.fakes.sources import Emitted, source_context
+from tests.tables import every_row
 from tests.unit.triggers.postgres.test_rows import config
 from triggers.errors import NotStored, SourceGap, SourceRejected, SourceUnavailable
 from triggers.postgres import PostgresSource
@@ -15,9 +16,7 @@ def codes(**settings):
     return [finding.code for finding in PostgresSource("shop", config(**settings)).review()]
 
 
-@pytest.mark.parametrize(
-    "url", ["mysql://localhost/x", "localhost", "postgresql://[::1/x", "postgresql://h/x?sslmode"]
-)
+@every_row("url", ["mysql://localhost/x", "localhost", "postgresql://[::1/x", "postgresql://h/x?sslmode"])
 async def test_a_url_that_is_none_is_found_and_refused(url):
     assert codes(url=url) == ["bad-url"]
     with pytest.raises(SourceRejected, match="url"):

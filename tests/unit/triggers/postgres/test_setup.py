@@ -1,8 +1,8 @@
 """What set-up would do, and what it refuses, without a server."""
 
 import msgspec
-import pytest
 
+from tests.tables import every_row
 from triggers.postgres.catalog import (
     Column,
     Holder,
@@ -87,7 +87,7 @@ def codes(findings):
     return {finding.code for finding in findings}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("server", "code"),
     [
         ({"wal_level": "replica"}, "wal-level"),
@@ -123,7 +123,7 @@ def test_an_old_server_is_refused():
     assert codes(of_server(changed(IDENTITY, version=130012), SERVER, config(), slot=None)) == {"version"}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("table", "operations", "fit"),
     [
         ({}, {"insert", "update"}, True),
@@ -184,9 +184,7 @@ def test_a_lost_slot_is_made_anew_only_by_setup():
     ]
 
 
-@pytest.mark.parametrize(
-    "slot", [{"plugin": "wal2json"}, {"database": "crm"}, {"plugin": "", "database": ""}]
-)
+@every_row("slot", [{"plugin": "wal2json"}, {"database": "crm"}, {"plugin": "", "database": ""}])
 def test_a_slot_of_others_is_never_touched(slot):
     step = plan("orders", config(), scene(slot=changed(SLOT, **slot)))[-1]
     assert step.problem
@@ -201,7 +199,7 @@ def test_names_are_quoted():
     assert 'CREATE PUBLICATION "p""" FOR TABLE "sh""op"."it\'s" ' in made[1].statement
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("publication", "code"),
     [
         ({"tables": ()}, "nothing-published"),
@@ -226,7 +224,7 @@ def test_a_slot_is_ours_by_plugin_and_database():
 # -- what the watch says of WAL
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("restart", "budget", "keep", "status", "alarming"),
     [
         (9, "4MiB", -1, "reserved", ""),
@@ -258,7 +256,7 @@ def test_the_alarm_names_who_holds_wal_back():
     assert "not taken yet" in pinned(IDENTITY, behind, [])
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("beat", "confirmed", "now", "taken"),
     [
         (None, 100, 5.0, False),

@@ -3,11 +3,11 @@
 from typing import Any
 
 import msgspec
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples import examples
+from tests.tables import every_row
 from tests.unit.triggers.postgres.encoding import ORDERS, encode, row
 from tests.unit.triggers.postgres.test_changes import AT, START, changes, feed, ids, insert, transaction
 from tests.unit.triggers.postgres.test_rows import FULL, writer
@@ -108,7 +108,7 @@ def test_what_comes_often_is_learnt_later_too() -> None:
     assert written(each, quoted) == writer().insert(Insert(100, [*quoted], True))
 
 
-@pytest.mark.parametrize(
+@every_row(
     "bad",
     [
         row([b"1", b"2"]),
@@ -140,7 +140,7 @@ def test_a_table_of_one_column_without_a_key_is_read_value_by_value() -> None:
     assert written(each, [b"x"]) is None
 
 
-@pytest.mark.parametrize("width", [MAX_SOMETIMES_NULL, 40])
+@every_row("width", [MAX_SOMETIMES_NULL, 40])
 def test_values_that_look_like_nulls_cost_no_more_than_some_hundred_ways(width: int) -> None:
     columns = tuple(Column(f"c{number}", number == 0, 25, -1) for number in range(width + 1))
     each = writer(msgspec.structs.replace(ORDERS, columns=columns))

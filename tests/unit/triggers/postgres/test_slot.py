@@ -5,6 +5,7 @@ import itertools
 import msgspec
 import pytest
 
+from tests.tables import every_row
 from triggers.errors import SourceGap, SourceRejected, SourceUnavailable
 from triggers.postgres.catalog import Identity, Slot
 from triggers.postgres.position import Part, Position
@@ -31,7 +32,7 @@ def test_without_a_position_the_slot_says_where_to_begin():
     )
 
 
-@pytest.mark.parametrize("confirmed", [1, 499, 500])
+@every_row("confirmed", [1, 499, 500])
 def test_a_slot_that_is_not_further_goes_on_where_we_stored(confirmed):
     assert judge("orders", STORED, HERE, changed(SLOT, confirmed=confirmed)) == STORED
 
@@ -62,22 +63,22 @@ def test_a_slot_that_is_gone_is_a_gap_and_never_made_anew_silently():
     assert error.fix.startswith("pointsman sources setup orders")
 
 
-@pytest.mark.parametrize("lost", ["wal_removed", "idle_timeout", "rows_removed", "conflict"])
+@every_row("lost", ["wal_removed", "idle_timeout", "rows_removed", "conflict"])
 def test_a_slot_that_the_server_gave_up_is_a_gap(lost):
     error = gap(STORED, HERE, changed(SLOT, lost=lost))
     assert reason(error) == "slot-lost"
     assert lost in str(error)
 
 
-@pytest.mark.parametrize("slot", [None, changed(SLOT, lost="wal_removed")])
-@pytest.mark.parametrize(("position", "accept"), [(None, ""), (STORED, "snapshot")])
+@every_row("slot", [None, changed(SLOT, lost="wal_removed")])
+@every_row(("position", "accept"), [(None, ""), (STORED, "snapshot")])
 def test_without_a_usable_slot_the_fix_is_to_set_up(slot, position, accept):
     with pytest.raises(SourceRejected, match="pointsman sources setup orders"):
         judge("orders", position, HERE, slot, accept=accept)
 
 
-@pytest.mark.parametrize("wrong", [{"plugin": "test_decoding"}, {"plugin": ""}, {"database": "crm"}])
-@pytest.mark.parametrize("position", [None, STORED])
+@every_row("wrong", [{"plugin": "test_decoding"}, {"plugin": ""}, {"database": "crm"}])
+@every_row("position", [None, STORED])
 def test_somebody_elses_slot_is_refused(wrong, position):
     with pytest.raises(SourceRejected, match="slot:"):
         judge("orders", position, HERE, changed(SLOT, **wrong))
@@ -105,7 +106,7 @@ def test_a_promoted_standby_with_our_slot_goes_on_on_its_timeline():
     assert judge("orders", STORED, PROMOTED, SLOT, branches={1: 500}) == changed(STORED, timeline=2)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("stored", "slot", "branches", "expected"),
     [
         (STORED, None, {1: 800}, "slot-missing"),  # PostgreSQL 15: promotion takes no slot along
@@ -120,8 +121,8 @@ def test_another_timeline_is_a_gap_unless_it_holds_all_that_we_stored(stored, sl
     assert reason(gap(stored, PROMOTED, slot, branches=branches)) == expected
 
 
-@pytest.mark.parametrize("accept", ["snapshot", "next"])
-@pytest.mark.parametrize(
+@every_row("accept", ["snapshot", "next"])
+@every_row(
     ("identity", "slot"),
     [
         (HERE, changed(SLOT, confirmed=501)),
@@ -137,7 +138,7 @@ def test_an_accepted_gap_begins_with_the_next_change_that_is_to_be_had(identity,
     )
 
 
-@pytest.mark.parametrize("accept", ["snapshot", "next"])
+@every_row("accept", ["snapshot", "next"])
 def test_accepting_where_nothing_is_lost_loses_nothing(accept):
     assert judge("orders", STORED, HERE, SLOT, accept=accept) == STORED
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples import examples
+from tests.tables import every_row
 from triggers.postgres.nested import array, composite, multirange, value_range
 from triggers.postgres.types import NUMERIC, Types
 from triggers.postgres.values import (
@@ -30,16 +31,12 @@ def quoted(value: bytes) -> bytes:
     return json.dumps(value.decode(), ensure_ascii=False).encode()
 
 
-@pytest.mark.parametrize(
-    "value", [b"0", b"-1", b"12345678901234567890", b"1.10", b"0.00000", b"1e-07", b"1.5e+300", b"-0"]
-)
+@every_row("value", [b"0", b"-1", b"12345678901234567890", b"1.10", b"0.00000", b"1e-07", b"1.5e+300", b"-0"])
 def test_numbers_keep_every_digit(value: bytes) -> None:
     assert number(value) == value
 
 
-@pytest.mark.parametrize(
-    "value", [b"NaN", b"Infinity", b"-Infinity", b"9" * 301, b"", b"1,2", b"01", b".5", b"1."]
-)
+@every_row("value", [b"NaN", b"Infinity", b"-Infinity", b"9" * 301, b"", b"1,2", b"01", b".5", b"1."])
 def test_what_is_no_json_number_is_a_string(value: bytes) -> None:
     assert number(value) == quoted(value)
 
@@ -74,7 +71,7 @@ def test_bytea_that_is_not_hexadecimal_is_text() -> None:
     assert binary(b"\\xz") == b'"\\\\xz"'
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("value", "token"),
     [
         (b"2026-01-02 03:04:05+00", b"2026-01-02T03:04:05Z"),
@@ -104,7 +101,7 @@ def test_json_is_embedded_as_it_stands() -> None:
     )
 
 
-@pytest.mark.parametrize("value", [b'{"a": 1e999}', b'"\\ud800"', b"[" * 70 + b"]" * 70, b"{", b""])
+@every_row("value", [b'{"a": 1e999}', b'"\\ud800"', b"[" * 70 + b"]" * 70, b"{", b""])
 def test_json_that_readers_would_refuse_is_a_string(value: bytes) -> None:
     assert embedded(value) == quoted(value)
 
@@ -138,7 +135,7 @@ def test_arrays_of_any_text_are_arrays(value: Any) -> None:
     assert msgspec.json.decode(array(text)(array_text(value).encode())) == value
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("value", "token"),
     [
         (b"{}", b"[]"),
@@ -171,12 +168,12 @@ def test_composites_are_objects(one: str | None, two: str | None) -> None:
     assert msgspec.json.decode(composite([("a", text), ("ü", text)])(value)) == {"a": one, "ü": two}
 
 
-@pytest.mark.parametrize("value", [b"(1)", b"(1,2,3)", b"(1,2", b"1,2", b"(1,2)x", b""])
+@every_row("value", [b"(1)", b"(1,2,3)", b"(1,2", b"1,2", b"(1,2)x", b""])
 def test_composites_with_other_attributes_are_text(value: bytes) -> None:
     assert composite([("a", integer), ("b", integer)])(value) == quoted(value)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("value", "seen"),
     [
         (b"[1,10)", {"lower": 1, "upper": 10, "bounds": "[)"}),

@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from tests.fakes.sources import Emitted, source_context
+from tests.tables import every_row
 from triggers.errors import SourceRejected
 from triggers.rabbitmq import RabbitMQConfig, RabbitMQSource
 
@@ -18,7 +19,7 @@ def config(**said: Any) -> RabbitMQConfig:
     )
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("said", "words"),
     [
         ({"url": "http://localhost"}, "amqps://host:port/vhost"),
@@ -70,7 +71,7 @@ def test_the_virtual_host_is_unquoted() -> None:
     assert config(url="amqps://host/a%2Fb").vhost == "a/b"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("said", "codes"),
     [
         ({}, ["random-id"]),

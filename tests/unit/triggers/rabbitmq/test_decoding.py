@@ -6,12 +6,12 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pamqp.commands import Basic
 
 from tests.fakes.sources import path_expression
+from tests.tables import every_row
 from triggers.base import Reject
 from triggers.message import TriggerMessage, document
 from triggers.rabbitmq.config import RabbitMQConfig
@@ -120,7 +120,7 @@ def test_a_message_of_a_stream_is_known_by_its_offset() -> None:
     assert message(delivery(headers={"x-stream-offset": 7}), stream={}).id == "m-1"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("content_type", "body", "format_", "seen"),
     [
         ("application/json", b"[1]", "json", [1]),
@@ -156,7 +156,7 @@ def test_a_fixed_form_wins_over_content_type() -> None:
     assert made.type == "rabbitmq.message"
 
 
-@pytest.mark.parametrize("dialect", ["ce-", "cloudEvents_", "cloudEvents:"])
+@every_row("dialect", ["ce-", "cloudEvents_", "cloudEvents:"])
 def test_events_of_each_dialect_keep_their_own_attributes(dialect: str) -> None:
     headers = {name.replace("ce-", dialect): value for name, value in CE.items()}
     made = message(delivery(b"[1]", headers={**headers, f"{dialect}tenant": 5, "other": "x"}))
@@ -171,7 +171,7 @@ def test_a_whole_event_in_the_body_keeps_its_own_attributes() -> None:
     assert (made.id, made.data, made.meta["kind"]) == ("9", b"1", "rabbitmq")
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("given_", "said", "reason"),
     [
         (delivery(b"{"), {}, "invalid-json"),
@@ -198,7 +198,7 @@ def test_poison_is_a_reject_with_its_bytes(given_: Delivery, said: dict[str, Any
     msgspec.json.encode(made.meta)
 
 
-@pytest.mark.parametrize("encoding", ["", "identity", "utf-8", "UTF8", "binary"])
+@every_row("encoding", ["", "identity", "utf-8", "UTF8", "binary"])
 def test_an_encoding_that_changes_nothing_is_no_trouble(encoding: str) -> None:
     assert message(delivery(content_encoding=encoding)).format == "json"
 
@@ -223,7 +223,7 @@ def test_texts_that_are_not_utf_8_are_shown_as_hex() -> None:
     assert made.meta["headers"] == {"k\\xfe": "v"}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("value", "seen"),
     [
         (None, None),

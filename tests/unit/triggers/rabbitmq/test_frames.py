@@ -12,6 +12,7 @@ from pamqp import decode, encode, frame
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
+from tests.tables import every_row
 from triggers.rabbitmq import frames
 
 _ORIGINAL = {
@@ -46,7 +47,7 @@ def test_a_message_id_that_is_not_utf_8_does_not_end_the_connection() -> None:
     assert decoded.properties.message_id == "a\udcffb"
 
 
-@pytest.mark.parametrize("number", [10**15, 10**18, (1 << 64) - 1])
+@every_row("number", [10**15, 10**18, (1 << 64) - 1])
 def test_a_timestamp_that_is_no_time_does_not_end_the_connection(number: int) -> None:
     decoded = header(Basic.Properties.flags["timestamp"], struct.pack(">Q", number))
     assert decoded.properties.timestamp == number
@@ -83,9 +84,7 @@ def test_a_table_of_many_fields_takes_no_more_than_linear_time() -> None:
     assert len(table) == 10_000
 
 
-@pytest.mark.parametrize(
-    "raw", [b"", b"\x00\x00\x00\x05\x01", b"\x00\x00\x00\x02\x05a", b"\x00\x00\x00\x03\x01aQ"]
-)
+@every_row("raw", [b"", b"\x00\x00\x00\x05\x01", b"\x00\x00\x00\x02\x05a", b"\x00\x00\x00\x03\x01aQ"])
 def test_a_table_that_is_cut_short_is_a_value_error(raw: bytes) -> None:
     with pytest.raises(ValueError, match=r"cut short|unknown type"):
         frames.table(raw)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.tables import every_row
 from triggers.errors import SourceGap, SourceRejected
 from triggers.rabbitmq import streams
 from triggers.rabbitmq.streams import KEY, Mark
@@ -12,7 +13,7 @@ from triggers.rabbitmq.streams import KEY, Mark
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC).timestamp()
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("start", "argument"),
     [
         ("first", "first"),
@@ -47,7 +48,7 @@ def test_the_one_after_is_as_good() -> None:
     assert streams.goes_on(streams.behind(41, b"body"), 42, b"other", "q") is False
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("offset", "body", "reason", "lost"),
     [(50, b"x", "expired", 8), (41, b"other", "recreated", None), (3, b"body", "recreated", None)],
 )
@@ -59,7 +60,7 @@ def test_anything_else_is_a_gap(offset: int, body: bytes, reason: str, lost: int
     assert "rewind" in caught.value.fix
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("policy", "argument"), [("earliest", "first"), ("latest", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))]
 )
 def test_a_gap_is_told_and_passed_as_configured(policy: Any, argument: object) -> None:
@@ -77,7 +78,7 @@ def test_a_gap_stops_where_a_person_is_to_decide() -> None:
         streams.passed(gap, "stop", NOW)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("to", "argument"),
     [
         ("earliest", "first"),
@@ -92,7 +93,7 @@ def test_it_can_be_rewound(to: str, argument: object) -> None:
     assert streams.decode(stored).argument == argument
 
 
-@pytest.mark.parametrize("to", ["yesterday", "snapshot", "-1", "", "2026-02-31T12:00:00Z"])
+@every_row("to", ["yesterday", "snapshot", "-1", "", "2026-02-31T12:00:00Z"])
 def test_it_cannot_be_rewound_to_nowhere(to: str) -> None:
     with pytest.raises(SourceRejected, match="earliest, now"):
         streams.rewound(to, NOW)

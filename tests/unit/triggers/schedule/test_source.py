@@ -8,6 +8,7 @@ import pytest
 
 from service.usecases.checking import compile_for_source
 from tests.fakes.sources import Emitted, Reports, source_context
+from tests.tables import every_row
 from triggers import SOURCES
 from triggers.errors import NotStored, SourceRejected
 from triggers.message import TriggerMessage
@@ -276,7 +277,7 @@ async def test_a_position_of_something_else_is_refused_in_words():
         await ScheduleSource("daily", ticks.config).progress()
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("bad", "words"),
     [
         ({}, "give either `cron` or `every`"),

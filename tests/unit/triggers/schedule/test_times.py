@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples import examples
+from tests.tables import every_row
 from triggers.schedule.cron import ALIASES, Cron
 from triggers.schedule.times import CronTimes, EveryTimes
 
@@ -39,7 +40,7 @@ def test_six_fields_begin_with_the_second():
     ]
 
 
-@pytest.mark.parametrize("alias", list(ALIASES))
+@every_row("alias", list(ALIASES))
 def test_an_alias_is_its_expression(alias):
     start = "2026-05-05T05:05:05+00:00"
     assert due(alias.upper(), "UTC", start, 3) == due(ALIASES[alias], "UTC", start, 3)
@@ -104,7 +105,7 @@ def test_a_leap_day_is_waited_for():
     assert due("0 0 29 2 *", "UTC", "2026-01-01T00:00:00+00:00", 1) == ["02-29T00:00:00+00:00"]
 
 
-@pytest.mark.parametrize("cron", ["0 0 30 2 *", "* * 31 4 *"])
+@every_row("cron", ["0 0 30 2 *", "* * 31 4 *"])
 def test_a_day_that_never_comes_ends_the_times(cron):
     assert due(cron, "Europe/Rome", "2026-01-01T00:00:00+00:00", 1) == []
 
@@ -118,7 +119,7 @@ def test_so_often_is_counted_from_the_epoch():
     assert next(EveryTimes(7).after(13)) == 14
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "words"),
     [
         ("", "this has 0"),
@@ -154,7 +155,7 @@ def test_what_is_wrong_with_an_expression_is_said_of_its_field(text, words):
     assert words in str(caught.value)
 
 
-@pytest.mark.parametrize(
+@every_row(
     "text",
     [
         "0 0 L * *",

@@ -11,6 +11,7 @@ import pytest
 
 from service.usecases.exercising import documents
 from service.usecases.exercising.bounding import TookTooLong, at_most
+from tests.tables import every_row
 
 
 def hang():
@@ -28,7 +29,7 @@ async def wait_for_ever():
     await asyncio.Event().wait()
 
 
-@pytest.mark.parametrize("busy", [hang, hang_stubbornly, lambda: asyncio.run(wait_for_ever())])
+@every_row("busy", [hang, hang_stubbornly, lambda: asyncio.run(wait_for_ever())])
 def test_what_takes_too_long_is_ended(busy):
     before = signal.getsignal(signal.SIGALRM)
     with pytest.raises(TookTooLong), at_most(0.05):

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pytest
-
 from actions.specs.model import ConnectionParameter, Operation, Parameter, Policy, Server, Spec, Variable
 from service.usecases.exercising.diverting import after_origin
 from service.usecases.exercising.places import (
@@ -17,9 +15,10 @@ from service.usecases.exercising.places import (
     make_place,
     rewritten_routes,
 )
+from tests.tables import every_row
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("server", "wanted"),
     [
         (Server(url="https://a.example/v1/"), "https://a.example/v1"),
@@ -137,7 +136,7 @@ def test_what_policies_change_is_known() -> None:
     }
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("url", "rest"),
     [
         ("https://a.example/x?y=/z", "/x?y=/z"),

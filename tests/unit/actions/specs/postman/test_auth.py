@@ -1,8 +1,7 @@
 from typing import Any
 
-import pytest
-
 from actions.specs.model import Need
+from tests.tables import every_row
 from tests.unit.actions.specs.postman.collections import codes, item, one, read
 
 
@@ -14,7 +13,7 @@ def needs(operation: Any) -> list[list[str]]:
     return [[need.scheme for need in alternative] for alternative in operation.security]
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("auth", "expected"),
     [
         (login("basic", username="{{u}}", password="{{p}}"), ("http", "basic", "", "")),
@@ -39,7 +38,7 @@ def test_a_login_becomes_a_scheme(auth: dict[str, Any], expected: tuple[str, ...
     assert codes(spec) == []
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("grant", "flow", "urls"),
     [
         ("authorization_code_with_pkce", "authorizationCode", {"authorizationUrl", "tokenUrl"}),
@@ -60,7 +59,7 @@ def test_oauth_2_keeps_its_flow_and_scopes(grant: str, flow: str, urls: set[str]
     assert one(spec).security == ((Need(scheme="oauth2", scopes=("a", "b")),),)
 
 
-@pytest.mark.parametrize("kind", ["oauth1", "hawk", "awsv4", "ntlm", "edgegrid", "jwt", "asap", "new kind"])
+@every_row("kind", ["oauth1", "hawk", "awsv4", "ntlm", "edgegrid", "jwt", "asap", "new kind"])
 def test_a_login_that_cannot_be_done_says_so_and_degrades(kind: str) -> None:
     spec = read(item("https://a.x/b", auth=login(kind, x="y")))
     (scheme,) = spec.security_schemes.values()
@@ -101,7 +100,7 @@ def test_requests_of_one_operation_with_other_logins_are_alternatives() -> None:
     assert needs(one(spec)) == [["bearer"], ["basic"], []]
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("value", "kind", "scheme"),
     [
         ("Bearer {{t}}", "http", "bearer"),
@@ -155,13 +154,13 @@ def test_a_key_without_a_name_cannot_be_sent() -> None:
     assert "names no header" in scheme.problem
 
 
-@pytest.mark.parametrize("name", ["X-V5-Auth-Token", "X-My-Shop-Api-Key", "X-Vendor-Access-Token"])
+@every_row("name", ["X-V5-Auth-Token", "X-My-Shop-Api-Key", "X-Vendor-Access-Token"])
 def test_keys_in_headers_of_vendors_are_logins(name: str) -> None:
     operation = one(read(item("https://a.x/b", header=[{"key": name, "value": "{{k}}"}])))
     assert (needs(operation), operation.parameters) == ([[name]], ())
 
 
-@pytest.mark.parametrize("name", ["X-Next-Token", "Token-Kind", "Y-V5-Auth-Token", "X-Auth-Token-Kind"])
+@every_row("name", ["X-Next-Token", "Token-Kind", "Y-V5-Auth-Token", "X-Auth-Token-Kind"])
 def test_headers_that_only_sound_like_it_are_inputs(name: str) -> None:
     operation = one(read(item("https://a.x/b", header=[{"key": name, "value": "{{k}}"}])))
     assert [known.name for known in operation.parameters] == [name]

@@ -2,7 +2,6 @@ import json
 from typing import Any
 
 import msgspec
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,6 +9,7 @@ from actions.serialize import compile_operation
 from actions.specs.model import Media
 from actions.specs.postman.shapes import Shape
 from tests.examples import examples
+from tests.tables import every_row
 from tests.unit.actions.specs.postman.collections import item, one, raw, read, variables
 
 
@@ -27,7 +27,7 @@ def argument(body: Any, **more: Any) -> Any:
     return one(read(post(body, **more))).presets[0].arguments.get("body")
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "language", "type_"),
     [
         ('{"a": 1}', "json", "application/json"),
@@ -54,7 +54,7 @@ def test_a_content_type_header_decides() -> None:
     assert [parameter.name for parameter in one(read(post(raw("{}"), headers=headers))).parameters] == []
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "value"),
     [
         ('{"n": {{n}}, "s": "{{n}}", "u": {{u}}, "t": "a{{u}}"}', {"n": 5, "s": "5", "u": "{{u}}", "t": "a{{u}}"}),
@@ -80,7 +80,7 @@ def test_what_is_no_json_is_kept_as_text_beside_the_arguments() -> None:
     assert "no JSON" in preset.extras["problem"]
 
 
-@pytest.mark.parametrize("text", ['{"a": "\\ud800"}', '{"a": NaN}', '{"\\udfff": 1}'])
+@every_row("text", ['{"a": "\\ud800"}', '{"a": NaN}', '{"\\udfff": 1}'])
 def test_json_that_cannot_be_written_again_is_mended(text: str) -> None:
     (preset,) = one(read(post(raw(text, "json")))).presets
     assert msgspec.json.decode(msgspec.json.encode(preset.arguments)) == preset.arguments
@@ -204,7 +204,7 @@ def test_a_preset_names_the_media_type_that_is_not_sent_ordinarily() -> None:
     }
 
 
-@pytest.mark.parametrize("body", [None, {}, {"mode": "raw", "raw": "  "}, {"mode": "raw", "raw": "x", "disabled": True}, {"mode": "formdata", "formdata": []}, {"mode": "odd", "odd": 1}, {"mode": None}, []])  # fmt: skip
+@every_row("body", [None, {}, {"mode": "raw", "raw": "  "}, {"mode": "raw", "raw": "x", "disabled": True}, {"mode": "formdata", "formdata": []}, {"mode": "odd", "odd": 1}, {"mode": None}, []])  # fmt: skip
 def test_nothing_to_send_is_no_body(body: Any) -> None:
     assert one(read(post(body))).body is None
 

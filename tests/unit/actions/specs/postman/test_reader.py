@@ -5,6 +5,7 @@ import msgspec
 import pytest
 
 from actions.specs import read_spec
+from tests.tables import every_row
 from tests.unit.actions.specs.postman.collections import SCHEMA, codes, item, one, raw, read, variables
 
 
@@ -161,7 +162,7 @@ def test_all_saved_responses_are_examples() -> None:
     assert responses["default"].media[0].examples == {"?": {"value": "text"}}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("method", "read_as"),
     [("get", "GET"), (" POST ", "POST"), ("", "GET"), ("   ", "GET"), ("PROPFIND", "PROPFIND")],
 )
@@ -172,7 +173,7 @@ def test_a_method_that_can_be_understood_is_mended(method: str, read_as: str) ->
     assert codes(spec) == ([] if method == read_as else ["method"])
 
 
-@pytest.mark.parametrize("method", ["NONE", "POSTMAN", "GE T", "{{m}}"])
+@every_row("method", ["NONE", "POSTMAN", "GE T", "{{m}}"])
 def test_a_method_that_is_none_refuses_its_operation(method: str) -> None:
     spec = read(item("https://a.x/b", method, name="Odd"), item("https://a.x/b"))
     refused = next(found for found in spec.operations.values() if found.problem)
@@ -215,7 +216,7 @@ def test_what_a_collection_says_of_itself_is_kept() -> None:
     assert (spec.title, spec.description, spec.version) == ("N", "D", "1.2.3")
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("info", "dialect", "found"),
     [
         ({"schema": SCHEMA}, "postman2.1", []),

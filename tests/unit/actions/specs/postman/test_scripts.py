@@ -1,10 +1,10 @@
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from actions.specs.postman.calls import Script
 from actions.specs.postman.scripts import Scripts
 from tests.examples import examples
+from tests.tables import every_row
 from tests.unit.actions.specs.postman.collections import item, one, read
 
 
@@ -12,7 +12,7 @@ def captures(text: str) -> dict[str, str]:
     return Scripts().effects([Script(text=text, before=False)]).captures
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("script", "found"),
     [
         ('pm.environment.set("x", pm.response.json().a.b[0].c)', {"x": "body.a.b[0].c"}),

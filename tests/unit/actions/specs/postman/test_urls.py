@@ -1,6 +1,5 @@
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,6 +7,7 @@ from actions.specs.postman.calls import Call, Pair
 from actions.specs.postman.urls import address
 from actions.specs.postman.variables import Variables
 from tests.examples import examples
+from tests.tables import every_row
 from tests.unit.actions.specs.postman.collections import codes, item, one, read, variables
 
 KNOWN = Variables(
@@ -22,7 +22,7 @@ KNOWN = Variables(
 )
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("url", "base", "path"),
     [
         ("https://a.x/b/c", "https://a.x", "/b/c"),
@@ -76,7 +76,7 @@ def test_the_query_of_the_text_counts_where_there_is_no_other() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("parts", "shown", "path"),
     [
         ({"host": ["{{base}}"], "path": ["pets", ":id"]}, "{{base}}/pets/:id", "/pets/{id}"),
@@ -189,7 +189,7 @@ def test_credentials_in_a_url_are_a_login_and_are_not_kept() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("url", "reason"),
     [
         (None, "has no URL"),
@@ -206,7 +206,7 @@ def test_a_url_that_cannot_be_called_refuses_its_operation(url: str | None, reas
     assert "operation-refused" in codes(spec)
 
 
-@pytest.mark.parametrize("base", ["https://a.x", "a.x", ""])
+@every_row("base", ["https://a.x", "a.x", ""])
 def test_a_port_behind_a_variable_belongs_to_the_host(base: str) -> None:
     known = variables(base=base) if base else []
     for url in ("{{base}}:8080/b", "{{base}}:{{port}}/b"):

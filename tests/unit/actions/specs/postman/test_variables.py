@@ -1,10 +1,10 @@
 from typing import Any
 
 import msgspec
-import pytest
 
 from actions.specs import read_spec
 from actions.specs.postman.variables import Variables
+from tests.tables import every_row
 from tests.unit.actions.specs.postman.collections import SCHEMA, codes, item, one, read, variables
 
 
@@ -97,7 +97,7 @@ def test_an_environment_alone_is_no_description() -> None:
     assert "environment" in spec.findings[-1].message
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("file", "found"),
     [
         ("environments/production.json", True),

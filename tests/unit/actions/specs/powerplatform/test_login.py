@@ -3,10 +3,9 @@
 import json
 from typing import Any
 
-import pytest
-
 from actions.specs import read_spec
 from actions.specs.model import Need, SecurityScheme, Spec
+from tests.tables import every_row
 
 GOOD = {"/o": {"get": {"operationId": "Get", "responses": {}}}}
 
@@ -33,7 +32,7 @@ def scheme_of(spec: Spec) -> SecurityScheme:
     return found
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("written", "kind"),
     [
         ("string", "string"),
@@ -51,7 +50,7 @@ def test_parameters_have_their_kinds(written: str, kind: str) -> None:
     assert any(one.code == "connection-parameter" for one in spec.findings) == (written == "magic")
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("required", "wanted"), [("true", True), (True, True), ("False", False), (None, False), (7, False)]
 )
 def test_required_is_text_as_a_rule(required: Any, wanted: bool) -> None:
@@ -151,7 +150,7 @@ def test_the_properties_are_right_where_a_definition_says_otherwise() -> None:
     assert spec.operations["Get"].security == ((Need(scheme="o"),),)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("provider", "custom", "token"),
     [
         (
@@ -188,7 +187,7 @@ def test_a_login_of_one_set_of_several_is_optional() -> None:
     assert spec.operations["Get"].security == ((Need(scheme="token"),), ())
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("parameters", "taken"),
     [
         ({"api_key": {"type": "securestring"}, "other": {"type": "securestring"}}, "api_key"),

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-import pytest
-
+from tests.tables import every_row
 from tests.unit.actions.specs.powerplatform.test_login import folder
 
 TWO = {"/a": {"get": {"operationId": "A"}}, "/b": {"get": {"operationId": "B"}}}
@@ -63,7 +62,7 @@ def test_an_unknown_template_degrades_the_operations_of_its_scope() -> None:
     assert [one.code for one in spec.findings] == ["policy-template"]
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("written", "section"),
     [("Response", "response"), ("failure", "failure"), (None, "request"), ("Moon", "request")],
 )
@@ -87,7 +86,7 @@ def test_sections_are_read_in_any_case(written: str | None, section: str) -> Non
     assert bool(spec.policies[0].problem) == (written == "Moon")
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("properties", "script", "coded"),
     [
         ({"scriptOperations": ["A"]}, False, {"A"}),
@@ -142,7 +141,7 @@ def test_a_path_made_of_what_operations_do_not_have_degrades_them() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@every_row(
     "more",
     [
         led("/c"),

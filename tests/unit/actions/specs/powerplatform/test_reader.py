@@ -3,12 +3,11 @@
 import json
 from typing import Any
 
-import pytest
-
 from actions.specs import read_spec
 from actions.specs.files import NoFile
 from actions.specs.load import Bundle, load
 from actions.specs.powerplatform.reader import PowerPlatformReader
+from tests.tables import every_row
 
 DEFINITION: dict[str, Any] = {
     "swagger": "2.0", "info": {"title": "t"}, "host": "a.x", "schemes": ["https"],
@@ -26,7 +25,7 @@ def encoded(**files: Any) -> dict[str, bytes]:
     return {name: one if isinstance(one, bytes) else json.dumps(one).encode() for name, one in files.items()}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("definition", "properties"),
     [
         ("apiDefinition.swagger.json", "apiProperties.json"),
@@ -36,8 +35,8 @@ def encoded(**files: Any) -> dict[str, bytes]:
         ("apiDefinition.json", "apiProperties.json"),
     ],
 )
-@pytest.mark.parametrize("first", [None, "definition", "properties"])
-@pytest.mark.parametrize("folder", ["", "connectors/a b/"])
+@every_row("first", [None, "definition", "properties"])
+@every_row("folder", ["", "connectors/a b/"])
 def test_a_folder_is_read_by_whatever_names(
     definition: str, properties: str, first: str | None, folder: str
 ) -> None:
@@ -105,7 +104,7 @@ def test_broken_properties_are_named_with_their_line_and_the_definition_is_read(
     assert found.line > 1
 
 
-@pytest.mark.parametrize("root", [None, "apiProperties.json"])
+@every_row("root", [None, "apiProperties.json"])
 def test_a_broken_definition_is_named_with_its_line(root: str | None) -> None:
     policy = {
         "templateId": "setheader",
@@ -131,7 +130,7 @@ def test_properties_alone_are_no_description() -> None:
         assert [(one.severity, one.code) for one in spec.findings] == [("error", "no-definition")]
 
 
-@pytest.mark.parametrize(
+@every_row(
     "properties",
     [
         7,
@@ -146,7 +145,7 @@ def test_odd_properties_never_stop_the_definition(properties: Any) -> None:
     assert list(spec.operations) == ["Get"]
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("value", "known"),
     [
         (DEFINITION, False),

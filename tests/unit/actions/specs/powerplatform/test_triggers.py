@@ -3,10 +3,9 @@
 import json
 from typing import Any
 
-import pytest
-
 from actions.specs import read_spec
 from actions.specs.model import Spec, Trigger
+from tests.tables import every_row
 
 URL = {"type": "string", "x-ms-notification-url": True}
 SCHEMA = {"type": "object", "properties": {"id": {"type": "string"}}}
@@ -66,7 +65,7 @@ def test_a_registration_is_a_trigger_and_stays_an_operation() -> None:
     assert spec.operations["Subscribe"].status == "ok"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("schema", "address"),
     [
         (URL, "body"),
@@ -169,7 +168,7 @@ def delete(path: str, id_: str, summary: str = "") -> dict[str, Any]:
 LOCATION = {"201": {"description": "", "headers": {"location": {"type": "string"}}}}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("others", "step", "operation"),
     [
         (delete("/api/hooks/{id}", "D"), 2, "D"),

@@ -3,15 +3,14 @@
 import math
 from typing import Any
 
-import pytest
-
 from service.rules.cel import Duration, Timestamp, Uint
+from tests.tables import every_row
 from tests.unit.rules.cel.evaluating import failure, value
 
 SECOND = 10**9
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "expected"),
     [
         # conversions
@@ -165,7 +164,7 @@ def test_function(text: str, expected: Any) -> None:
     assert type(found) is type(expected)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "message"),
     [
         ("int(1e19)", "the double is outside the range of int"),
