@@ -67,6 +67,7 @@ class Shop:
     port: int = 0
     _answers: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     _server: asyncio.Server | None = None
+    _serving: set[asyncio.Task[None]] = field(default_factory=set)
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     _made: int = 0
 
@@ -76,10 +77,14 @@ class Shop:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Close the shop. Twice is harmless."""
+        """Close the shop and every connection to it. Twice is harmless."""
         if self._server is not None:
             self._server.close()
             self._server = None
+        for task in self._serving:
+            task.cancel()
+        if self._serving:
+            await asyncio.wait(self._serving)
 
     async def wait_for(self, fits: Callable[[Call], bool], timeout: float) -> Call | None:  # noqa: ASYNC109
         """Return the first call that fits, waiting up to `timeout` seconds; None when none came."""
@@ -95,11 +100,16 @@ class Shop:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = h11.Connection(h11.SERVER)
+        if (task := asyncio.current_task()) is not None:
+            self._serving.add(task)
+            task.add_done_callback(self._serving.discard)
         try:
             while await self._one(connection, reader, writer):
                 connection.start_next_cycle()
         except (h11.ProtocolError, ConnectionError):
             pass  # the client's fault, or it is gone: the connection ends below
+        except asyncio.CancelledError:
+            pass  # the shop closes; before Python 3.12 asyncio complains of a connection that ends cancelled
         finally:
             writer.close()
 

@@ -13,7 +13,7 @@ from actions.specs import read_spec
 from actions.specs.model import Spec
 from tests.shared import shared_json, shared_tar
 
-LIMIT = 10.0  # seconds a document
+LIMIT = 10.0  # seconds of CPU a document
 
 
 @functools.cache
@@ -44,9 +44,9 @@ def folder(name: str, root: str) -> dict[str, bytes]:
 
 def read(given: Mapping[str, bytes], root: str | None = None) -> Spec:
     """Read a description in time, each finding with its place."""
-    began = time.perf_counter()
+    began = time.thread_time()
     spec = read_spec(given, root)
-    took = time.perf_counter() - began
+    took = time.thread_time() - began
     assert took < LIMIT, f"{root or sorted(given)} took {took:.1f} s"
     for finding in spec.findings:
         assert finding.message

@@ -23,7 +23,7 @@ READ = {"asyncapi1", "asyncapi2", "asyncapi3"}
 TOPICLESS = {"READ", "WRITE", "RECEIVE", "SEND"}
 BARE = {"REPLY", "CHANNEL"}
 """Channels of version 3 that no operation names; the truth counts operations."""
-LIMIT = 10.0  # seconds a document
+LIMIT = 10.0  # seconds of CPU a document
 BUSES: tuple[Literal["kafka", "amqp"], ...] = ("kafka", "amqp")
 Documents = list[tuple[str, Spec, dict[str, Any]]]
 
@@ -42,9 +42,9 @@ def documents() -> Documents:
         for expected in shared_json("expected/asyncapi-dev.json")["documents"]:
             member = tar.extractfile(expected["file"])
             assert member is not None
-            began = time.perf_counter()
+            began = time.thread_time()
             spec = read_spec({expected["file"]: member.read()})
-            assert time.perf_counter() - began < LIMIT, expected["file"]
+            assert time.thread_time() - began < LIMIT, expected["file"]
             found.append((expected["file"], spec, expected))
     return found
 

@@ -24,7 +24,7 @@ from tests.shared import shared_json, shared_tar
 SET = "expected/postman-dev.json"
 CHUNKS = 4
 GENERATED = {"$randomInt": "5", "$timestamp": "5"}  # where they are parameters
-LIMIT = 10.0  # seconds a document
+LIMIT = 10.0  # seconds of CPU a document
 Documents = list[tuple[str, Spec, dict[str, Any]]]
 
 
@@ -49,9 +49,9 @@ def documents(request: pytest.FixtureRequest, files: dict[str, bytes]) -> Docume
         name = expected["file"]
         folder = posixpath.dirname(name)
         beside = {other: data for other, data in files.items() if posixpath.dirname(other) == folder}
-        began = time.perf_counter()
+        began = time.thread_time()
         spec = read_spec(beside, name)
-        assert time.perf_counter() - began < LIMIT, name
+        assert time.thread_time() - began < LIMIT, name
         found.append((name, spec, expected))
     return found
 

@@ -91,7 +91,7 @@ async def test_the_deadline_is_for_all_of_a_call_not_for_each_byte(tmp_path: Pat
                 seen = await it.ended(await it.send({"a": 1}))
                 (attempt,) = seen["attempts"]
                 assert (seen["state"], attempt["outcome"]) == ("dead", "unknown")
-                assert attempt["took_ms"] < 2000
+                assert attempt["took_ms"] < 2000 + SLACK * 1000
 
 
 async def test_numbers_arrive_as_they_came_from_the_webhook_and_from_earlier_answers(tmp_path: Path) -> None:

@@ -24,12 +24,12 @@ def patient(total: str = "30s", **more: Any) -> dict[str, Any]:
     }
 
 
-async def _waiting(it: Instance, message: str) -> dict[str, Any]:
-    """Wait until the first attempt of a message has failed and the next one is planned."""
+async def _waiting(it: Instance, message: str, *after: str) -> dict[str, Any]:
+    """Wait until the first attempt of a message has failed and the next one is planned, or is over (`after`)."""
 
     async def look() -> dict[str, Any] | None:
         found = await it.deliveries(message=message)
-        return found[0] if found and found[0]["state"] == "waiting" else None
+        return found[0] if found and found[0]["state"] in ("waiting", *after) else None
 
     return await until(look, "a planned retry")
 
@@ -56,7 +56,7 @@ async def test_no_attempt_is_made_before_retry_after_in_seconds(tmp_path: Path) 
         shop.decide = first_only(acts)
         messages = [await it.send({"case": case}) for case in acts]
         for message in messages:
-            await _waiting(it, message)
+            await _waiting(it, message, "delivered")
             it.service.dispatch.nudge()  # somebody looks for work: still not due
         for message in messages:
             assert (await it.ended(message))["state"] == "delivered"
@@ -76,33 +76,33 @@ async def test_no_attempt_is_made_before_retry_after_as_a_date(tmp_path: Path) -
 
 async def test_an_absurd_retry_after_waits_for_the_last_moment_of_the_retry_time(tmp_path: Path) -> None:
     absurd = ("1000000000", "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT", "99999999999999999999")
-    async with backend() as shop, instance(tmp_path, document(shop.url, rules=patient("4s"))) as it:
+    async with backend() as shop, instance(tmp_path, document(shop.url, rules=patient("8s"))) as it:
         shop.decide = first_only({value: answers(429, retry_after=value) for value in absurd})
         messages = [await it.send({"case": value}) for value in absurd]
         for message in messages:
             shown = await it.show((await _waiting(it, message))["id"])
             started = _instant(shown["attempts"][0]["started_at"])
-            assert _instant(shown["due_at"]) == pytest.approx(started + 4.0, abs=0.002)
+            assert _instant(shown["due_at"]) == pytest.approx(started + 8.0, abs=0.002)
         for value, message in zip(absurd, messages, strict=True):
             assert (await it.ended(message))["state"] == "delivered"
-            assert _gap(shop, value) >= 3.0, value
+            assert _gap(shop, value) >= 6.0, value
 
 
 async def test_a_retry_after_that_says_nothing_leaves_the_rules_own_delay(tmp_path: Path) -> None:
     junk = (
-        "-1", "-1000000000", "0", "soon", "", "1.5", "1e3", "Thu, 01 Jan 1970 00:00:00 GMT", "0x10", "\u00b9\u00b2",
-        "31 Feb", "Mon, 00 Zzz 99999 99:99:99 GMT", "Sun, 06 Nov 1994 08:49:37 +9999999999", ", ,", "1, 2",
+        "-100", "-1000000000", "0", "soon", "", "100.5", "1e3", "Thu, 01 Jan 1970 00:00:00 GMT", "0x10", "\u00b9\u00b2",
+        "31 Feb", "Mon, 00 Zzz 99999 99:99:99 GMT", "Sun, 06 Nov 1994 08:49:37 +9999999999", ", ,", "100, 200",
     )  # fmt: skip
     head = "HTTP/1.1 503 No\r\ncontent-length: 0\r\nconnection: close\r\nretry-after: {}\r\n\r\n"
     async with backend() as shop, instance(tmp_path, document(shop.url, rules=patient())) as it:
         shop.decide = first_only({value: Act(raw=head.format(value).encode("latin-1")) for value in junk})
         ended = await _each(it, junk)
         assert {one["state"] for one in ended.values()} == {"delivered"}
-        assert {value: gap for value in junk if (gap := _gap(shop, value)) > 0.9} == {}
+        assert {value: gap for value in junk if (gap := _gap(shop, value)) > SLACK} == {}
 
 
 async def test_a_run_dies_with_every_attempt_once_its_time_is_over(tmp_path: Path) -> None:
-    rules = {"all": {"from": ["web"], "do": [step(retry={"for": "400ms", "first": "20ms", "max": "50ms"})]}}
+    rules = {"all": {"from": ["web"], "do": [step(retry={"for": "2s", "first": "20ms", "max": "200ms"})]}}
     async with (
         backend(answers(503, {"why": "closed"})) as shop,
         instance(tmp_path, document(shop.url, rules=rules)) as it,
@@ -111,13 +111,13 @@ async def test_a_run_dies_with_every_attempt_once_its_time_is_over(tmp_path: Pat
         dead = await it.ended(message)
         attempts = dead["attempts"]
         assert dead["state"] == "dead"
-        assert len(attempts) == len(shop.calls) >= 5
+        assert len(attempts) == len(shop.calls) >= 2
         assert [one["number"] for one in attempts] == list(range(1, len(attempts) + 1))
         assert {(one["outcome"], one["status"]) for one in attempts} == {("retry", 503)}
         assert all(one["answer"]["body"] == '{"why": "closed"}' for one in attempts)
         assert f"given up after {len(attempts)} attempts" in dead["reason"]
         took = _instant(attempts[-1]["started_at"]) - _instant(attempts[0]["started_at"])
-        assert 0.2 <= took <= 0.4 + SLACK  # the next one would have been too late, or the last was itself
+        assert took <= 2.0 + SLACK  # the next one would have been too late, or the last was itself
         assert len({(call.key, call.body, call.target) for call in shop.calls}) == 1
 
         shop.default = Act()
@@ -201,13 +201,13 @@ async def test_a_jump_of_the_wall_clock_moves_no_retry(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hour: float
 ) -> None:
     async with backend() as shop, instance(tmp_path, document(shop.url, rules=patient())) as it:
-        shop.script(answers(503, retry_after="1"), answers(503))
+        shop.script(answers(503, retry_after="4"), answers(503))
         message = await it.send({"a": 1})
         await _waiting(it, message)
         _jump(monkeypatch, hour)
         it.service.dispatch.nudge()
         first, second, _third = await shop.called(3)
-        assert 1.0 <= second.at - first.at < 5.0
+        assert 4.0 <= second.at - first.at < 4.0 + SLACK
         assert (await it.ended(message))["state"] == "delivered"
 
 
@@ -215,7 +215,7 @@ async def test_a_waiting_retry_keeps_its_time_over_a_restart(tmp_path: Path) -> 
     content = {}
     async with backend() as shop:
         content = document(shop.url, rules=patient())
-        shop.script(answers(503, retry_after="2"))
+        shop.script(answers(503, retry_after="8"))
         async with instance(tmp_path, content) as it:
             message = await it.send({"a": 1})
             due = (await _waiting(it, message))["due_at"]
@@ -223,7 +223,7 @@ async def test_a_waiting_retry_keeps_its_time_over_a_restart(tmp_path: Path) -> 
             (row,) = await it.deliveries(message=message)
             assert (row["state"], row["due_at"]) == ("waiting", due)
             first, second = await shop.called(2)
-            assert second.at - first.at >= 2.0
+            assert second.at - first.at >= 8.0
             assert first.key == second.key
             done = await it.ended(message)
             assert [one["outcome"] for one in done["attempts"]] == ["retry", "ok"]
@@ -235,7 +235,7 @@ async def test_a_retry_is_neither_lost_nor_stormed_by_a_clock_set_between_two_st
 ) -> None:
     async with backend() as shop:
         content = document(shop.url, rules=patient())
-        shop.script(answers(503, retry_after="1"))
+        shop.script(answers(503, retry_after="4"))
         async with instance(tmp_path, content) as it:
             message = await it.send({"a": 1})
             await _waiting(it, message)

@@ -1,5 +1,6 @@
 """The first five minutes: the demo proves itself, stays on a terminal, and what it prints works when pasted."""
 
+import asyncio
 import os
 import pty
 import re
@@ -14,6 +15,7 @@ import pytest
 
 from service.cli.output import out
 from service.demo.run import run_demo
+from service.demo.shop import Shop
 from service.demo.starter import CONFIG, move_shop, write_starter
 from tests.end_to_end.shell import PROGRAM, environment, free_port, pointsman, shell, started
 from tests.patience import PATIENCE
@@ -92,12 +94,24 @@ async def test_the_demo_fails_when_one_thing_does_not_happen(tmp_path, capsys, b
     assert broken(text) != text
     path.write_text(broken(text), "utf-8")
     move_shop(tmp_path, free_port())
-    code = await run_demo(once=True, folder=tmp_path, port=0, admin_port=0, console=out(), patience=1.5)
+    code = await run_demo(once=True, folder=tmp_path, port=0, admin_port=0, console=out(), patience=5.0)
     said = capsys.readouterr().out
     assert code == 1, said
     assert "demo: FAILED: " in said
     assert missing in said
     assert "really happened" not in said
+
+
+async def test_a_shop_that_closes_keeps_no_connection():
+    shop = Shop("t")
+    await shop.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", shop.port)
+    writer.write(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 ")
+    await shop.stop()
+    await reader.read()
+    writer.close()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 def test_a_failed_demo_ends_the_process_with_1(tmp_path):

@@ -9,13 +9,12 @@ import pytest
 import structlog
 
 from tests.fakes.sources import BlockingSource, MemoryBroker, MemorySource, entry
+from tests.patience import PATIENCE, SLACK
 from tests.unit.api.house import CONFIGURATION, house, write
 from tests.unit.api.test_health import figures
 from triggers import SOURCES
 from triggers.base import SetupStep
 from triggers.errors import SourceGap, SourceRejected
-
-PATIENCE = 10.0
 
 
 class Slotted(MemorySource):
@@ -244,7 +243,7 @@ async def test_no_management_call_waits_for_a_source_that_blocks(at):
         began = time.monotonic()
         answer = await at.ask(method, path)
         assert answer.status_code == 200, (path, answer.text)
-        assert time.monotonic() - began < 1.0, path
+        assert time.monotonic() - began < 1.0 + SLACK, path
 
 
 async def test_a_check_of_a_source_that_blocks_is_given_up(at, monkeypatch):

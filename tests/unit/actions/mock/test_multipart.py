@@ -102,13 +102,13 @@ def test_any_header_has_parameters(value):
     "value", ["x;" + "a" * 100_000, "x;" + 'a="' * 50_000, "x;" + "; " * 50_000, "x" + ";a=b" * 50_000]
 )
 def test_long_headers_take_no_time(value):
-    began = time.perf_counter()
+    began = time.thread_time()
     header_parameters(value)
-    assert time.perf_counter() - began < 1
+    assert time.thread_time() - began < 1
 
 
 def test_many_boundaries_take_no_time():
-    began = time.perf_counter()
+    began = time.thread_time()
     with pytest.raises(BadMultipart):
         split(TYPE, b"\r\n--x" * 500_000)
-    assert time.perf_counter() - began < 2
+    assert time.thread_time() - began < 2

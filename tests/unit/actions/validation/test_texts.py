@@ -23,9 +23,9 @@ def test_matches(pattern: str, text: str, verdict: bool) -> None:
 
 
 def test_an_expression_that_explodes_ends_soon() -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     assert not matches(r"^(a+)+(?=b)$", "a" * 60 + "!")
-    assert time.perf_counter() - began < 1
+    assert time.thread_time() - began < 1
 
 
 @every_row(

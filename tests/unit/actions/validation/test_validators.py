@@ -532,10 +532,10 @@ def test_a_schema_of_any_depth_is_read():
 
 
 def test_expensive_patterns_cost_nothing():
-    began = time.perf_counter()
+    began = time.thread_time()
     assert problems({"pattern": "^(a+)+$"}, "a" * 100_000 + "!") != []
     assert problems({"pattern": "(?=.*a)(?=.*b).{8,}"}, "x" * 100_000) == []
-    assert time.perf_counter() - began < 1
+    assert time.thread_time() - began < 1
 
 
 def test_a_large_description_is_compiled_soon():
@@ -547,10 +547,10 @@ def test_a_large_description_is_compiled_soon():
         for n in range(1_000)
     }
     validators = Validators(Spec(dialect="openapi3.0", registry=Registry(schemas)))
-    began = time.perf_counter()
+    began = time.thread_time()
     assert validators.schema({"$ref": "#/S0"}).problems({"p0": {"p1": {}}}) == []
     assert validators.schema({"$ref": "#/S1"}).problems({"p0": 5}) != []
-    assert time.perf_counter() - began < 3
+    assert time.thread_time() - began < 3
 
 
 # Answers.

@@ -322,7 +322,7 @@ BOMB = {f"v{index}": f"{{{{v{index + 1}}}}}" * 40 for index in range(12)}
 def test_no_collection_takes_long(made: dict[str, Any]) -> None:
     began = time.process_time()
     spec = read(*made.pop("items"), **made)
-    assert time.process_time() - began < 3
+    assert time.process_time() - began < 10
     for found in spec.operations.values():
         msgspec.json.encode([preset.arguments for preset in found.presets])
         msgspec.json.encode([spec.input_schema(found), spec.output_schemas(found)])
