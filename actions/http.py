@@ -30,6 +30,7 @@ from actions.origins import Certificates, HTTPLimits, Origins, make_origins
 from actions.places import Place, other_sites, own_server, secret_values
 from actions.policies import OperationPolicies, compile_policies
 from actions.presets import Completion, completion
+from actions.raw import RAW, compile_raw
 from actions.serialize import Build, compile_operation
 from actions.specs.filling import bound
 from actions.specs.model import Operation, Spec
@@ -48,19 +49,21 @@ Exchange = Callable[[Request, Finish], Awaitable[tuple[Request, Answer]]]
 
 
 class _Compiled(msgspec.Struct, frozen=True, kw_only=True):
-    """What is worked out once for an operation. `declared` are its header parameters, in lower case.
+    """What is worked out once for an operation, as it is described or the raw one.
 
-    `masked` are the policies with stars for secrets, for showing. `in_steps`: a call may be more than one
-    request.
+    `sets_headers`: arguments may become headers. `keyless` are the methods for which no key is sent. `masked`
+    are the policies with stars for secrets, for showing. `in_steps`: a call may be more than one request.
     """
 
     id: str
+    operation: Operation
     in_steps: bool
     build: Build
     completion: Completion
     key_header: str
     write_key: Callable[[str], str]
-    declared: frozenset[str]
+    sets_headers: bool
+    keyless: frozenset[str]
     auth: Auth
     transport: Transport
     policies: OperationPolicies | None
@@ -72,9 +75,9 @@ class _Compiled(msgspec.Struct, frozen=True, kw_only=True):
         What the arguments set themselves stays.
         """
         ours = _OURS
-        if self.key_header and key:
+        if key and request.method not in self.keyless:
             ours = (*ours, (self.key_header, self.write_key(key)))
-        if self.declared:
+        if self.sets_headers:
             given = {name.lower() for name, _ in request.headers}
             ours = tuple(pair for pair in ours if pair[0].lower() not in given)
         return Request(request.method, request.url, (*request.headers, *ours), request.body)
@@ -82,7 +85,7 @@ class _Compiled(msgspec.Struct, frozen=True, kw_only=True):
     def with_attempt(self, request: Request, headers: Mapping[str, str]) -> Request:
         """Return the request with the headers of one attempt; they win over what the arguments set."""
         kept = request.headers
-        if self.declared:
+        if self.sets_headers:
             names = {name.lower() for name in headers}
             kept = tuple(pair for pair in kept if pair[0].lower() not in names)
         return Request(request.method, request.url, (*kept, *headers.items()), request.body)
@@ -191,8 +194,8 @@ class HTTPConnector(Connector):
         compiled = self._compiled.get(operation) or self._compile(operation)
         arguments = compiled.completion.complete(arguments, preset, key, at)
         parts = compiled.build(arguments)
-        if self._drift is not None:
-            self._drift.check_arguments(self._spec.operations[compiled.id], arguments)
+        if self._drift is not None and compiled.id != RAW:
+            self._drift.check_arguments(compiled.operation, arguments)
         headers = parts.headers
         if parts.body is not None and parts.content_type:
             headers = (*headers, ("Content-Type", parts.content_type))
@@ -220,8 +223,8 @@ class HTTPConnector(Connector):
         else:
             request = auth.apply(self._attempt(compiled, prepared.request, headers))
             answer = await compiled.transport.send(request, deadline=deadline)
-        if self._drift is not None:
-            self._drift.check_answer(self._spec.operations[compiled.id], answer)
+        if self._drift is not None and compiled.id != RAW:
+            self._drift.check_answer(compiled.operation, answer)
         return answer
 
     async def _call_in_steps(
@@ -270,11 +273,16 @@ class HTTPConnector(Connector):
             )
         if prepared.follow is None:
             return await perform(request)
-        operation = self._spec.operations[compiled.id]
         ask = send if self._hook is not None and compiled.id in self._hooked else None
         left = until - now()
         return await follow(
-            request, operation, prepared.follow, perform, deadline=left, ask=ask, reached=self._reached
+            request,
+            compiled.operation,
+            prepared.follow,
+            perform,
+            deadline=left,
+            ask=ask,
+            reached=self._reached,
         )
 
     async def _fetched(self, send: Send, request: Request) -> Answer:
@@ -355,23 +363,28 @@ class HTTPConnector(Connector):
         return compiled.with_attempt(request, headers)
 
     def _compile(self, name: str) -> _Compiled:
-        operation = bound(find(self._spec, name, self.name), self._spec, self._place.parameters)
-        header = operation.key_header or ("" if operation.method in _KEYLESS else KEY_HEADER)
+        described = find(self._spec, name, self.name)
+        operation, raw = bound(described, self._spec, self._place.parameters), described.id == RAW
+        header = operation.key_header or KEY_HEADER
         server = self._server_of(operation)
         hooked = operation.id in self._hooked
         policies = None if hooked else self._policies(operation)
         if policies is not None:
             server = policies.server(server)
-        declared = frozenset(one.name.lower() for one in operation.parameters if one.location == "header")
+            policies = policies.below(server) if raw else policies
         auth = self._auth.choose([[need.scheme for need in needs] for needs in operation.security])
         compiled = _Compiled(
             id=operation.id,
+            operation=described,
             in_steps=auth.needs_ready or policies is not None or hooked,
-            build=compile_operation(operation, self._spec, server),
+            build=compile_raw(server, auth.mask(Request("GET", server)))
+            if raw
+            else compile_operation(operation, self._spec, server),
             completion=completion(operation, self._spec, self._place.parameters),
             key_header=header,
             write_key=key_writer(operation, header, self._spec.registry),
-            declared=declared,
+            sets_headers=raw or any(one.location == "header" for one in operation.parameters),
+            keyless=frozenset() if operation.key_header else _KEYLESS,
             auth=auth,
             transport=self._origins.at(server),
             policies=policies,

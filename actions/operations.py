@@ -7,12 +7,13 @@ from typing_extensions import override
 
 from actions.base import OperationInfo
 from actions.errors import Refused
+from actions.raw import find_called
 from actions.specs.model import Operation, Spec
 
 
 def find(spec: Spec, name: str, connection: str) -> Operation:
-    """Return an operation by id or alias. Raise Refused with what was meant."""
-    operation = spec.find(name)
+    """Return an operation by id or alias, or `:http`. Raise Refused with what was meant."""
+    operation = find_called(spec, name)
     if operation is None:
         near = get_close_matches(name, [*spec.operations, *spec.aliases], n=1)
         hint = f"; did you mean {near[0]}?" if near else ""

@@ -4,11 +4,13 @@ Each function returns problems with JSON pointers. Whether expressions and patte
 business, nor what a call will do.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from actions.errors import Refused
 from actions.presets import find_preset, lacking
+from actions.raw import foreseen
 from actions.specs.model import GROUPS, Operation, Spec
 from service.config.backends import ConnectionConfig
 from service.config.model import StepConfig
@@ -16,6 +18,7 @@ from service.errors import Problem, nearest
 from service.rules.mapping import escape
 from service.rules.model import Step
 
+_EXPRESSION: Final = re.compile(r"\$\{.*\}", re.DOTALL)
 _ALWAYS: Final = frozenset({"content-type", "accept"})
 """Inputs that every operation takes, to choose among media types; they are listed where there is a choice."""
 
@@ -98,6 +101,32 @@ def _check_names(
             )
 
 
+def settled(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the inputs that do not depend on the message."""
+    return {name: value for name, value in given.items() if not _EXPRESSION.search(repr(value))}
+
+
+def check_raw(pointer: str, given: Mapping[str, Any]) -> Iterator[Problem]:
+    """Judge the inputs of `:http` as far as they can be told without a message."""
+    likely = {name: _likely(value) for name, value in given.items() if not _is_expression(value)}
+    for place, text in foreseen(likely):
+        yield Problem(message=text, code="bad-arguments", pointer=pointer + place)
+
+
+def _likely(value: Any) -> Any:
+    """Return a value with a letter in place of every expression."""
+    if isinstance(value, str):
+        return _EXPRESSION.sub("x", value)
+    if isinstance(value, dict):
+        return {name: _likely(one) for name, one in value.items()}
+    return [_likely(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _is_expression(value: Any) -> bool:
+    """Tell whether nothing of a value is known: it begins with what an expression gives."""
+    return isinstance(value, str) and value.startswith("${")
+
+
 def check_login(
     pointer: str, config: StepConfig, operation: Operation, connection: ConnectionConfig
 ) -> Iterator[Problem]:
@@ -123,8 +152,8 @@ def check_repeats(pointer: str, config: StepConfig, operation: Operation) -> Ite
     repeats = operation.method.upper() in ("POST", "PATCH") and not operation.key_header
     if repeats and "on_unknown" not in config.model_fields_set:
         yield Problem(
-            message=f"{operation.method.upper()} {operation.path} declares no idempotency header: a call "
-            "whose outcome is unknown is made again and may happen twice",
+            message=f"{operation.method.upper()} {operation.path or operation.id} declares no idempotency "
+            "header: a call whose outcome is unknown is made again and may happen twice",
             code="may-repeat",
             severity="warning",
             pointer=pointer,
@@ -163,7 +192,7 @@ def check_follow(pointer: str, config: StepConfig, operation: Operation) -> Iter
         "wait": (config.wait is not None, not bus, "HTTP calls"),
     }
     for name, (wanted, fits, methods) in asked.items():
-        if wanted and not fits:
+        if wanted and not fits and (method or bus):  # else the message says which method it is
             yield Problem(
                 message=f"`{name}` is for {methods}, and operation {operation.id} is {method or 'a message'}",
                 code="does-not-follow",

@@ -11,6 +11,7 @@ from typing import Any, Final
 from actions.base import Follow, Paging
 from actions.errors import Refused
 from actions.places import own_server
+from actions.raw import RAW, find_called
 from actions.specs.model import Operation, Spec
 from service.calls import (
     check_deprecated,
@@ -18,8 +19,10 @@ from service.calls import (
     check_inputs,
     check_login,
     check_preset,
+    check_raw,
     check_references,
     check_repeats,
+    settled,
 )
 from service.config.model import Configuration, RuleConfig, StepConfig
 from service.errors import Invalid, Problem, nearest
@@ -241,20 +244,24 @@ class _Builder:
         if spec is None:
             return None
         connection = replace(connection, spec=spec)
-        operation = self._operation(f"{pointer}/call", config.connection, config.operation, connection)
+        operation = self._operation(
+            f"{pointer}/call", config.connection, config.operation, connection, config.with_
+        )
         if operation is None:
             return None
         self.problems += check_preset(pointer, config, operation)
         self.problems += check_inputs(f"{pointer}/with", config.with_, operation, spec, config.preset)
         self.problems += check_follow(pointer, config, operation)
         if arguments is None:
+        if operation.id == RAW:
+            self.problems += check_raw(f"{pointer}/with", config.with_)
             return None
         if self.strict:
             self.problems += check_login(f"{pointer}/call", config, operation, connection.config)
             self.problems += check_repeats(f"{pointer}/call", config, operation)
             self.problems += check_deprecated(f"{pointer}/call", config, operation, spec)
         return Step(
-            name=config.name or operation.id,
+            name=config.name or operation.id.removeprefix(":"),
             connection=config.connection,
             operation=operation.id,
             arguments=arguments,
@@ -298,10 +305,25 @@ class _Builder:
             return None
 
     def _operation(
-        self, pointer: str, name: str, wanted: str, connection: PlannedConnection
+        self,
+        pointer: str,
+        name: str,
+        wanted: str,
+        connection: PlannedConnection,
+        given: Mapping[str, Any] | None = None,
     ) -> Operation | None:
-        """Return the operation that `name.wanted` calls; None and a problem when it cannot be called."""
-        operation = connection.spec.find(wanted)
+        """Return the operation that `name.wanted` calls; None and a problem when it cannot be called.
+
+        `given` are the inputs of a step: only a step calls `:http`.
+        """
+        try:
+            if given is None:
+                operation = connection.spec.find(wanted)
+            else:
+                operation = find_called(connection.spec, wanted, settled(given))
+        except Refused as error:
+            self._problem(pointer, str(error), "left-out", offset=len(name) + 1, found=wanted)
+            return None
         left_out = connection.spec.why_left_out(wanted)
         if operation is None and left_out is not None:
             self._problem(

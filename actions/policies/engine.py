@@ -59,13 +59,19 @@ class OperationPolicies:
     """The policies of one operation, in order, with the values of one connection."""
 
     def __init__(
-        self, spec: Spec, operation: Operation, lookup: Lookup, steps: list[tuple[Policy, Step]]
+        self,
+        spec: Spec,
+        operation: Operation,
+        lookup: Lookup,
+        steps: list[tuple[Policy, Step]],
+        base: str = "",
     ) -> None:
         self._spec = spec
         self._operation = operation
         self._lookup = lookup
         self._steps = steps
-        self._place = PathTemplate(operation)
+        self._base = base
+        self._place = PathTemplate(operation, base)
         self._before: list[Step] = []
         self._after_login: list[Step] = []
         self._sections: dict[str, list[Step]] = {"response": [], "failure": []}
@@ -93,7 +99,13 @@ class OperationPolicies:
 
     def masked(self) -> "OperationPolicies":
         """Return the same policies with stars for every secret of the connection: for showing a request."""
-        return OperationPolicies(self._spec, self._operation, _masking(self._spec, self._lookup), self._steps)
+        lookup = _masking(self._spec, self._lookup)
+        return OperationPolicies(self._spec, self._operation, lookup, self._steps, self._base)
+
+    def below(self, base: str) -> "OperationPolicies":
+        """Return the same policies for requests to any path below a URL; none leads to another path."""
+        steps = [pair for pair in self._steps if not isinstance(pair[1], routes.Route)]
+        return OperationPolicies(self._spec, self._operation, self._lookup, steps, base)
 
     def server(self, base: str) -> str:
         """Return the base URL to call: what a policy makes of it, or the one given. Raise Refused."""

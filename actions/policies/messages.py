@@ -104,7 +104,7 @@ class Draft(Message):
     """A request on its way through the request section."""
 
     def __init__(self, request: Request, operation: Operation, place: "PathTemplate", lookup: Lookup) -> None:
-        super().__init__(request.headers, request.body, lookup, operation.method)
+        super().__init__(request.headers, request.body, lookup, operation.method or request.method)
         self.given = request.headers
         self.verb = request.method
         url, _, query = request.url.partition("?")
@@ -146,7 +146,7 @@ class Reply(Message):
     """An answer on its way through the response or the failure section."""
 
     def __init__(self, answer: Answer, request: Request, operation: Operation, lookup: Lookup) -> None:
-        super().__init__(answer.headers, answer.body, lookup, operation.method)
+        super().__init__(answer.headers, answer.body, lookup, operation.method or request.method)
         self.request = request
         self.status = answer.status
         self.notes: list[str] = []
@@ -181,9 +181,13 @@ class Reply(Message):
 
 
 class PathTemplate:
-    """The path of an operation, as it is described: finds its parameters again in a URL."""
+    """The path of an operation, as it is described: finds its parameters again in a URL.
 
-    def __init__(self, operation: Operation) -> None:
+    With a `base`, any path below that is the operation's.
+    """
+
+    def __init__(self, operation: Operation, base: str = "") -> None:
+        self._base = base
         names = {one.name for one in operation.parameters if one.location == "path"}
         path = operation.path.partition("#")[0].partition("?")[0].lstrip("/")
         segments = path.split("/") if operation.path else []
@@ -191,6 +195,8 @@ class PathTemplate:
 
     def cut(self, url: str) -> tuple[str, str]:
         """Return the base and the path of a URL without its query."""
+        if self._base and url.startswith(f"{self._base}/"):
+            return self._base, url[len(self._base) :]
         origin_end = url.find("/", url.find("://") + 3)
         if origin_end < 0:
             return url, ""

@@ -81,7 +81,7 @@ async def _call(
         return await connecting.call(
             connector,
             planned,
-            connecting.find_operation(planned.spec, name),
+            connecting.find_operation(planned.spec, name, arguments),
             arguments,
             preset=preset,
             dry_run=dry_run,

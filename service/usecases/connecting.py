@@ -8,6 +8,7 @@ from actions.base import Connector
 from actions.drift import Drift
 from actions.errors import ActionError, Refused
 from actions.hiding import without_secrets
+from actions.raw import RAW, find_called
 from actions.specs.model import Operation, Preset, Spec
 from service.connections import Connection
 from service.errors import Conflict, Invalid, NotFound, Problem, nearest
@@ -103,9 +104,12 @@ def _preset(one: Preset) -> dict[str, Any]:
     return {"name": one.name, "with": dict(one.arguments), **told}
 
 
-def find_operation(spec: Spec, name: str) -> Operation:
-    """Return an operation by id or alias. Raise NotFound with what was meant."""
-    operation = spec.find(name)
+def find_operation(spec: Spec, name: str, given: Mapping[str, Any] | None = None) -> Operation:
+    """Return an operation by id or alias, or `:http` of what is given. Raise NotFound with what was meant."""
+    try:
+        operation = find_called(spec, name, given)
+    except Refused as error:
+        raise NotFound(str(error)) from error
     left_out = spec.why_left_out(name)
     if operation is None and left_out is not None:
         raise NotFound(f"operation {name} is left out by `operations` of its connector: {left_out.reason}")
@@ -281,7 +285,7 @@ async def call_connection(
     called = await call(
         connector,
         planned,
-        find_operation(planned.spec, operation),
+        find_operation(planned.spec, operation, arguments),
         arguments,
         preset=preset,
         dry_run=dry_run,
@@ -316,7 +320,8 @@ async def call(
         raise Invalid(
             [Problem(message=text, code="bad-arguments", pointer=pointer) for pointer, text in problems]
         ) from error
-    if operation.method and not preset:  # of a message it was looked at while it was encoded
+    described = operation.method and operation.id != RAW  # a message is looked at while it is encoded
+    if described and not preset:
         drift.check_arguments(operation, arguments)
     shown: dict[str, Any] = {"request": connector.show(prepared), "differences": _differences(drift)}
     if dry_run:
@@ -328,7 +333,7 @@ async def call(
         return {**shown, "outcome": verdict.outcome.value, "detail": verdict.detail}
     answer = without_secrets(answer, connector.secrets(), most=len(answer.body))
     verdict = judge(answer, {}, now)
-    if operation.method:
+    if described:
         drift.check_answer(operation, answer)
     return {
         **shown,

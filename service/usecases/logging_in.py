@@ -145,9 +145,11 @@ def _chosen(
     name: str, spec: Spec, wanted: str, arguments: Mapping[str, Any] | None
 ) -> tuple[Operation, Mapping[str, Any], str]:
     if wanted:
-        operation = find_operation(spec, wanted)
+        operation = find_operation(spec, wanted, arguments)
         if operation.method not in _SAFE:
-            text = f"{operation.id} is {operation.method}: trying a connection changes nothing"
+            text = (
+                f"{operation.id} is {operation.method or 'of no method'}: trying a connection changes nothing"
+            )
             fix = f"pointsman call {name}.{operation.id} does what you say"
             raise Invalid([Problem(message=text, code="changes-something", found=wanted, fix=fix)])
         return operation, arguments or {}, "named"

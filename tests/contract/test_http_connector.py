@@ -91,6 +91,63 @@ async def test_an_operation_is_performed_at_a_listed_name(connect):
             assert f"\r\n{line}\r\n" in head
 
 
+async def test_any_request_is_sent_to_the_server_and_to_no_other_one(connect):
+    async with RawBackend(answering).listening() as backend:
+        connector = connect(f"http://127.0.0.1:{backend.port}/v1", ["127.0.0.1"])
+        given = {
+            "method": "patch",
+            "path": "/@evil.example/a%2Fb ä",
+            "query": {"q": ["1&2", "#"]},
+            "headers": {"Content-Type": "application/merge-patch+json", "Accept": "*/*"},
+            "body": {"x": None},
+        }
+        prepared = connector.prepare(":http", given, key="k1")
+        answer = await connector.call(prepared, deadline=3.0, headers={"traceparent": "00-1-2-01"})
+        assert (answer.status, answer.body) == (200, b'{"ok": true}')
+        head, _, body = backend.requests[0].partition(b"\r\n\r\n")
+        lines = head.decode("ascii").lower().split("\r\n")
+        assert lines[0] == "patch /v1/@evil.example/a%2fb%20%c3%a4?q=1%262&q=%23 http/1.1"
+        assert body == b'{"x":null}'
+        for line in (
+            f"host: 127.0.0.1:{backend.port}",
+            "authorization: bearer t0ken",
+            'idempotency-key: "k1"',
+            "content-type: application/merge-patch+json",
+            "content-length: 10",
+            "accept: */*",
+        ):
+            assert lines.count(line) == 1
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"path": "//evil.example/"},
+        {"path": "@evil.example/"},
+        {"path": "http://evil.example/"},
+        {"path": "/a\r\nHost: x"},
+        {"path": "/a%0d%0aHost:%20x"},
+        {"path": "/../admin"},
+        {"path": "/%2e%2e/admin"},
+        {"path": "/%252e%252e%252fadmin"},
+        {"path": ["..", "admin"]},
+        {"path": "/", "headers": {"Host": "evil.example"}},
+        {"path": "/", "headers": {"X": "a\r\nHost: evil.example"}},
+        {"path": "/", "headers": {"X\r\nHost": "evil.example"}},
+        {"path": "/", "headers": {"Transfer-Encoding": "chunked"}},
+        {"path": "/", "headers": {"authorization": "Bearer mine"}},
+        {"path": "/", "method": "GET / HTTP/1.1\r\nHost: evil.example\r\n\r\nGET"},
+    ],
+)
+async def test_no_request_leads_elsewhere_and_nothing_is_sent(connect, given):
+    async with RawBackend(answering).listening() as backend:
+        connector = connect(f"http://127.0.0.1:{backend.port}/v1", ["127.0.0.1"])
+        with pytest.raises(Refused) as caught:
+            connector.prepare(":http", {"method": "GET", **given}, key="k1")
+        assert caught.value.problems
+        assert backend.connections == 0
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
 async def test_nothing_of_the_inside_is_called_under_public(connect, host):
     async with RawBackend(answering).listening() as backend:

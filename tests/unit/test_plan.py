@@ -417,3 +417,90 @@ def test_who_has_to_name_a_server_is_told_where_it_ends(described: bytes, code: 
     spec = b'{%s, %s, "paths": {"/a": {"get": {"operationId": "a", "responses": {}}}}}' % (version, described)
     found = [one for one in plan({}, spec=spec).problems if one.pointer == "/connections/shop"]
     assert [(one.code, one.fix) for one in found] == [(code, fix)]
+
+
+RAW = {
+    "call": "shop.:http",
+    "with": {"method": "POST", "path": "/notes/${data.id}", "body": {"n": "${data.n}"}},
+}
+
+
+def test_any_request_can_be_a_step_and_is_named_without_its_colon() -> None:
+    made = plan(
+        {
+            "r": {
+                "do": [
+                    {**RAW, "on_unknown": "dead"},
+                    GOOD | {"with": {"sku": "${steps.http.body.sku}", "body": {}}},
+                ]
+            }
+        }
+    )
+    assert not made.problems
+    step = made.ruleset.rules[0].steps[0]
+    assert (step.name, step.operation) == ("http", ":http")
+
+
+def test_a_request_that_may_happen_twice_is_warned_of_by_its_method() -> None:
+    (found,) = problems({"do": [RAW]}).values()
+    assert (found.severity, found.code) == ("warning", "may-repeat")
+    assert "POST :http declares no idempotency header" in found.message
+    for method in ("GET", "${data.method}"):
+        assert not problems({"do": [{**RAW, "with": {**RAW["with"], "method": method}}]})
+
+
+def test_what_is_wrong_with_a_request_is_said_before_any_message_comes() -> None:
+    found = problems(
+        {
+            "do": [
+                {
+                    **RAW,
+                    "on_unknown": "retry",
+                    "if_match": True,
+                    "with": {
+                        "method": "POST",
+                        "path": "notes/${data.id}",
+                        "query": {"a": {"b": 1}},
+                        "headers": {"Host": "${data.host}", "X-Ok": "${data.x}"},
+                        "bdy": 1,
+                        "Content-Type": "text/plain",
+                    },
+                }
+            ]
+        }
+    )
+    assert found.keys() == {
+        f"/rules/r/do/0/{place}"
+        for place in (
+            "with/path",
+            "with/query/a",
+            "with/headers/Host",
+            "with/bdy",
+            "with/Content-Type",
+            "if_match",
+        )
+    }
+    assert "body" in found["/rules/r/do/0/with/bdy"].fix
+
+
+def test_what_a_request_lacks_is_said() -> None:
+    (found,) = [
+        one.message
+        for one in plan({"r": {"do": [{"call": "shop.:http", "with": {"path": "${data.p}"}}]}}).problems
+    ]
+    assert found == "operation :http needs method"
+
+
+def test_a_source_polls_what_is_described_and_nothing_else() -> None:
+    (found,) = polled(call="shop.:http", **{"with": {"method": "GET", "path": "/"}}).values()
+    assert (found.code, found.found) == ("unknown-operation", ":http")
+
+
+def test_where_operations_are_left_out_no_other_request_can_be_made() -> None:
+    document = {
+        "connectors": {"shop": {"spec": "shop.yaml", "operations": {"exclude": "notes"}}},
+        "connections": {"shop": {"connector": "shop"}},
+        "rules": {"r": {"do": [{"call": "shop.:http", "with": {"method": "GET", "path": "/note"}}]}},
+    }
+    (found,) = build(Configuration.model_validate(document), {"shop": SPEC}).errors
+    assert (found.code, found.pointer, found.offset) == ("left-out", "/rules/r/do/0/call", 5)

@@ -61,6 +61,32 @@ def test_what_cannot_be_called_is_said(project, words, said):
         assert text in ran.err
 
 
+RAW = {"method": "POST", "path": ["stock", "a/b"], "query": {"dry": True}, "body": {"n": 1}}
+
+
+def test_any_request_can_be_made_with_the_login_of_the_connection(project):
+    ran = project("call", "shop.:http", "--with", json.dumps(RAW), "--dry-run")
+    assert ran.code == 0
+    assert ran.out.startswith("POST http://127.0.0.1:8082/stock/a%2Fb?dry=true\n")
+    assert "bearer ***" in ran.out.lower()
+    assert ran.out.endswith('\n\n{"n":1}\n')
+
+
+def test_all_that_is_wrong_with_a_request_is_said_with_its_place(project):
+    inputs = json.dumps({"path": "//evil.example/", "headers": {"Host": "x", "Authorization": "y"}, "to": "z"})
+    ran = project("call", "shop.:http", "--with", inputs, "--dry-run")
+    assert ran.code == 1
+    for place in ("/method", "/path", "/headers/Host", "/headers/Authorization", "/to"):
+        assert f"{place}:" in ran.err
+
+
+def test_what_a_request_takes_is_shown_and_listed_nowhere(project):
+    shown = json.loads(project("operations", "show", "shop.:http", "-o", "json").out)
+    assert (shown["id"], shown["input"]["required"]) == (":http", ["method", "path"])
+    for words in (("operations", "list"), ("connectors", "operations", "shop"), ("operations", "search", "http")):
+        assert ":http" not in project(*words).out
+
+
 def test_nothing_can_be_called_without_its_secret(project, tmp_path):
     (tmp_path / "p/secrets/shop").unlink()
     assert project("call", "shop.getHealth").code == 1
