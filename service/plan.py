@@ -249,12 +249,12 @@ class _Builder:
         )
         if operation is None:
             return None
+        if operation.id == RAW:
+            self.problems += check_raw(f"{pointer}/with", config.with_)
         self.problems += check_preset(pointer, config, operation)
         self.problems += check_inputs(f"{pointer}/with", config.with_, operation, spec, config.preset)
         self.problems += check_follow(pointer, config, operation)
         if arguments is None:
-        if operation.id == RAW:
-            self.problems += check_raw(f"{pointer}/with", config.with_)
             return None
         if self.strict:
             self.problems += check_login(f"{pointer}/call", config, operation, connection.config)
