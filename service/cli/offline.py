@@ -19,13 +19,14 @@ async def opened(
 ) -> "AsyncIterator[tuple[PlannedConnection, Connector]]":
     """Give a connection of the configuration and its connector, open. Raise Invalid, NotFound.
 
+    The whole configuration must be sound, but of its secrets only those of the connection are asked for.
     It logs in as the instance would: what its logins must not lose is the stopped instance's, and kept there.
     """
     from service.app import lent_tokens
     from service.connectors import make_connector
     from service.usecases.checking import check_configuration
 
-    candidate = await check_configuration(made.config, resolve=resolve, env=os.environ)
+    candidate = await check_configuration(made.config, resolve=resolve, env=os.environ, connection=name)
     known = candidate.wanted().connections
     if name not in known:
         near = nearest(name, list(known))

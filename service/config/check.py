@@ -78,13 +78,21 @@ class CheckedConfiguration:
         )
 
 
-def load_configuration(path: Path, *, resolve: bool, env: Mapping[str, str]) -> CheckedConfiguration:
+def load_configuration(
+    path: Path, *, resolve: bool, env: Mapping[str, str], connection: str | None = None
+) -> CheckedConfiguration:
     """Read and check a configuration. Never raises for what the files hold.
 
-    With `resolve` a missing secret is an error; without, a warning, and a placeholder stands for it.
+    With `resolve` a missing secret is an error; without, a warning, and a placeholder stands for it. With
+    `connection` no other secrets than those of the connection of that name are asked for.
     """
     loaded = load_files(path)
-    vault = Vault(env=env, required=resolve, folder=lambda pointer: folder_of(loaded.marks, pointer))
+    vault = Vault(
+        env=env,
+        required=resolve,
+        folder=lambda pointer: folder_of(loaded.marks, pointer),
+        only=None if connection is None else join_pointer("connections", connection),
+    )
     shapes = _Shapes(loaded.document, vault)
     shapes.check()
     found = [*(_masked(problem, vault) for problem in shapes.problems), *vault.problems]

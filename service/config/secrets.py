@@ -81,12 +81,14 @@ class Vault:
     """Resolves references for one check. Knows afterwards what to mask and what is missing.
 
     With `required` False a secret that is not there is a warning: the check runs where the secrets are not.
-    `folder` tells for a pointer which folder a file's path is relative to.
+    `folder` tells for a pointer which folder a file's path is relative to. With `only`, the pointer of a
+    resource, no other resource's references are followed: a placeholder stands for each.
     """
 
     env: Mapping[str, str]
     required: bool
     folder: Callable[[str], Path]
+    only: str | None = None
     problems: list[Problem] = field(default_factory=list)
     unresolved: set[str] = field(default_factory=set)
     suspects: set[str] = field(default_factory=set)
@@ -98,17 +100,20 @@ class Vault:
         text: str | None = None
         if not is_reference(value):
             self._refuse_plain(value, pointer)
-        elif "env" in value:
-            text = self._from_variable(value["env"], f"{pointer}/env")
-        elif "file" in value:
-            text = self._from_file(value["file"], f"{pointer}/file")
-        else:
-            text = self._from_sealed(value["sealed"], f"{pointer}/sealed")
+        elif self.only in (None, _resource(pointer)):
+            text = self._follow(value, pointer)
         if text is None:
             self.unresolved.add(pointer)
             return SecretStr(PLACEHOLDER)
         self._know(text, pointer)
         return SecretStr(text)
+
+    def _follow(self, reference: Mapping[str, Any], pointer: str) -> str | None:
+        if "env" in reference:
+            return self._from_variable(reference["env"], f"{pointer}/env")
+        if "file" in reference:
+            return self._from_file(reference["file"], f"{pointer}/file")
+        return self._from_sealed(reference["sealed"], f"{pointer}/sealed")
 
     def suspect(self, pointer: str) -> None:
         """Take note of a text that must not be shown."""

@@ -24,7 +24,7 @@ from service.connectors import PEM, make_connector
 from service.descriptions import Unfit, kept, kept_copy
 from service.errors import Invalid, Problem
 from service.plan import SOURCE_VARIABLES, Plan, build
-from service.planned import versioned
+from service.planned import PlannedConnection, versioned
 from service.rules.cel import ABSENT, Budget, CELError, EvaluationError, compile_expression, to_json
 from service.rules.mapping import RenderError, TemplateErrors, View, compile_template
 from triggers import SOURCES
@@ -64,19 +64,27 @@ class Candidate:
         return self.plan
 
 
-async def check_configuration(path: Path, *, resolve: bool, env: Mapping[str, str]) -> Candidate:
+async def check_configuration(
+    path: Path, *, resolve: bool, env: Mapping[str, str], connection: str | None = None
+) -> Candidate:
     """Check a configuration without touching anything that runs. Never raises for what the files hold.
 
-    With `resolve` a missing secret is an error, without it a warning.
+    With `resolve` a missing secret is an error, without it a warning. With `connection`, the name of the only
+    one that is to be used, no other secrets than its own are asked for: no other connection and no source is
+    made on trial, for they would be made with placeholders. All that needs no secret is checked all the same.
     """
-    checked = await asyncio.to_thread(load_configuration, path, resolve=resolve, env=env)
+    checked = await asyncio.to_thread(
+        load_configuration, path, resolve=resolve, env=env, connection=connection
+    )
     files, unread = await asyncio.to_thread(_descriptions, checked)
     plan = await asyncio.to_thread(build, checked.sketch, files)
     pems, found = _certificates(checked)
     said = {problem.pointer for problem in unread}
     found += [*unread, *(one for one in plan.problems if not _is_told(checked, one, said))]
-    found += await _check_sources(checked, plan)
-    found += await _check_connections(checked, plan, pems)
+    if connection is None:
+        found += await _check_sources(checked, plan)
+    tried = {name: one for name, one in plan.connections.items() if connection in (None, name)}
+    found += await _check_connections(checked, tried, pems)
     # What is broken as text or in its shape is not judged a second time by what that makes of it.
     errors = [problem for problem in checked.problems if problem.severity == "error"]
     lines = {(problem.file, problem.line) for problem in errors if not problem.pointer}
@@ -179,11 +187,11 @@ class _Offline(Resolver):
 
 
 async def _check_connections(
-    checked: CheckedConfiguration, plan: Plan, pems: Mapping[str, PEM]
+    checked: CheckedConfiguration, connections: Mapping[str, PlannedConnection], pems: Mapping[str, PEM]
 ) -> list[Problem]:
     """Make every connector whose connection is sound and ask it what it thinks of it."""
     problems: list[Problem] = []
-    for name, planned in plan.connections.items():
+    for name, planned in connections.items():
         pointer = join_pointer("connections", name)
         hook = join_pointer("connectors", planned.config.connector, "code")
         if not (checked.sound(pointer) and checked.sound(hook)):

@@ -1,9 +1,11 @@
 import json
 import os
+from pathlib import Path
 
 import pytest
 from pydantic import BaseModel, SecretStr
 
+from service.config.check import load_configuration
 from service.config.secrets import PLACEHOLDER, put_secrets
 from service.config.shape import holds_secrets
 from tests.unit.config.bell import BellConfig
@@ -188,3 +190,41 @@ def test_secrets_are_found_wherever_a_type_puts_them():
     assert seen == {"/pairs": "suspect", "/child/many/0": "suspect"}
     assert holds_secrets(BellConfig)
     assert not holds_secrets(dict[str, str])
+
+
+def test_for_one_connection_no_other_reference_is_followed(write):
+    write("pointsman.yaml", ONE_OF_MANY)
+    given = {"SHOP": CANARY, "CRM": "other", "DOOR": "other"}
+    asked = []
+
+    class Environment(dict):
+        def get(self, name, default=None):
+            asked.append(name)
+            return super().get(name, default)
+
+    checked = load_configuration(
+        Path("pointsman.yaml"), resolve=True, env=Environment(given), connection="shop"
+    )
+    assert asked == ["SHOP"]
+    assert checked.problems == ()
+    connections = checked.configuration.connections
+    assert connections["shop"].auth.bearer.get_secret_value() == CANARY
+    assert connections["crm"].auth.bearer.get_secret_value() == PLACEHOLDER
+    assert CANARY not in everything(checked)
+
+
+def test_for_one_connection_a_secret_in_plain_is_an_error_wherever_it_is(write):
+    write("pointsman.yaml", ONE_OF_MANY.replace("{env: CRM}", CANARY))
+    checked = load_configuration(Path("pointsman.yaml"), resolve=True, env={"SHOP": "x"}, connection="shop")
+    assert [one.code for one in checked.problems] == ["secret-plain"]
+    assert CANARY not in everything(checked)
+
+
+ONE_OF_MANY = """
+connectors: {shop: {spec: shop.json}}
+connections:
+  shop: {connector: shop, auth: {bearer: {env: SHOP}}}
+  crm: {connector: shop, auth: {bearer: {env: CRM}}}
+sources:
+  door: {kind: bell, verify: {scheme: password, user: u, password: {env: DOOR}}}
+"""
