@@ -27,6 +27,7 @@ from service.api import AdminServer
 from service.backends import Backends
 from service.clock import SteadyClock
 from service.connections import Connection
+from service.descriptions import bounds_of
 from service.dispatch import Dispatch
 from service.duties import Duties
 from service.errors import Invalid, Problem, ServiceError
@@ -68,7 +69,7 @@ class Service:
         self._environment = environment
         self.clock = SteadyClock()
         self.store = make_store(settings, self.clock)
-        self.rulesets = Rulesets(self.store)
+        self.rulesets = Rulesets(self.store, bounds_of(settings))
         self.dispatch = Dispatch(
             self.store,
             self.rulesets,
@@ -227,7 +228,12 @@ class Service:
         """
         async with self._reloading:
             crashpoints.reached("reload.before")
-            candidate = await check_configuration(self.settings.config, resolve=True, env=self._environment)
+            candidate = await check_configuration(
+                self.settings.config,
+                resolve=True,
+                env=self._environment,
+                bounds=self.rulesets.bounds,
+            )
             wanted = candidate.wanted()
             sources = await self._open_sources(wanted)
             plan = await self.rulesets.keep(wanted.configuration, candidate.checked.document, candidate.files)
@@ -355,7 +361,7 @@ async def open_desk(settings: Settings) -> AsyncIterator[Desk]:
     """Open the store of a stopped instance to work at. Raise Unavailable while one is running."""
     clock = SteadyClock()
     async with _open_store(settings, clock) as store:
-        rulesets = Rulesets(store)
+        rulesets = Rulesets(store, bounds_of(settings))
         await rulesets.load_names()
         yield Desk(store, rulesets, clock_ms=clock)
 

@@ -25,6 +25,7 @@ from service.calls import (
     settled,
 )
 from service.config.model import Configuration, RuleConfig, StepConfig
+from service.descriptions import DEFAULT, Bounds
 from service.errors import Invalid, Problem, nearest
 from service.examples import failed_examples
 from service.planned import PlannedConnection, Planning, pins
@@ -67,6 +68,7 @@ def build(
     number: int = 0,
     rule_number: Callable[[str], int] | None = None,
     strict: bool = True,
+    bounds: Bounds = DEFAULT,
 ) -> Plan:
     """Build a plan. `files` are the descriptions' bytes by connector, as `pin` made them.
 
@@ -74,7 +76,7 @@ def build(
     skips what only a person who writes the file wants to know (the rules' tests): a stored ruleset was
     checked when it was made.
     """
-    return _Builder(configuration, files, number, rule_number, strict=strict).build()
+    return _Builder(configuration, files, number, rule_number, strict=strict, bounds=bounds).build()
 
 
 class _Builder:
@@ -86,6 +88,7 @@ class _Builder:
         rule_number: Callable[[str], int] | None,
         *,
         strict: bool,
+        bounds: Bounds,
     ) -> None:
         self.configuration = configuration
         self.files = files
@@ -93,10 +96,11 @@ class _Builder:
         counted = {name: place for place, name in enumerate(configuration.rules, 1)}
         self.rule_number = rule_number or counted.__getitem__
         self.strict = strict
+        self.bounds = bounds
         self.problems: list[Problem] = []
 
     def build(self) -> Plan:
-        planning = Planning(self.configuration, self.files, self.problems)
+        planning = Planning(self.configuration, self.files, self.problems, self.bounds)
         specs = planning.specs()
         connections = planning.connections(specs)
         self._check_sources(connections)

@@ -16,7 +16,7 @@ from actions.specs.model import Server, Spec, Variable
 from service.config.backends import ConnectionConfig
 from service.config.connectors import ConnectorConfig
 from service.config.model import Configuration
-from service.descriptions import read_pinned
+from service.descriptions import DEFAULT, Bounds, read_pinned
 from service.errors import Problem
 from service.filtering import Filter
 from service.parameters import check_parameters
@@ -60,11 +60,16 @@ class Planning:
     """Builds the descriptions and connections of one configuration; `problems` is where problems go."""
 
     def __init__(
-        self, configuration: Configuration, files: Mapping[str, bytes], problems: list[Problem]
+        self,
+        configuration: Configuration,
+        files: Mapping[str, bytes],
+        problems: list[Problem],
+        bounds: Bounds = DEFAULT,
     ) -> None:
         self.configuration = configuration
         self.files = files
         self.problems = problems
+        self.bounds = bounds
         self.whole: dict[str, Spec] = {}
 
     def specs(self) -> dict[str, Pin]:
@@ -117,7 +122,7 @@ class Planning:
         if content is None:
             self._problem(pointer, "the description cannot be read", "no-spec", found=title)
             return None
-        spec = read_pinned(title, content)
+        spec = read_pinned(title, content, self.bounds)
         for finding in spec.findings:
             if finding.severity == "info":
                 continue
@@ -130,7 +135,10 @@ class Planning:
                 fix=finding.fix,
             )
         if spec.operations:
-            return Pin(hashlib.blake2b(content, digest_size=16).hexdigest(), spec)
+            cut = any(finding.code == "too-many-operations" for finding in spec.findings)
+            # The same text with fewer operations is another description to what runs.
+            bound = str(self.bounds.operations).encode() if cut else b""
+            return Pin(hashlib.blake2b(content, digest_size=16, key=bound).hexdigest(), spec)
         if not any(finding.severity == "error" for finding in spec.findings):
             self._problem(pointer, "the description has no operation", "no-operation", found=title)
         return None

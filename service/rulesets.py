@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from service.config.model import Configuration
+from service.descriptions import ACCEPTED, DEFAULT, Bounds
 from service.errors import NotFound
 from service.plan import Plan, build
 from service.rules.model import Ruleset
@@ -22,10 +23,14 @@ KEPT: Final = 16
 
 
 class Rulesets:
-    """Gives plans by number. All methods are called on the event loop."""
+    """Gives plans by number. All methods are called on the event loop.
 
-    def __init__(self, store: Store) -> None:
+    `bounds` are for what is accepted from now on.
+    """
+
+    def __init__(self, store: Store, bounds: Bounds = DEFAULT) -> None:
         self._store = store
+        self.bounds = bounds
         self._plans: OrderedDict[int, Plan] = OrderedDict()
         self._building = asyncio.Lock()
         self._sources: dict[int, str] = {}
@@ -49,7 +54,14 @@ class Rulesets:
             {"configuration": msgspec.Raw(document), "rules": numbers}, order="deterministic"
         )
         number = await self._store.put_ruleset(kept, files)
-        plan = build(configuration, files, number=number, rule_number=numbers.__getitem__, strict=False)
+        plan = build(
+            configuration,
+            files,
+            number=number,
+            rule_number=numbers.__getitem__,
+            strict=False,
+            bounds=self.bounds,
+        )
         self._remember(number, plan)
         return plan
 
@@ -67,7 +79,14 @@ class Rulesets:
             kept = msgspec.json.decode(document)
             configuration = _restored(kept["configuration"])
             numbers = kept["rules"]
-            plan = build(configuration, files, number=number, rule_number=numbers.__getitem__, strict=False)
+            plan = build(
+                configuration,
+                files,
+                number=number,
+                rule_number=numbers.__getitem__,
+                strict=False,
+                bounds=ACCEPTED,
+            )
             self._remember(number, plan)
             return plan
 

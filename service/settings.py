@@ -53,6 +53,12 @@ class Settings(BaseSettings):
     min_free_bytes: int = Field(
         default=64 * 1024 * 1024, ge=0, description="Free disk space below which webhooks answer 503."
     )
+    max_description_bytes: int = Field(
+        default=50 * 1024 * 1024, ge=1, le=1024**3, description="Most bytes of one file of a description."
+    )
+    max_operations: int = Field(
+        default=10_000, ge=1, le=1_000_000, description="Most operations of a description that can be called."
+    )
     retention_days: float = Field(default=30, gt=0, description="Days that ended deliveries are kept.")
     identity_days: float = Field(default=14, gt=0, description="Days that a message's identity is known.")
     grace: float = Field(default=20.0, ge=0, description="Seconds that a stop waits for calls in flight.")

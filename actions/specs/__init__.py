@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from actions.base import Finding
-from actions.specs.load import Bundle, load
+from actions.specs.load import MAX_BYTES, Bundle, load
 from actions.specs.model import Spec
 from actions.specs.naming import unread
 from actions.specs.reading import Reader
@@ -31,7 +31,11 @@ READERS: Final[dict[str, str]] = {
 
 
 def read_spec(
-    files: Mapping[str, bytes], root: str | None = None, *, max_operations: int = MAX_OPERATIONS
+    files: Mapping[str, bytes],
+    root: str | None = None,
+    *,
+    max_operations: int = MAX_OPERATIONS,
+    max_bytes: int = MAX_BYTES,
 ) -> Spec:
     """Read a description out of its files; `root` names the one to begin with where there are several.
 
@@ -42,7 +46,7 @@ def read_spec(
     findings: list[Finding] = []
     for name in names:
         try:
-            document = load(name, files[name])
+            document = load(name, files[name], max_bytes=max_bytes)
         except KeyError as reason:
             why = str(reason.args[0]) if type(reason) is not KeyError and reason.args else "is not there"
             findings.append(_error("no-such-file", f"the file {name} {why}", name))
@@ -55,7 +59,7 @@ def read_spec(
             message = f"it has {count} operations, far more than the {max_operations} that can be called"
             findings.append(_error("too-large", message, name))
             continue
-        bundle = Bundle(root=document, files=files)
+        bundle = Bundle(root=document, files=files, max_bytes=max_bytes)
         for target in READERS.values():
             reader: Reader = pkgutil.resolve_name(target)()
             if reader.sniff(bundle):

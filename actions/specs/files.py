@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from typing_extensions import override
 
-from actions.specs.load import Document, load
+from actions.specs.load import MAX_BYTES, Document, load
 
 MAX_FILES: Final = 5_000
 MAX_TOTAL: Final = 200 * 1024 * 1024
@@ -56,8 +56,9 @@ class NoFile(KeyError):
 class Files:
     """The documents of one bundle by path from its folder, the root among them."""
 
-    def __init__(self, root: Document, files: Mapping[str, bytes]) -> None:
+    def __init__(self, root: Document, files: Mapping[str, bytes], max_bytes: int = MAX_BYTES) -> None:
         self._files = files
+        self._max_bytes = max_bytes
         self._lacking: dict[str, str] = {}
         self._bytes = 0
         self.root = root
@@ -93,7 +94,8 @@ class Files:
         self._bytes += len(data)
         if self._bytes > MAX_TOTAL:
             raise NoFile(f"makes all files together larger than {MAX_TOTAL} bytes")
-        document = _prose(path, data) if path.lower().endswith(_PROSE) else load(path, data)
+        prose = path.lower().endswith(_PROSE)
+        document = _prose(path, data) if prose else load(path, data, max_bytes=self._max_bytes)
         self.documents[path] = document
         self._relocate(document)
         return document

@@ -114,10 +114,14 @@ class Document:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """What a reader gets: the document to read and the files that came with it, by path from its folder."""
+    """What a reader gets: the document to read and the files that came with it, by path from its folder.
+
+    `max_bytes` is how much is read of each of them.
+    """
 
     root: Document
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    max_bytes: int = MAX_BYTES
 
 
 def load(name: str, data: bytes, *, max_bytes: int = MAX_BYTES) -> Document:

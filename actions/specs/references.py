@@ -49,7 +49,7 @@ class Registry:
     @classmethod
     def of(cls, bundle: Bundle) -> "Registry":
         """Return the registry of a bundle."""
-        return cls(bundle.root.value, files=Files(bundle.root, bundle.files))
+        return cls(bundle.root.value, files=Files(bundle.root, bundle.files, bundle.max_bytes))
 
     def resolve(self, ref: str) -> Any:
         """Return what a reference points to, one hop. Raises Unresolved."""

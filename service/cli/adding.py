@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from service.cli.calling import Config
 from service.cli.output import Output, emit, emit_problems, line, rows, say
-from service.cli.place import settings
+from service.cli.place import reading, settings
 from service.errors import Invalid, Problem
 
 if TYPE_CHECKING:
@@ -59,12 +59,12 @@ def add_connector(
     else:
         from service.usecases.diffing import one_unit
 
-        spec = one_unit(Path(description)).read()
+        spec = one_unit(Path(description), reading()).read()
         value = {"spec": adding.path_from(place, Path(description))}
     chosen = {key: list(part) for key, part in (("include", include), ("exclude", exclude)) if part}
     if chosen:
         value["operations"] = chosen
-    warnings = asyncio.run(adding.add(place, "connectors", name, value, env=os.environ))
+    warnings = asyncio.run(adding.add(place, "connectors", name, value, env=os.environ, bounds=reading()))
     emit_problems(warnings, "table")
     if chosen:
         spec = Filter(OperationsConfig.model_validate(chosen)).of(spec)
@@ -81,9 +81,10 @@ def _fetched(name: str, url: str, place: Path, allow: Sequence[str]) -> "tuple[S
     from service.descriptions import kept_copy, read_pinned
     from service.usecases import fetching
 
-    fetched = asyncio.run(fetching.fetch_description(url, egress=_egress(allow)))
-    fetching.keep(name, fetched, None, Path(os.path.realpath(place)).parent)
-    spec = read_pinned(url, kept_copy(url, fetched.data))
+    bounds = reading()
+    fetched = asyncio.run(fetching.fetch_description(url, egress=_egress(allow), bounds=bounds))
+    fetching.keep(name, fetched, None, Path(os.path.realpath(place)).parent, bounds)
+    spec = read_pinned(url, kept_copy(url, fetched.data, bounds), bounds)
     return spec, {"spec": url, "sha256": fetched.sha256}
 
 
@@ -139,7 +140,7 @@ def fetch_connector(
     from service.usecases.fetching import fetch_connector as fetch
 
     checked = load_configuration(_config(config), resolve=False, env=os.environ)
-    fetched = asyncio.run(fetch(checked, connector, egress=_egress(allow)))
+    fetched = asyncio.run(fetch(checked, connector, egress=_egress(allow), bounds=reading()))
     same = fetched.pinned == fetched.sha256
     shown = {
         "name": fetched.name,
@@ -205,7 +206,7 @@ def add_connection(
         "egress": list(egress),
     }
     value = {"connector": connector, **{key: part for key, part in parts.items() if part}}
-    warnings = asyncio.run(add(place, "connections", name, value, env=os.environ))
+    warnings = asyncio.run(add(place, "connections", name, value, env=os.environ, bounds=reading()))
     emit_problems(warnings, "table")
     if output == "table":
         line(f"connection {name} is in {place}", style="bold")

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from service.cli.arguments import given_arguments
 from service.cli.offline import opened
 from service.cli.output import Output, emit, line, say
-from service.cli.place import settings
+from service.cli.place import reading, settings
 from service.errors import Invalid, Problem
 from service.settings import Settings
 
@@ -164,7 +164,8 @@ def plan_of(config: Path | None) -> "Plan":
     """Return the plan of a configuration. Raise Invalid with everything that is wrong in it."""
     from service.usecases.checking import check_configuration
 
-    return asyncio.run(check_configuration(_path(config), resolve=False, env=os.environ)).wanted()
+    checking = check_configuration(_path(config), resolve=False, env=os.environ, bounds=reading())
+    return asyncio.run(checking).wanted()
 
 
 CONNECTORS: Final[dict[str, Callable[..., Any]]] = {

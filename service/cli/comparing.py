@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from service.cli.calling import Config
 from service.cli.output import Output, emit, line
-from service.cli.place import settings
+from service.cli.place import reading, settings
 from service.errors import Invalid, Problem, nearest
 
 
@@ -42,15 +42,17 @@ def diff_connectors(
 def _compared(old: str, new: Path, config: Path) -> dict[str, Any]:
     from service.usecases.diffing import affected, diff, one_unit
 
+    bounds = reading()
     if Path(old).exists():
-        return diff(one_unit(Path(old)).read(), one_unit(new).read())
+        return diff(one_unit(Path(old), bounds).read(), one_unit(new, bounds).read())
     from service.usecases.checking import check_configuration
     from service.usecases.connecting import whole_spec
 
     if not config.exists():
         message = f"there is no file {old}, and no configuration {config} with a connector of this name"
         raise Invalid([Problem(message=message, code="no-file", found=old[:80])])
-    candidate = asyncio.run(check_configuration(config, resolve=False, env=os.environ))
+    checking = check_configuration(config, resolve=False, env=os.environ, bounds=bounds)
+    candidate = asyncio.run(checking)
     plan = candidate.wanted()
     if old not in plan.configuration.connectors:
         known = list(plan.configuration.connectors)
@@ -59,7 +61,7 @@ def _compared(old: str, new: Path, config: Path) -> dict[str, Any]:
         raise Invalid(
             [Problem(message="no such connector and no such file", code="no-file", found=old[:80], fix=fix)]
         )
-    unit, spec = one_unit(new), whole_spec(plan, old)
+    unit, spec = one_unit(new, bounds), whole_spec(plan, old)
     rules = affected(plan.configuration, candidate.files, old, spec, unit)
     return {**diff(spec, unit.read()), "rules": rules}
 

@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from service.cli.output import Output, emit, json_text, line, rows, say
+from service.cli.place import reading
 from service.cli.progress import counted
 from service.errors import Invalid, Problem
 
@@ -80,7 +81,8 @@ def exercise_descriptions(
     """
     from service.usecases import exercising
 
-    jobs = [job for given in _given(path) for job in exercising.jobs_of(given)]
+    bounds = reading()
+    jobs = [job for given in _given(path) for job in exercising.jobs_of(given, bounds)]
     sound = True
     seen: list[dict[str, Any]] = []
 
@@ -196,7 +198,7 @@ def _given(paths: tuple[Path, ...]) -> tuple[Path, ...]:
 def _collected(path: Path) -> "list[Unit]":
     from service.descriptions import collect
 
-    return collect(path)
+    return collect(path, reading())
 
 
 def units_at(paths: tuple[Path, ...]) -> "list[Unit]":

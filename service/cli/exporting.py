@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from service.cli.calling import Config, plan_of
 from service.cli.output import json_text, say, yaml_text
-from service.cli.place import settings
+from service.cli.place import reading, settings
 from service.errors import Invalid, Problem
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def _spec(what: str, config: Path | None) -> "Spec":
     from service.usecases.diffing import one_unit
 
     if Path(what).exists() or "/" in what:
-        return one_unit(Path(what)).read()
+        return one_unit(Path(what), reading()).read()
     place = settings(config=config).config
     if not place.exists():
         message = f"there is no file {what}, and no configuration {place} with a connector of this name"

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from service.cli.arguments import given_text
 from service.cli.output import Output, emit_problems, line, say
-from service.cli.place import settings
+from service.cli.place import reading, settings
 from service.errors import Invalid, Problem
 
 Config = Annotated[
@@ -37,7 +37,8 @@ def check(
     from service.usecases.checking import check_configuration
 
     path = settings(config=config).config
-    candidate = asyncio.run(check_configuration(path, resolve=secrets, env=os.environ))
+    checking = check_configuration(path, resolve=secrets, env=os.environ, bounds=reading())
+    candidate = asyncio.run(checking)
     emit_problems(candidate.problems, output)
     if output == "table":
         errors, warnings = len(candidate.errors), len(candidate.problems) - len(candidate.errors)

@@ -24,9 +24,12 @@ async def opened(
     """
     from service.app import lent_tokens
     from service.connectors import make_connector
+    from service.descriptions import bounds_of
     from service.usecases.checking import check_configuration
 
-    candidate = await check_configuration(made.config, resolve=resolve, env=os.environ, connection=name)
+    candidate = await check_configuration(
+        made.config, resolve=resolve, env=os.environ, connection=name, bounds=bounds_of(made)
+    )
     known = candidate.wanted().connections
     if name not in known:
         near = nearest(name, list(known))

@@ -16,6 +16,7 @@ from service.errors import Invalid, Problem, Unavailable, nearest
 from service.settings import Settings
 
 if TYPE_CHECKING:
+    from service.descriptions import Bounds
     from service.usecases.desk import Desk
 
 PORT_FILE: Final = "admin.port"
@@ -104,6 +105,13 @@ def settings(**said: Any) -> Settings:
                 )
             )
         raise Invalid(problems) from error
+
+
+def reading() -> "Bounds":
+    """Return how much of descriptions a command reads, as an instance would. Raise Invalid as `settings`."""
+    from service.descriptions import bounds_of
+
+    return bounds_of(settings())
 
 
 def unknown_variables(environment: Mapping[str, str]) -> list[Problem]:

@@ -55,9 +55,11 @@ def serve(
 async def _serve(made: Settings) -> None:
     """Serve, once the configuration is known to be good; before that nothing is written."""
     from service.app import Service
+    from service.descriptions import bounds_of
     from service.usecases.checking import check_configuration
 
-    (await check_configuration(made.config, resolve=True, env=os.environ)).wanted()
+    bounds = bounds_of(made)
+    (await check_configuration(made.config, resolve=True, env=os.environ, bounds=bounds)).wanted()
     await Service(made).serve()
 
 

@@ -13,7 +13,7 @@ from cyclopts.validators import Number
 from service.cli.client import Client, Unreachable, path_of
 from service.cli.loop import run_bounded
 from service.cli.output import emit, line, rows, say
-from service.cli.place import Common, ask, settings
+from service.cli.place import Common, ask, reading, settings
 from service.errors import Conflict, Invalid, NotFound, Problem
 
 if TYPE_CHECKING:
@@ -321,7 +321,8 @@ def _answer(
     from service.usecases.checking import check_configuration
 
     async def asked() -> dict[str, Any]:
-        return await planned(await check_configuration(path, resolve=True, env=os.environ))
+        bounds = reading()
+        return await planned(await check_configuration(path, resolve=True, env=os.environ, bounds=bounds))
 
     return run_bounded(asked())
 

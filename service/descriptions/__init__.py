@@ -10,12 +10,15 @@ are descriptions.
 
 from service.descriptions.collecting import collect, sent
 from service.descriptions.pinning import kept, kept_copy, pin, read_pinned
-from service.descriptions.units import Bounds, Unfit, Unit, unreadable
+from service.descriptions.units import ACCEPTED, DEFAULT, Bounds, Unfit, Unit, bounds_of, unreadable
 
 __all__ = [
+    "ACCEPTED",
+    "DEFAULT",
     "Bounds",
     "Unfit",
     "Unit",
+    "bounds_of",
     "collect",
     "kept",
     "kept_copy",

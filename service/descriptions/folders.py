@@ -45,7 +45,7 @@ class Folder(Mapping[str, bytes]):
                 if not stat.S_ISREG(status.st_mode):
                     raise NoFile("is not a regular file")
                 if status.st_size > self._bounds.file_bytes:
-                    raise NoFile(f"has {status.st_size} bytes, more than {self._bounds.file_bytes}")
+                    raise NoFile(self._bounds.too_long(status.st_size))
                 return file.read(self._bounds.file_bytes + 1)
         except (FileNotFoundError, NotADirectoryError):
             raise NoFile("is not there") from None

@@ -17,7 +17,6 @@ from typing import Final
 import msgspec
 
 from actions.base import Finding
-from actions.specs import read_spec
 from actions.specs.files import NoFile
 from actions.specs.model import Spec
 from service.descriptions.archives import BEGIN, Archive
@@ -30,21 +29,25 @@ _KEPT: Final = 64
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 
 
+Key = tuple[str, bytes, Bounds]
+"""What a description was read as: its name, the hash of its bytes, and how much of it was read."""
+
+
 class _Specs:
-    """Descriptions that were read, by name and hash of their bytes: the same ones are asked for often."""
+    """Descriptions that were read: the same ones are asked for often."""
 
     def __init__(self) -> None:
-        self._specs: OrderedDict[tuple[str, bytes], Spec] = OrderedDict()
+        self._specs: OrderedDict[Key, Spec] = OrderedDict()
         self._lock = Lock()
 
-    def get(self, key: tuple[str, bytes]) -> Spec | None:
+    def get(self, key: Key) -> Spec | None:
         with self._lock:
             found = self._specs.get(key)
             if found is not None:
                 self._specs.move_to_end(key)
             return found
 
-    def put(self, key: tuple[str, bytes], spec: Spec) -> None:
+    def put(self, key: Key, spec: Spec) -> None:
         with self._lock:
             self._specs[key] = spec
             while len(self._specs) > _KEPT:
@@ -61,7 +64,7 @@ def pin(unit: Unit) -> bytes:
     """
     files = Recorded(unit.files)
     root = files[unit.root]
-    read_spec(files, unit.root, max_operations=unit.bounds.operations)
+    unit.bounds.read(files, unit.root)
     if len(files.read) == 1:
         return root
     packed = BytesIO()
@@ -103,7 +106,7 @@ def read_pinned(name: str, content: bytes, bounds: Bounds = DEFAULT) -> Spec:
 
     Never raises. The same bytes are read once as long as they are remembered.
     """
-    key = (name, hashlib.sha256(content).digest())
+    key = (name, hashlib.sha256(content).digest(), bounds)
     spec = _known.get(key)
     if spec is None:
         spec = _read(name, content, bounds)
@@ -121,7 +124,7 @@ def _read(name: str, content: bytes, bounds: Bounds) -> Spec:
         except (Unfit, NoFile) as reason:
             message = f"what was kept of the description {reason}"
             return Spec(findings=(Finding(severity="error", code="unreadable", message=message, file=name),))
-    spec = read_spec(files, root, max_operations=bounds.operations)
+    spec = bounds.read(files, root)
     folder = name.removesuffix(root) if name.endswith(root) else f"{name}/"
     findings = (msgspec.structs.replace(one, file=folder + one.file) for one in spec.findings)
     return replace(spec, findings=tuple(findings))

@@ -99,7 +99,7 @@ class Repository(Mapping[str, bytes]):
             raise NoFile("is not there")
         number, size = found
         if size > self._bounds.file_bytes:
-            raise NoFile(f"has {size} bytes, more than {self._bounds.file_bytes}")
+            raise NoFile(self._bounds.too_long(size))
         if number not in self._taken:
             self._take(name)
         return self._taken[number]

@@ -1,5 +1,6 @@
 """One description to read: its root document, and the files that it may refer to."""
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -11,6 +12,7 @@ from actions.specs import MAX_OPERATIONS, read_spec
 from actions.specs.load import MAX_BYTES
 from actions.specs.model import Spec
 from service.errors import Invalid, Problem
+from service.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +27,24 @@ class Bounds:
     ratio: int = 1_000
     operations: int = MAX_OPERATIONS
 
+    def read(self, files: Mapping[str, bytes], root: str) -> Spec:
+        """Read a description. Never raises: what is wrong is in the findings."""
+        return read_spec(files, root, max_operations=self.operations, max_bytes=self.file_bytes)
+
+    def too_long(self, size: int) -> str:
+        """Return why a file of so many bytes is not read, to follow its name."""
+        return f"has {size} bytes, more than {self.file_bytes} (POINTSMAN_MAX_DESCRIPTION_BYTES)"
+
 
 DEFAULT: Final = Bounds()
+
+ACCEPTED: Final = Bounds(file_bytes=DEFAULT.total_bytes, operations=sys.maxsize)
+"""For descriptions that deliveries were accepted with: a limit that was lowered since takes nothing away."""
+
+
+def bounds_of(settings: Settings) -> Bounds:
+    """Return how much an instance, or a command, is set to read."""
+    return Bounds(file_bytes=settings.max_description_bytes, operations=settings.max_operations)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +64,7 @@ class Unit:
         """Read it. Never raises: what is wrong is in the findings."""
         if self.problem is not None:
             return Spec(findings=(self.problem,))
-        return read_spec(self.files, self.root, max_operations=self.bounds.operations)
+        return self.bounds.read(self.files, self.root)
 
     def shown(self, file: str) -> str:
         """Return the path of one of its files as people know it, "" standing for the whole."""

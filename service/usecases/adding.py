@@ -15,6 +15,7 @@ import msgspec
 from service.config.include import load_files
 from service.config.inserting import inserted, snippet
 from service.config.load import read_file
+from service.descriptions import DEFAULT, Bounds
 from service.errors import Conflict, Invalid, Problem
 from service.replacing import beside
 from service.usecases.checking import check_configuration
@@ -23,7 +24,13 @@ _BOM: Final = "\ufeff"
 
 
 async def add(
-    config: Path, section: str, name: str, value: Mapping[str, Any], *, env: Mapping[str, str]
+    config: Path,
+    section: str,
+    name: str,
+    value: Mapping[str, Any],
+    *,
+    env: Mapping[str, str],
+    bounds: Bounds = DEFAULT,
 ) -> list[Problem]:
     """Add a resource to a configuration file and return the warnings about it.
 
@@ -34,7 +41,7 @@ async def add(
     before, made = await asyncio.to_thread(_made, config, section, name, value)
     with beside(config, made) as trial:  # what it includes is the same there
         await asyncio.to_thread(_compare, trial.path, before, section, name, value)
-        problems = await _judged(config, trial.path, env)
+        problems = await _judged(config, trial.path, env, bounds)
         if await asyncio.to_thread(config.read_bytes) != read:
             raise Conflict(f"{config} was changed meanwhile; nothing was added: do it again")
         trial.put()
@@ -89,10 +96,10 @@ def _text(config: Path) -> _Text:
     return _Text(content=plain, mark=content != raw, windows="\r\n" in content)
 
 
-async def _judged(config: Path, trial: Path, env: Mapping[str, str]) -> list[Problem]:
+async def _judged(config: Path, trial: Path, env: Mapping[str, str], bounds: Bounds) -> list[Problem]:
     """Return the warnings that are new in a changed file. Raise Invalid for errors that are."""
-    old = await check_configuration(config, resolve=False, env=env)
-    new = await check_configuration(trial, resolve=False, env=env)
+    old = await check_configuration(config, resolve=False, env=env, bounds=bounds)
+    new = await check_configuration(trial, resolve=False, env=env, bounds=bounds)
     known = {(one.pointer, one.message) for one in old.problems}
     found = [
         msgspec.structs.replace(

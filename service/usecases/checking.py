@@ -21,7 +21,7 @@ from actions.plain import description
 from service.config.check import CheckedConfiguration, load_configuration, problems_at
 from service.config.marks import join_pointer
 from service.connectors import PEM, make_connector
-from service.descriptions import Unfit, kept, kept_copy
+from service.descriptions import DEFAULT, Bounds, Unfit, kept, kept_copy
 from service.errors import Invalid, Problem
 from service.plan import SOURCE_VARIABLES, Plan, build
 from service.planned import PlannedConnection, versioned
@@ -65,19 +65,25 @@ class Candidate:
 
 
 async def check_configuration(
-    path: Path, *, resolve: bool, env: Mapping[str, str], connection: str | None = None
+    path: Path,
+    *,
+    resolve: bool,
+    env: Mapping[str, str],
+    connection: str | None = None,
+    bounds: Bounds = DEFAULT,
 ) -> Candidate:
     """Check a configuration without touching anything that runs. Never raises for what the files hold.
 
     With `resolve` a missing secret is an error, without it a warning. With `connection`, the name of the only
     one that is to be used, no other secrets than its own are asked for: no other connection and no source is
     made on trial, for they would be made with placeholders. All that needs no secret is checked all the same.
+    `bounds` say how much is read of descriptions.
     """
     checked = await asyncio.to_thread(
         load_configuration, path, resolve=resolve, env=env, connection=connection
     )
-    files, unread = await asyncio.to_thread(_descriptions, checked)
-    plan = await asyncio.to_thread(build, checked.sketch, files)
+    files, unread = await asyncio.to_thread(_descriptions, checked, bounds)
+    plan = await asyncio.to_thread(build, checked.sketch, files, bounds=bounds)
     pems, found = _certificates(checked)
     said = {problem.pointer for problem in unread}
     found += [*unread, *(one for one in plan.problems if not _is_told(checked, one, said))]
@@ -108,7 +114,7 @@ def _place(problem: Problem) -> tuple[str, int, int, str]:
     return problem.file, problem.line, problem.column, problem.message
 
 
-def _descriptions(checked: CheckedConfiguration) -> tuple[dict[str, bytes], list[Problem]]:
+def _descriptions(checked: CheckedConfiguration, bounds: Bounds) -> tuple[dict[str, bytes], list[Problem]]:
     """Return the bytes to keep of every connector's description, and why some cannot be read."""
     files: dict[str, bytes] = {}
     problems = []
@@ -118,24 +124,26 @@ def _descriptions(checked: CheckedConfiguration) -> tuple[dict[str, bytes], list
             files[name] = description(config.kind)
         elif checked.sound(pointer) and checked.sound(join_pointer("connectors", name, "sha256")):
             try:
-                files[name] = _description(checked, name)
+                files[name] = _description(checked, name, bounds)
             except Unfit as unfit:
                 problem = Problem(message=str(unfit), code=unfit.code, pointer=pointer, fix=unfit.fix)
                 problems.append(problem)
         for version in config.versions:
             pointer = join_pointer("connectors", name, "versions", version)
             try:
-                files[versioned(name, version)] = kept(checked.path(pointer), within=checked.folder(pointer))
+                files[versioned(name, version)] = kept(
+                    checked.path(pointer), bounds, within=checked.folder(pointer)
+                )
             except Unfit as unfit:
                 problem = Problem(message=str(unfit), code=unfit.code, pointer=pointer, fix=unfit.fix)
                 problems.append(problem)
     return files, problems
 
 
-def _description(checked: CheckedConfiguration, name: str) -> bytes:
+def _description(checked: CheckedConfiguration, name: str, bounds: Bounds) -> bytes:
     config, path = checked.sketch.connectors[name], checked.description(name)
     if config.sha256 is None:
-        return kept(path, within=checked.folder(join_pointer("connectors", name, "spec")))
+        return kept(path, bounds, within=checked.folder(join_pointer("connectors", name, "spec")))
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -143,7 +151,7 @@ def _description(checked: CheckedConfiguration, name: str) -> bytes:
     if hashlib.sha256(data).hexdigest() != config.sha256:
         fix = "`pointsman connectors fetch` fetches it again"
         raise Unfit("the copy of it is not what `sha256` says", code="bad-copy", fix=fix)
-    return kept_copy(config.title, data)
+    return kept_copy(config.title, data, bounds)
 
 
 def _certificates(checked: CheckedConfiguration) -> tuple[dict[str, PEM], list[Problem]]:

@@ -10,14 +10,14 @@ from typing import Any
 from actions.comparing import Change, compare, pairs
 from actions.specs.model import Spec
 from service.config.model import Configuration, RuleConfig
-from service.descriptions import Unit, collect, pin, unreadable
+from service.descriptions import DEFAULT, Bounds, Unit, collect, pin, unreadable
 from service.errors import Invalid, Problem
 from service.plan import build
 
 
-def one_unit(path: Path) -> Unit:
+def one_unit(path: Path, bounds: Bounds = DEFAULT) -> Unit:
     """Return the description at a path. Raise Invalid when there is none, several, or it cannot be read."""
-    units = collect(path)
+    units = collect(path, bounds)
     if len(units) != 1:
         names = ", ".join(unit.name for unit in units[:5])
         raise Invalid(
@@ -69,8 +69,8 @@ def affected(
     spec = new.read()
     changes = compare(old, spec)
     known = {one.id: name for name, one in pairs(old, spec)}
-    said = _errors(configuration, files)
-    errors = _errors(configuration, {**files, connector: pin(new)})
+    said = _errors(configuration, files, new.bounds)
+    errors = _errors(configuration, {**files, connector: pin(new)}, new.bounds)
     verdicts = []
     for name, rule in configuration.rules.items():
         called, pinned = _called(configuration, rule, connector, old)
@@ -93,10 +93,10 @@ def affected(
     return sorted(verdicts, key=lambda one: order.index(one["verdict"]))
 
 
-def _errors(configuration: Configuration, files: Mapping[str, bytes]) -> dict[str, list[str]]:
+def _errors(configuration: Configuration, files: Mapping[str, bytes], bounds: Bounds) -> dict[str, list[str]]:
     """Return what keeps each rule from running with these descriptions, by rule."""
     found: dict[str, list[str]] = {}
-    for problem in build(configuration, files).errors:
+    for problem in build(configuration, files, bounds=bounds).errors:
         parts = problem.pointer.split("/")
         if parts[1:2] == ["rules"] and len(parts) > 2:
             name = parts[2].replace("~1", "/").replace("~0", "~")

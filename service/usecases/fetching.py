@@ -16,14 +16,15 @@ from actions.base import Answer
 from actions.egress import Egress, Resolver
 from actions.errors import ActionError, Refused
 from actions.origins import Certificates, HTTPLimits, make_origins, origin_of
-from actions.specs.load import MAX_BYTES
 from actions.transport import Engine, EngineSettings, Request
 from service.config.check import CheckedConfiguration
 from service.config.connectors import copy_of, is_url
 from service.config.marks import join_pointer
-from service.descriptions import Unfit, kept_copy, read_pinned, unreadable
+from service.descriptions import DEFAULT, Bounds, Unfit, kept_copy, read_pinned, unreadable
 from service.errors import Invalid, NotFound, Problem, Unavailable, nearest
 from service.replacing import replace_file
+
+_RAISE: Final = "POINTSMAN_MAX_DESCRIPTION_BYTES says how many are read"
 
 WITHIN: Final = 30.0
 """Seconds that one fetch may take in all."""
@@ -65,6 +66,7 @@ async def fetch_description(
     engine: str | Callable[[EngineSettings], Engine] = "httpx",
     resolver: Resolver | None = None,
     within: float = WITHIN,
+    bounds: Bounds = DEFAULT,
 ) -> Fetched:
     """Fetch a description once. Without `egress` only the open internet may be called.
 
@@ -73,7 +75,7 @@ async def fetch_description(
     plain = url.partition("#")[0]
     if "@" in origin_of(plain):  # said here, for a password is never repeated
         raise _invalid(url, "user names and passwords in a URL are not taken", "url-refused")
-    limits = HTTPLimits(in_flight=1, max_answer_bytes=MAX_BYTES)
+    limits = HTTPLimits(in_flight=1, max_answer_bytes=bounds.file_bytes)
     name = f"description from {origin_of(plain)[:200]}"
     origins = make_origins(
         name, egress=egress, limits=limits, certificates=certificates, engine=engine, resolver=resolver
@@ -89,11 +91,11 @@ async def fetch_description(
         raise Unavailable(str(error)) from error
     finally:
         await origins.close()
-    data = _body(url, answer)
+    data = _body(url, answer, bounds.file_bytes)
     return Fetched(url=url, data=data, sha256=hashlib.sha256(data).hexdigest())
 
 
-def _body(url: str, answer: Answer) -> bytes:
+def _body(url: str, answer: Answer, most: int) -> bytes:
     """Return the description that was answered, or raise what the answer means."""
     if 300 <= answer.status < 400:
         place = answer.header("location")
@@ -105,7 +107,7 @@ def _body(url: str, answer: Answer) -> bytes:
     if answer.status != 200:
         raise _invalid(url, f"the answer is {answer.status}", "not-answered", "check the URL in a browser")
     if answer.truncated:
-        raise _invalid(url, f"it has more than {MAX_BYTES} bytes", "too-large")
+        raise _invalid(url, f"it has more than {most} bytes", "too-large", _RAISE)
     return answer.body
 
 
@@ -121,6 +123,7 @@ async def fetch_connector(
     egress: Egress | None = None,
     engine: str | Callable[[EngineSettings], Engine] = "httpx",
     resolver: Resolver | None = None,
+    bounds: Bounds = DEFAULT,
 ) -> FetchedConnector:
     """Fetch the description of a connector and keep it where the configuration looks for it.
 
@@ -133,15 +136,19 @@ async def fetch_connector(
     if config.spec is None or not is_url(config.spec):
         problem = Problem(message=f"the description of {name} is not from a URL", code="no-url")
         raise Invalid([problem])
-    fetched = await fetch_description(config.spec, egress=egress, engine=engine, resolver=resolver)
+    fetched = await fetch_description(
+        config.spec, egress=egress, engine=engine, resolver=resolver, bounds=bounds
+    )
     folder = checked.folder(join_pointer("connectors", name, "spec"))
-    return await asyncio.to_thread(keep, name, fetched, config.sha256, folder)
+    return await asyncio.to_thread(keep, name, fetched, config.sha256, folder, bounds)
 
 
-def keep(name: str, fetched: Fetched, pinned: str | None, folder: Path) -> FetchedConnector:
+def keep(
+    name: str, fetched: Fetched, pinned: str | None, folder: Path, bounds: Bounds = DEFAULT
+) -> FetchedConnector:
     """Read what was fetched, and write it to its place; a copy that is there already is the same."""
     try:
-        spec = read_pinned(fetched.url, kept_copy(fetched.url, fetched.data))
+        spec = read_pinned(fetched.url, kept_copy(fetched.url, fetched.data, bounds), bounds)
     except Unfit as unfit:
         raise _invalid(fetched.url, f"what came {unfit}", unfit.code, unfit.fix) from unfit
     if not spec.readable:

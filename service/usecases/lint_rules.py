@@ -63,7 +63,7 @@ DOCUMENT: Final[Mapping[str, Rule]] = {
     "several-descriptions": Rule("The place holds several descriptions.", "Name one of them."),
     "too-many-operations": Rule(
         "There are more operations than can be called.",
-        "Split the description.",
+        "Split the description, or raise POINTSMAN_MAX_OPERATIONS.",
         ("TotalOperationsCountExceedsMaxAllowed",),
     ),
     "two-versions": Rule("The document says `openapi` and `swagger`.", "Remove the one that is not meant."),

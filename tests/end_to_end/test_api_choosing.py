@@ -74,3 +74,28 @@ async def test_what_is_left_out_stays_so_when_the_description_grows(tmp_path: Pa
             await it.reload()
             listed = (await it.admin("GET", "/api/v1/connectors/api/operations")).json()["items"]
             assert [one["id"] for one in listed] == ["order", "last"]
+
+
+async def test_a_limit_that_is_lowered_loses_no_delivery(tmp_path: Path) -> None:
+    write(tmp_path, {"api.json": API})
+    order, user = call("order", BODY), call("user", BODY)
+    async with backend() as api:
+        api.default = answers(503)
+        async with instance(tmp_path, configured(api.url, order, user)) as it:
+            waiting = await it.send({"do": "user"})
+            await api.called(1)
+            assert (await it.deliveries(message=waiting))[0]["state"] != "delivered"
+        api.default = Act()
+        with pytest.raises(Invalid, match="has more than 1 operations"):
+            async with instance(tmp_path, configured(api.url, order, user), max_operations=1):
+                pytest.fail("a rule calls what is beyond the limit")
+        async with instance(tmp_path, configured(api.url, order), max_operations=1) as it:
+            assert (await it.ended(waiting))["state"] == "delivered"
+            await done(it, "order")
+            shown = (await it.admin("GET", "/api/v1/connectors/api")).json()
+            assert shown["operations"]["refused"] == 1
+            sent = await it.admin("POST", "/api/v1/descriptions/read", json=API)
+            assert [one["status"] for one in sent.json()["items"][0]["operations"]] == ["ok", "refused"]
+        with pytest.raises(Invalid, match="POINTSMAN_MAX_DESCRIPTION_BYTES"):
+            async with instance(tmp_path, configured(api.url, order), max_description_bytes=50):
+                pytest.fail("the description is longer than the limit")

@@ -174,7 +174,7 @@ def _read(bundle: Bundle, name: str | None) -> Document | None:
     if name is None:
         return None
     try:
-        return load(name, bundle.files[name])
+        return load(name, bundle.files[name], max_bytes=bundle.max_bytes)
     except NoFile as reason:
         found = Finding(severity="error", code="unreadable", message=str(reason), file=name, line=1, column=1)
         return Document(name=name, value=None, findings=(found,))

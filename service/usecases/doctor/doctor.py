@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from service.config.marks import join_pointer
+from service.descriptions import bounds_of
 from service.errors import NotFound, Problem, nearest
 from service.settings import Settings
 from service.store.facts import StoreFacts
@@ -71,7 +72,12 @@ class Doctor:
 
         if not names:
             tell(await self._here())
-        candidate = await check_configuration(around.settings.config, resolve=True, env=around.environment)
+        candidate = await check_configuration(
+            around.settings.config,
+            resolve=True,
+            env=around.environment,
+            bounds=bounds_of(around.settings),
+        )
         tell(configuration_rows(candidate, names))
         if not names:
             ports = around.ports()

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from actions.mock import MockBackend, MockServer
 from actions.specs.model import Spec
-from service.descriptions import Unit, collect
+from service.descriptions import DEFAULT, Bounds, Unit, collect
 from service.usecases.describing import HINT, crashed, describe, failure
 from service.usecases.exercising.bounding import TookTooLong, at_most
 from service.usecases.exercising.calls import Exercise
@@ -33,16 +33,18 @@ LONGEST: Final = 300.0
 
 
 class Job(NamedTuple):
-    """One document: the path that was given, and its place among those found there."""
+    """One document: the path that was given, its place among those found there, how much is read of it."""
 
     path: str
     place: int
     name: str
+    bounds: Bounds = DEFAULT
 
 
-def jobs_of(path: Path) -> list[Job]:
+def jobs_of(path: Path, bounds: Bounds = DEFAULT) -> list[Job]:
     """Return a job for every document at a path."""
-    return [Job(str(path), place, unit.name) for place, unit in enumerate(collect(path))]
+    found = enumerate(collect(path, bounds))
+    return [Job(str(path), place, unit.name, bounds) for place, unit in found]
 
 
 def exercise_all(jobs: Sequence[Job], *, processes: int) -> Iterator[Line]:
@@ -98,15 +100,15 @@ def _given_up(job: Job) -> Line:
 
 
 @functools.lru_cache(maxsize=1)
-def _units(path: str) -> list[Unit]:
-    return collect(Path(path))
+def _units(path: str, bounds: Bounds) -> list[Unit]:
+    return collect(Path(path), bounds)
 
 
 def _job(job: Job) -> Line:
     """Exercise one document. Never raises: whatever goes wrong is its line."""
     try:
         with at_most(LONGEST):
-            units = _units(job.path)
+            units = _units(job.path, job.bounds)
             if job.place >= len(units):
                 return failure(job.name, "unreadable-file", f"{job.name} is no longer there")
             return exercise(units[job.place].read(), job.name)

@@ -92,3 +92,25 @@ def test_a_file_may_have_any_name(pointsman, specs, style):
     ran = pointsman("connectors", "read", "specs", "-o", style)
     assert ran.code == 0
     assert "udcff" in ran.out
+
+
+def test_how_much_is_read_is_a_setting(pointsman, tmp_path, monkeypatch):
+    responses = {"200": {"description": "ok"}}
+    paths = {f"/{name}": {"get": {"operationId": name, "responses": responses}} for name in ("one", "two")}
+    (tmp_path / "api.json").write_text(json.dumps({"openapi": "3.0.3", "info": {}, "paths": paths}))
+    monkeypatch.setenv("POINTSMAN_MAX_OPERATIONS", "1")
+    read = json.loads(pointsman("connectors", "read", "api.json", "-o", "jsonl").out)
+    assert [one["status"] for one in read["operations"]] == ["ok", "refused"]
+    exercised = json.loads(pointsman("connectors", "exercise", "api.json", "-o", "jsonl").out)
+    assert (exercised["totals"]["accepted"], exercised["totals"]["refused"]) == (1, 1)
+    assert "too-many-operations" in pointsman("connectors", "lint", "api.json").out
+    assert "raise POINTSMAN_MAX_OPERATIONS" in pointsman("connectors", "lint", "api.json").out
+    monkeypatch.setenv("POINTSMAN_MAX_DESCRIPTION_BYTES", "50")
+    for command in (("read", "api.json"), ("export", "api.json"), ("diff", "api.json", "api.json")):
+        ran = pointsman("connectors", *command)
+        assert ran.code == 1
+        assert "(POINTSMAN_MAX_DESCRIPTION_BYTES)" in ran.err + ran.out.replace("\n", "")
+    monkeypatch.setenv("POINTSMAN_MAX_OPERATIONS", "0")
+    ran = pointsman("connectors", "read", "api.json")
+    assert ran.code == 2
+    assert "POINTSMAN_MAX_OPERATIONS" in ran.err

@@ -56,7 +56,7 @@ def test_what_ends_in_time_is_left_alone():
 
 def test_a_document_that_hangs_has_a_line_that_says_so(monkeypatch, tmp_path):
     monkeypatch.setattr(documents, "LONGEST", 0.05)
-    monkeypatch.setattr(documents, "_units", lambda path: [SimpleNamespace(name="a.json", read=hang)])
+    monkeypatch.setattr(documents, "_units", lambda path, bounds: [SimpleNamespace(name="a.json", read=hang)])
     (line,) = documents.exercise_all([documents.Job(str(Path(tmp_path)), 0, "a.json")], processes=1)
     assert (line["error"]["code"], line["path"]) == ("too-slow", "a.json")
     assert "given up" in line["error"]["message"]
