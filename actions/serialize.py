@@ -293,10 +293,17 @@ def _accept(operation: Operation) -> "Headers":
 
 def report_unknown(given: Mapping[str, Any], names: list[str], prefix: str, problems: Problems) -> None:
     """Add a problem for every name that is no input, with what may have been meant."""
-    for name in given:
-        if name not in names:
-            text = f"{name} is not an input of this operation{_meant(str(name), names)}"
-            problems.append((f"{prefix}/{escaped(str(name))}", text))
+    unknown = [str(name) for name in given if name not in names]
+    for name in unknown[:_MOST_UNKNOWN]:
+        text = f"{name} is not an input of this operation{_meant(name[:_LONGEST_MEANT], names)}"
+        problems.append((f"{prefix}/{escaped(name)}", text))
+    if len(unknown) > _MOST_UNKNOWN:
+        text = f"{len(unknown) - _MOST_UNKNOWN} more names are not inputs of this operation"
+        problems.append((prefix, text))
+
+
+_MOST_UNKNOWN: Final = 50  # looking for what was meant takes a while for each
+_LONGEST_MEANT: Final = 200
 
 
 def _meant(word: str, candidates: "Mapping[str, Any] | list[str]") -> str:

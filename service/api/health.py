@@ -6,7 +6,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from typing_extensions import override
 
 from service.api.resources import AtDesk, resource
@@ -25,7 +25,7 @@ async def live() -> dict[str, str]:
     return {"status": "live"}
 
 
-@router.get("/health/ready")
+@router.get("/health/ready", responses={503: {"description": "Webhooks are refused now."}})
 async def ready(caller: Known, desk: AtDesk) -> Response:
     """Say whether webhooks are taken now; 503 when not. With a token: why, and how every source is.
 
@@ -45,7 +45,7 @@ async def health(_caller: Reader, desk: AtDesk) -> dict[str, Any]:
     return await health_of(desk)
 
 
-@router.get("/metrics")
+@router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(_caller: Reader, desk: AtDesk) -> Response:
     """Return the metrics in the Prometheus text format."""
     registry = CollectorRegistry(auto_describe=False)

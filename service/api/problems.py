@@ -11,8 +11,9 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
-from service.api.resources import body_fields, meant
+from service.api.resources import MOST, body_fields, meant
 from service.errors import Conflict, Invalid, NotFound, Problem, ServiceError, Unavailable
 from triggers.base import PROBLEM_TYPE
 
@@ -37,6 +38,19 @@ _HTTP: Final = {
 """Slug and title of what is answered before a use case is reached."""
 
 
+def problem_document(
+    status: int, slug: str, title: str, detail: str = "", errors: Sequence[dict[str, Any]] = ()
+) -> bytes:
+    """Return a problem document."""
+    document: dict[str, Any] = {"type": PROBLEM_TYPE + slug, "title": title, "status": status}
+    if detail:
+        document["detail"] = detail
+    if errors:
+        document["errors"] = list(errors)
+    # Not msgspec: what is wrong may hold half a surrogate pair, which has no UTF-8.
+    return json.dumps(document, separators=(",", ":")).encode("ascii")
+
+
 def problem_response(
     status: int,
     slug: str,
@@ -46,15 +60,9 @@ def problem_response(
     errors: Sequence[dict[str, Any]] = (),
     headers: dict[str, str] | None = None,
 ) -> Response:
-    """Return a problem document."""
-    document: dict[str, Any] = {"type": PROBLEM_TYPE + slug, "title": title, "status": status}
-    if detail:
-        document["detail"] = detail
-    if errors:
-        document["errors"] = list(errors)
-    # Not msgspec: what is wrong may hold half a surrogate pair, which has no UTF-8.
+    """Answer with a problem document."""
     return Response(
-        json.dumps(document, separators=(",", ":")).encode("ascii"),
+        problem_document(status, slug, title, detail, errors),
         status_code=status,
         media_type="application/problem+json",
         headers=headers,
@@ -84,6 +92,19 @@ def _invalid(place: Sequence[str | int], kind: str, message: str, known: Sequenc
     return {"pointer": pointer, "code": kind.replace("_", "-"), "message": message}
 
 
+def methods(request: Request) -> list[str]:
+    """Return every method that some route has for a path; Starlette names those of one route alone."""
+
+    def known(method: str) -> bool:
+        scope = {**request.scope, "method": method, "path_params": {}}
+        return any(route.matches(dict(scope))[0] is Match.FULL for route in request.app.routes)
+
+    return [method for method in _METHODS if known("GET" if method == "HEAD" else method)]
+
+
+_METHODS: Final = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+
+
 def install(app: FastAPI) -> None:
     """Answer every error with a problem document."""
 
@@ -103,15 +124,19 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def bad_request(request: Request, error: RequestValidationError) -> Response:
-        known = body_fields(request)
-        errors = [_invalid(one["loc"], one["type"], one["msg"], known) for one in error.errors()]
+        known, found = body_fields(request), error.errors()
+        errors = [_invalid(one["loc"], one["type"], one["msg"], known) for one in found[:MOST]]
+        if len(found) > MOST:
+            errors.append({"pointer": "", "code": "more", "message": f"{len(found) - MOST} more are wrong"})
         return problem_response(422, "invalid", "What was given is wrong", errors=errors)
 
     @app.exception_handler(HTTPException)
-    async def http_error(_request: Request, error: HTTPException) -> Response:
+    async def http_error(request: Request, error: HTTPException) -> Response:
         slug, title = _HTTP.get(error.status_code, ("http", "The request was refused"))
         detail = "" if error.detail == HTTPStatus(error.status_code).phrase else str(error.detail)
         headers = dict(error.headers) if error.headers else None
+        if error.status_code == 405:
+            headers = {"allow": ", ".join(methods(request))}
         return problem_response(error.status_code, slug, title, detail, headers=headers)
 
     @app.exception_handler(Exception)

@@ -1,7 +1,7 @@
 """What every resource file stands on: the desk of the running instance, pages, and closed requests."""
 
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import structlog
 from fastapi import APIRouter, Depends, Query, Request
@@ -28,6 +28,9 @@ AtDesk = Annotated[Desk, Depends(_desk)]
 Cursor = Annotated[str, Query(max_length=200, description="`next` of the page before; empty for the first.")]
 Limit = Annotated[int, Query(ge=1, le=500, description="Most items of a page.")]
 
+MOST: Final = 50
+"""Most parameters or fields of a request that an answer tells about: what was meant takes a search."""
+
 
 class Given(BaseModel):
     """A request's body: closed, so that a misspelt field is an error and not nothing."""
@@ -39,6 +42,7 @@ async def only_known(request: Request) -> None:
     """Refuse query parameters that the resource does not know: a misspelt filter would show everything."""
     route = request.scope["route"]
     known = list(_names(route.dependant)) if isinstance(route, APIRoute) else []
+    unknown = [name for name in request.query_params if name not in known]
     problems = [
         Problem(
             message="unknown parameter",
@@ -47,9 +51,10 @@ async def only_known(request: Request) -> None:
             found=name[:80],
             fix=meant(name, known),
         )
-        for name in request.query_params
-        if name not in known
+        for name in unknown[:MOST]
     ]
+    if len(unknown) > MOST:
+        problems.append(Problem(message=f"{len(unknown) - MOST} more are unknown", code="more"))
     if problems:
         raise Invalid(problems)
 

@@ -53,7 +53,9 @@ class Guard:
         if refusal is not None:
             await refusal(scope, receive, answer)
         else:
-            await self.app(scope, _limited(receive), answer)
+            # An answer to HEAD is one to GET whose body the server leaves out.
+            asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+            await self.app(asked, _limited(receive), answer)
 
     def _refusal(self, scope: Scope) -> Response | None:
         """Return the answer to a request that goes no further, None when it may."""

@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from service import __version__
 from service.api import connections, deliveries, descriptions, health, messages, problems, setup, sources
+from service.api.protocol import HEAD_BYTES, BoundedProtocol
 from service.api.security import Guard, Reader
 from service.errors import Unavailable
 from service.settings import Settings
@@ -33,7 +34,7 @@ def create_app(desk: Desk, tokens: Tokens, hosts: tuple[str, ...]) -> FastAPI:
     app.state.desk = desk
     app.state.tokens = tokens
     problems.install(app)
-    app.include_router(health.router)
+    app.include_router(health.router, responses=_PROBLEMS)
     app.include_router(connections.callback)
     routers = (
         messages.router,
@@ -103,6 +104,9 @@ class AdminServer:
         logging.getLogger("uvicorn").addHandler(logging.NullHandler())  # `problems` logs what is worth it
         config = uvicorn.Config(
             self._app,
+            http=BoundedProtocol,
+            h11_max_incomplete_event_size=HEAD_BYTES,
+            ws="none",
             host=self._settings.admin_host,
             port=self._settings.admin_port,
             log_config=None,

@@ -9,7 +9,7 @@ from service.api.problems import shown
 from service.api.resources import AtDesk, Given, resource
 from service.api.security import Admin, Reader
 from service.usecases import connecting
-from service.usecases.tokens import Tokens
+from service.usecases.tokens import ROLES, Tokens
 
 router = resource()
 
@@ -17,8 +17,11 @@ router = resource()
 class NewToken(Given):
     """The token to make."""
 
-    name: str = Field(description="Letters, digits, - and _, at most 63.")
-    role: str = Field(default="reader", description="reader, operator or admin.")
+    name: str = Field(
+        description="Letters, digits, - and _, at most 63.",
+        json_schema_extra={"maxLength": 63, "pattern": "^[-_]*[A-Za-z0-9][-_A-Za-z0-9]*$"},
+    )
+    role: str = Field(default="reader", json_schema_extra={"enum": list(ROLES)})
 
 
 def _tokens(request: Request) -> Tokens:

@@ -27,7 +27,7 @@ async def test_an_unknown_path_is_not_found(home):
 async def test_an_unknown_method_is_not_allowed(home):
     answer = await home.ask("PATCH", "/api/v1/messages")
     assert_problem(answer, 405, "method-not-allowed")
-    assert answer.headers["allow"] == "GET"
+    assert answer.headers["allow"] == "GET, HEAD"
 
 
 @every_row(
