@@ -245,9 +245,9 @@ def test_everything_that_is_wrong_is_found_at_once(project):
     path = project / "pointsman.yaml"
     path.write_text(path.read_text("utf-8").replace("kind: webhook", "kind: webhok", 1), "utf-8")
     (project / "pointsman-data").mkdir()
-    for name, mode in (("pointsman-data", 0o755), ("pointsman.yaml", 0o644)):
-        (project / name).chmod(mode)
     (project / "pointsman-data/pointsman.db").write_bytes(b"no database")
+    for name, mode in (("pointsman-data", 0o755), ("pointsman-data/pointsman.db", 0o644)):
+        (project / name).chmod(mode)  # whatever the umask is
     ran = pointsman("doctor", cwd=project, **ports(POINTSMAN_PROT="1"))
     assert ran.returncode == 1
     assert "Traceback" not in ran.stdout + ran.stderr
