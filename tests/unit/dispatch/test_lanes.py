@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from service.connections import BreakerPolicy, Connection, Limits
+from service.connections import BreakerPolicy, Connection, Limits, Pauses
 from service.dispatch.lanes import IDLE_CLAIM, Lane, Lanes
 from tests.patience import SLACK
 
@@ -53,6 +53,19 @@ async def test_a_probe_that_came_due_since_the_look_is_not_slept_over(lanes: Lan
 async def test_what_waits_for_room_is_not_asked_for_again_and_again(lanes: Lanes) -> None:
     lane = lane_of(lanes, backlog=True)
     lane.connection.in_flight = 2 * lane.connection.limits.in_flight
+    now = time.monotonic()
+    assert lanes.wanted(now, 1_000) == {}
+    assert lanes.sleep_time(now, 1_000) == IDLE_CLAIM
+
+
+async def test_a_pause_that_began_while_a_connection_was_made_anew_holds_for_the_new_one(
+    lanes: Lanes,
+) -> None:
+    lane = lane_of(lanes, backlog=True)
+    lane.connection.pauses = Pauses().begun("anna", "", 0)
+    again = lane_of(lanes, backlog=True)
+    assert again is lane
+    assert again.connection.paused
     now = time.monotonic()
     assert lanes.wanted(now, 1_000) == {}
     assert lanes.sleep_time(now, 1_000) == IDLE_CLAIM
