@@ -19,6 +19,8 @@ _MAX_TESTS: Final = 12
 _MAX_CHUNK: Final = 512
 """Branches in a group when nothing else can be done: tables grow with the square of it."""
 
+_PLAIN: Final = frozenset({Equals, Absent, Present})
+
 Bits = int
 Table = tuple[int, Callable[[Any, Bits], Bits], Bits]
 """Position, the look-up by value, and the bits for values that the table does not have."""
@@ -48,9 +50,9 @@ class Entry:
 
 def _is_plain(condition: Condition) -> bool:
     """Say whether a table can hold the condition: it names every value that it treats specially."""
-    if isinstance(condition, NoneOf):
-        return all(isinstance(each, Equals) for each in condition.conditions)
-    return isinstance(condition, Equals | Absent | Present)
+    if condition.__class__ in _PLAIN:
+        return True
+    return isinstance(condition, NoneOf) and all(type(each) is Equals for each in condition.conditions)
 
 
 def _tests_of(entry: Entry) -> int:
@@ -129,14 +131,14 @@ def _make_table(position: int, wanted: dict[Bits, tuple[Condition, ...]], everyt
     named: dict[Any, Bits] = {ABSENT: untested}
     for conditions in wanted.values():
         for condition in conditions:
-            inner = condition.conditions if isinstance(condition, NoneOf) else (condition,)
-            named |= {equal_key(each.value): untested for each in inner if isinstance(each, Equals)}
+            inner = condition.conditions if type(condition) is NoneOf else (condition,)
+            named |= {equal_key(each.value): untested for each in inner if type(each) is Equals}
     for bit, conditions in wanted.items():
-        keys = {equal_key(each.value) for each in conditions if isinstance(each, Equals)}
-        if any(isinstance(each, Absent) for each in conditions):
+        keys = {equal_key(each.value) for each in conditions if type(each) is Equals}
+        if any(type(each) is Absent for each in conditions):
             keys.add(ABSENT)
-        spared = [each for each in conditions if isinstance(each, NoneOf)]
-        if spared or any(isinstance(each, Present) for each in conditions):
+        spared = [each for each in conditions if type(each) is NoneOf]
+        if spared or any(type(each) is Present for each in conditions):
             other |= bit
             keys |= named.keys() - {ABSENT} - _excluded(conditions)
         for key in keys:
