@@ -62,7 +62,10 @@ def answers(status: int, body: Any = None, **headers: str) -> Act:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One request that reached the backend; `at` is the monotonic clock, `head` the head as it came."""
+    """One request that reached the backend.
+
+    `at` is the monotonic clock, `head` the head as it came, `in_flight` how many were, this one among them.
+    """
 
     method: str
     target: str
@@ -71,6 +74,7 @@ class Call:
     at: float
     head: bytes
     connection: int
+    in_flight: int
 
     @property
     def json(self) -> Any:
@@ -197,11 +201,11 @@ class Backend:
             name.lower(): value.strip() for name, value in (line.split(":", 1) for line in lines[1:] if line)
         }
         body = await reader.readexactly(int(headers.get("content-length", "0")))
+        self.in_flight += 1
         call = Call(
             method=method, target=target, headers=headers, body=body, at=time.monotonic(), head=head,
-            connection=number,
+            connection=number, in_flight=self.in_flight,
         )  # fmt: skip
-        self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
             return await self._act(call, writer)
