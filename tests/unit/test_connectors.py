@@ -58,7 +58,7 @@ async def made(connector: str, **connection: Any) -> Any:
     return make_connector(planned.connections["c"], planned.connections["c"].spec, PEM())
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("connector", "server", "kind"),
     [
         ("shop", None, HTTPConnector),

@@ -14,6 +14,7 @@ from service.filtering import Filter
 from service.plan import Plan, build
 from service.usecases.connecting import show_connector, show_operation, whole_spec
 from service.usecases.finding import operations
+from tests.tables import every_row
 from triggers.poll import PollConfig
 
 
@@ -54,7 +55,7 @@ def wanted(**lists: Any) -> Spec:
     return Filter(OperationsConfig.model_validate(lists)).of(spec())
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("lists", "left"),
     [
         ({"include": ["listOrders"]}, {"listOrders"}),
@@ -178,7 +179,7 @@ def test_a_source_that_polls_what_is_left_out_is_told_so():
     assert (problem.code, problem.pointer) == ("left-out", "/sources/p/call")
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("lists", "pointer", "fix"),
     [
         ({"exclude": ["tag:admn"]}, "/exclude/0", "did you mean `tag:admin`?"),

@@ -19,6 +19,7 @@ from actions.raw import RAW, compile_raw, find_called, foreseen
 from actions.specs import read_spec
 from actions.specs.model import Policy, Spec
 from actions.transport import Request
+from tests.tables import every_row
 from tests.unit.actions.calling import OK, Names, ScriptedEngine
 
 SERVER = "https://shop.example/v1"
@@ -46,7 +47,7 @@ def refusals(**given):
     return dict(caught.value.problems)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("path", "sent"),
     [
         ("/", "/"),
@@ -65,7 +66,7 @@ def test_a_path_follows_the_server(path, sent):
     assert built(path=path).url == SERVER + sent
 
 
-@pytest.mark.parametrize(
+@every_row(
     "path",
     [
         "", "orders", "@evil.example", "http://evil.example/", "//evil.example/", "/\\evil.example", "\\\\evil",
@@ -78,7 +79,7 @@ def test_no_path_leads_elsewhere(path):
     assert list(refusals(path=path)) == ["/path"]
 
 
-@pytest.mark.parametrize("segment", ["", "..", ".", "%2e%2e", "a/../b", "a\r\nb", "\x00", None, ["a"]])
+@every_row("segment", ["", "..", ".", "%2e%2e", "a/../b", "a\r\nb", "\x00", None, ["a"]])
 def test_no_segment_of_a_list_leads_elsewhere(segment):
     assert list(refusals(path=["orders", segment])) == ["/path/1"]
 
@@ -102,7 +103,7 @@ def test_headers_are_sent_as_they_are_given():
     assert made.headers == (("Accept", "text/csv"), ("X-N", "5"), ("If-None-Match", '"a"'))
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("headers", "body", "sent"),
     [
         ({}, {"text": "hi", "n": msgspec.Raw(b"1.10")}, (b'{"text":"hi","n":1.10}', "application/json")),
@@ -158,7 +159,7 @@ def test_everything_that_is_wrong_is_said_at_once_each_with_its_place():
     assert [place for place, _ in caught.value.problems] == ["/method", "/path"]
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("given", "place"),
     [
         ({"body": "text"}, "/body"),
@@ -257,9 +258,7 @@ async def test_a_call_has_the_login_the_key_and_our_headers():
     }
 
 
-@pytest.mark.parametrize(
-    ("method", "sent"), [("GET", False), ("head", False), ("PURGE", True), ("PUT", True)]
-)
+@every_row(("method", "sent"), [("GET", False), ("head", False), ("PURGE", True), ("PUT", True)])
 async def test_a_key_goes_with_what_may_change_something(method, sent):
     request = await Shop().sent(method=method)
     assert (request.header("idempotency-key") is not None) is sent
@@ -280,7 +279,7 @@ def test_preparing_again_is_the_same_and_shows_no_secret():
     assert shop.connector.show(first)["url"] == f"{SERVER}/a?q=1&key=***"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("auth", "given", "place"),
     [
         (APIKey("header", "X-Key", "s3cret"), {"headers": {"x-key": "mine"}}, "/headers/x-key"),

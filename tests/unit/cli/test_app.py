@@ -6,6 +6,7 @@ import shlex
 import pytest
 
 from service.cli.app import NOUNS, VERBS, make_app
+from tests.tables import every_row
 from tests.unit.cli.terminal import Ran
 
 COMMANDS = [
@@ -28,7 +29,7 @@ def help_of(pointsman):
     return ask
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, *GROUPS])
+@every_row("command", [*COMMANDS, *GROUPS])
 def test_every_command_has_help_with_a_sentence_and_an_example(help_of, command):
     ran = help_of(command)
     assert (ran.code, ran.err) == (0, "")
@@ -38,7 +39,7 @@ def test_every_command_has_help_with_a_sentence_and_an_example(help_of, command)
     assert max(map(len, ran.out.splitlines())) <= 82, "an example that is folded cannot be pasted"
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, *GROUPS])
+@every_row("command", [*COMMANDS, *GROUPS])
 def test_every_example_is_one_that_the_command_line_takes(help_of, command):
     example = help_of(command).out.partition("Example:\n")[2]
     words = shlex.split(example.partition(" > ")[0])
@@ -46,7 +47,7 @@ def test_every_example_is_one_that_the_command_line_takes(help_of, command):
     make_app().parse_args(words[1:], exit_on_error=False, print_error=False)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@every_row("command", COMMANDS)
 def test_every_option_and_argument_says_what_it_is(help_of, command):
     panel = [line.strip("│ ") for line in help_of(command).out.splitlines() if line.startswith("│")]
     for line in panel:
@@ -66,7 +67,7 @@ def test_the_version_is_printed(pointsman):
     assert re.fullmatch(r"\d+\.\d+\.\d+\n", ran.out)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("words", "meant"),
     [
         (["chek"], 'Did you mean "check"?'),
@@ -114,21 +115,21 @@ def test_a_setting_that_cannot_be_is_named(pointsman, monkeypatch, name, value, 
     assert said in ran.err
 
 
-@pytest.mark.parametrize("words", [["messages"], ["deliveries"], ["rejects"], ["tokens"], ["connections"]])
+@every_row("words", [["messages"], ["deliveries"], ["rejects"], ["tokens"], ["connections"]])
 def test_without_an_instance_it_is_said_how_to_get_one_and_ends_with_3(pointsman, words):
     ran = pointsman(*words)
     assert ran.code == 3
     assert "no instance has run in pointsman-data; start one with `pointsman serve`" in ran.err
 
 
-@pytest.mark.parametrize("style", ["-ojson", "--output=json", "-o json", "--output json"])
+@every_row("style", ["-ojson", "--output=json", "-o json", "--output json"])
 def test_problems_are_told_in_the_style_that_was_asked_for(pointsman, style):
     ran = pointsman("connectors", *style.split())
     assert ran.code == 1
     assert ran.out.startswith('{\n  "problems": [')
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("words", "said"),
     [
         ("connectors raed a.yaml", 'Unknown command "connectors raed". Did you mean "read"?'),

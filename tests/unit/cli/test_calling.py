@@ -1,13 +1,24 @@
 """`call --dry-run` and `connectors`: from the files alone."""
 
 import json
+import shutil
 
 import pytest
 
+from service.cli.app import run
+from tests.tables import every_row
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("written") / "p"
+    assert run(["init", str(folder)]) == 0
+    return folder
+
 
 @pytest.fixture
-def project(pointsman, monkeypatch, tmp_path):
-    pointsman("init", "p")
+def project(pointsman, monkeypatch, tmp_path, written):
+    shutil.copytree(written, tmp_path / "p")
     monkeypatch.chdir(tmp_path / "p")
     return pointsman
 
@@ -40,7 +51,7 @@ def test_inputs_come_from_a_file_or_standard_input(project, tmp_path):
     assert project("call", "shop.reserveStock", "--with", "-", "--dry-run", stdin=INPUTS.encode()).code == 0
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("words", "said"),
     [
         (["shop.reserveStock"], ["sku is required", "body is required"]),
@@ -73,7 +84,9 @@ def test_any_request_can_be_made_with_the_login_of_the_connection(project):
 
 
 def test_all_that_is_wrong_with_a_request_is_said_with_its_place(project):
-    inputs = json.dumps({"path": "//evil.example/", "headers": {"Host": "x", "Authorization": "y"}, "to": "z"})
+    inputs = json.dumps(
+        {"path": "//evil.example/", "headers": {"Host": "x", "Authorization": "y"}, "to": "z"}
+    )
     ran = project("call", "shop.:http", "--with", inputs, "--dry-run")
     assert ran.code == 1
     for place in ("/method", "/path", "/headers/Host", "/headers/Authorization", "/to"):
@@ -83,7 +96,11 @@ def test_all_that_is_wrong_with_a_request_is_said_with_its_place(project):
 def test_what_a_request_takes_is_shown_and_listed_nowhere(project):
     shown = json.loads(project("operations", "show", "shop.:http", "-o", "json").out)
     assert (shown["id"], shown["input"]["required"]) == (":http", ["method", "path"])
-    for words in (("operations", "list"), ("connectors", "operations", "shop"), ("operations", "search", "http")):
+    for words in (
+        ("operations", "list"),
+        ("connectors", "operations", "shop"),
+        ("operations", "search", "http"),
+    ):
         assert ":http" not in project(*words).out
 
 

@@ -5,6 +5,8 @@ import os
 
 import pytest
 
+from tests.tables import every_row
+
 SHOP = {
     "openapi": "3.1.0",
     "info": {"title": "Shop", "version": "1"},
@@ -69,7 +71,7 @@ def test_what_is_not_there_is_told(pointsman):
     assert json.loads(ran.out)["error"]["code"] == "no-such-file"
 
 
-@pytest.mark.parametrize("verb", ["read", "exercise"])
+@every_row("verb", ["read", "exercise"])
 def test_a_path_is_needed(pointsman, verb):
     ran = pointsman("connectors", verb)
     assert ran.code == 2

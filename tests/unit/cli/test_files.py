@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from service.demo.starter import NEXT
+from tests.tables import every_row
 
 
 def test_a_new_project_is_fine_as_it_is_written(pointsman, tmp_path):
@@ -108,7 +109,7 @@ def test_a_broken_file_of_any_kind_is_a_problem_and_no_traceback(pointsman, tmp_
     assert said in ran.err
 
 
-@pytest.mark.parametrize("path", [".", "/", "nope.yaml", "no/such/folder.yaml", "x" * 5000, "/dev/null"])
+@every_row("path", [".", "/", "nope.yaml", "no/such/folder.yaml", "x" * 5000, "/dev/null"])
 def test_a_path_that_is_no_file_is_a_problem_and_no_traceback(pointsman, path):
     ran = pointsman("check", path)
     assert ran.code in (0, 1)
@@ -128,7 +129,7 @@ def test_the_file_is_taken_from_the_environment(pointsman, monkeypatch, tmp_path
     assert "shop" in pointsman("connectors").out
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("pattern", "message", "code", "out"),
     [
         ('{"a": [1]}', '{"a": 1}', 0, {"match": True}),

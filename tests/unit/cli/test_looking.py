@@ -6,6 +6,7 @@ import json
 import pytest
 import yaml
 
+from tests.tables import every_row
 from tests.unit.api.house import house
 
 EVIL = "\x1b]0;owned\x07"
@@ -91,7 +92,7 @@ def test_filters_are_kept_and_unknown_names_are_answered_with_near_ones(at):
         assert meant in ran.err
 
 
-@pytest.mark.parametrize(
+@every_row(
     "words", [("messages", "show", "x"), ("messages", "show", "msg_ffffff"), ("deliveries", "show", "msg_000001"),
               ("rejects", "show", "../tokens"), ("explain", "msg_zz")],
 )  # fmt: skip

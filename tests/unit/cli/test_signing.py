@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.tables import every_row
 from triggers.presets import PRESETS
 
 STANDARD = "whsec_" + "QUFB" * 8
@@ -42,7 +43,7 @@ def test_every_signing_is_of_a_new_message(pointsman):
     assert one["webhook-id"] != two["webhook-id"]
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("words", "said"),
     [
         (["sign", "githib", "--secret", "x"], "did you mean github?"),

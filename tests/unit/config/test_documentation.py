@@ -12,6 +12,7 @@ from service.config.load import read_text
 from service.config.schema import configuration_schema
 from service.config.shape import is_model, wire_fields
 from service.settings import Settings
+from tests.tables import every_row
 from triggers import SOURCES
 from triggers.verification import SCHEME_NAMES, VerifyConfig
 from triggers.webhook import RespondConfig, WebhookConfig
@@ -24,7 +25,7 @@ def blocks():
     return [part.partition("```")[0] for part in PAGE.read_text("utf-8").split("```yaml\n")[1:]]
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("name", "found"),
     {
         name: found
@@ -39,7 +40,7 @@ def test_every_field_is_on_the_page(name, found):
         assert f"`{field}`" in page or f"{field}: " in page, f"{name}.{field}"
 
 
-@pytest.mark.parametrize(
+@every_row(
     "name",
     [name for name, found in vars(logins).items() if is_model(found) and issubclass(found, logins.Closed)],
 )

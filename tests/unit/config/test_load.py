@@ -198,7 +198,7 @@ BOMBS = {
 }
 
 
-@pytest.mark.parametrize("name", BOMBS)
+@every_row("name", BOMBS)
 def test_bombs_are_refused_quickly(name):
     started = time.thread_time()
     parsed = read_text(BOMBS[name], "f")

@@ -4,6 +4,7 @@ import pytest
 from pydantic import SecretStr
 
 from service.config.model import Configuration
+from tests.tables import every_row
 
 HEAD = "connectors: {api: {spec: api.json}}\nconnections: {api: {connector: api, auth: "
 ENV = {"S": "secret-value"}
@@ -19,7 +20,7 @@ def auth(check, write):
     return read
 
 
-@pytest.mark.parametrize(
+@every_row(
     "text",
     [
         "{bearer: {env: S}, prefix: 'Token '}",
@@ -42,7 +43,7 @@ def test_every_way_to_log_in_is_taken(auth, text):
     assert auth(text).problems == ()
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "pointer", "words"),
     [
         ("{}", "", "0 are given: none; give one of bearer, basic, digest, api_key, jwt, oauth2"),

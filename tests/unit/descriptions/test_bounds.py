@@ -15,6 +15,7 @@ from service.settings import Settings
 from service.usecases.checking import check_configuration
 from service.usecases.diffing import one_unit
 from tests.fakes.memory_store import MemoryStore
+from tests.tables import every_row
 from tests.unit.descriptions.test_collecting import packed, write
 
 
@@ -60,7 +61,7 @@ def test_a_higher_bound_holds_for_every_file_of_a_description(tmp_path: Path) ->
     assert not read_spec(files, "root.json", max_bytes=10).readable
 
 
-@pytest.mark.parametrize("bounds", [FEW, DEFAULT, ACCEPTED])
+@every_row("bounds", [FEW, DEFAULT, ACCEPTED])
 def test_the_same_bytes_are_read_by_the_bound_of_who_asks(bounds: Bounds) -> None:
     read = read_pinned("shared.json", TWO, bounds)
     assert read_pinned("shared.json", TWO, bounds) is read

@@ -7,6 +7,7 @@ import pytest
 from service.rules.cel import compile_expression
 from service.rules.model import Rule
 from service.rules.turns import LEAST_STEPS, MATCH_STEPS, take_turns
+from tests.tables import every_row
 
 BOMB = "data.n.all(a, data.n.all(b, data.n.all(c, a + b + c >= 0)))"
 HEAVY = "data.n.all(a, data.few.all(b, a + b >= 0))"  # some 40,000 steps
@@ -48,7 +49,7 @@ def test_an_innocent_rule_gets_its_turn_wherever_it_stands_among_bombs(innocent:
     assert all("its budget is used up" in error for _, error in failures)
 
 
-@pytest.mark.parametrize("place", [0, 99])
+@every_row("place", [0, 99])
 def test_a_heavy_rule_gets_what_the_others_do_not_need(place: int) -> None:
     rules = [rule(number, HEAVY if number == place else "data.yes") for number in range(100)]
     assert turns(rules, DATA) == (list(range(100)), [])

@@ -10,6 +10,7 @@ import pytest
 from service.errors import Invalid
 from service.usecases.checking import Candidate, check_configuration
 from tests.shared import ROOT
+from tests.tables import every_row
 
 SPEC = """
 openapi: 3.1.0
@@ -128,7 +129,7 @@ async def test_a_missing_description_is_one_problem(check) -> None:
     assert errors(candidate) == [(1, 27, "there is no such file")]
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("connector", "connection", "said"),
     [
         ("spec: 'https://a.example/x.json', sha256: abc", "", "not a SHA-256"),

@@ -310,7 +310,7 @@ async def test_a_connection_that_is_gone_while_deliveries_wait_is_a_finding(proj
     assert row(rows, "connection-removed").message == "the connection is removed: deliveries wait"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("said", "code", "text"),
     [
         ({"state": "gap", "detail": "the slot is gone", "fix": "rewind"}, "source-gap", "the slot is gone"),

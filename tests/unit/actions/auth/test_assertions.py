@@ -12,7 +12,7 @@ SHARED = "a shared secret of thirty-two chars"
 PLAIN = Request("GET", "https://h/x")
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("key", "algorithm", "wanted"),
     [
         (RSA_PEM, None, "RS256"),

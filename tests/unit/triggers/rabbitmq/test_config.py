@@ -100,7 +100,7 @@ def test_a_review_names_what_is_probably_not_meant(said: dict[str, Any], codes: 
     assert all(finding.severity == "warning" and finding.fix for finding in findings)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("said", "words"),
     [
         ({"ca": "no certificate"}, "`ca` is no PEM certificate"),

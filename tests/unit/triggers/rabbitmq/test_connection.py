@@ -20,6 +20,7 @@ from aiormq.exceptions import (
     ProbableAuthenticationError,
 )
 
+from tests.tables import every_row
 from triggers.errors import SourceRejected, SourceUnavailable, TriggerError
 from triggers.rabbitmq.connection import DRIVER_ERRORS, Link, explained, said
 
@@ -83,7 +84,7 @@ async def test_an_error_of_ours_is_not_explained_away(link: Link) -> None:
         await link.call(_raise(ZeroDivisionError()), "a question")
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("error", "kind", "words"),
     [
         (ProbableAuthenticationError("ACCESS_REFUSED"), SourceRejected, "refuses the login: ACCESS_REFUSED"),
