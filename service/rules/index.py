@@ -46,8 +46,8 @@ _TRUE: Final = object()
 _FALSE: Final = object()
 _VALUES: Final = {_TRUE: True, _FALSE: False}
 
-# Compiling asks millions of times what a condition is, and `isinstance` is ten times as slow where classes derive
-# from ABC.
+# Compiling asks millions of times what a condition is, and `isinstance` is ten times as slow where classes
+# derive from ABC.
 _KEYED: Final = frozenset({Equals, Absent, SameAddress, IgnoringCase, StartsWith, EndsWith})
 _SEARCHED: Final = frozenset({Within, InNetwork, Present})
 
