@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import signal
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -21,6 +22,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # Collecting the tests makes some 400,000 objects that live to the end. Looking for garbage among them, while they
 # come into being and in every test thereafter, was a twentieth of the run.
 gc.disable()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave out a warning that is wrong: the first releases of Python 3.12 take `?1` for a name (its gh-117995)."""
+    if sys.version_info[:2] == (3, 12):
+        wrong = r"ignore:Binding \d+ \('\?\d+'\) is a named parameter:DeprecationWarning"
+        config.addinivalue_line("filterwarnings", wrong)
 
 
 def pytest_collection_finish() -> None:

@@ -33,9 +33,12 @@ MOST: Final = 50
 
 
 class Given(BaseModel):
-    """A request's body: closed, so that a misspelt field is an error and not nothing."""
+    """A request's body: closed, so that a misspelt field is an error and not nothing.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    And strict: what was no boolean does nothing outside.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 async def only_known(request: Request) -> None:

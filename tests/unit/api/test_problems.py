@@ -64,6 +64,7 @@ async def test_a_name_that_is_near_is_offered(home):
         ("/deliveries?cursor=%00", ""),
         ("/rejects?cursor=-1", ""),
         ("/messages?lmit=5", "/query/lmit"),
+        ("/messages?" + "&".join(f"a{n}=1" for n in range(1000)), "/query/a0"),
         ("/health?source=x", "/query/source"),
         ("/deliveries?state=deed", ""),
     ],
@@ -104,6 +105,13 @@ async def test_a_bad_body_is_a_problem(home, content, slug):
         "POST", "/api/v1/tokens", content=content, headers={"content-type": "application/json"}
     )
     assert_problem(answer, {"invalid": 422, "bad-request": 400}[slug], slug)
+
+
+async def test_what_is_no_boolean_does_nothing(home):
+    for value in ("on", 1, "true", None, [True]):
+        answer = await home.ask("POST", "/api/v1/sources/open/setup", json={"apply": value})
+        (error,) = assert_problem(answer, 422, "invalid")["errors"]
+        assert error["pointer"] == "/body/apply"
 
 
 async def test_all_problems_are_told_at_once(home):
