@@ -172,7 +172,7 @@ class ConnectorContract(ABC):
 
     async def test_a_call_under_way_ends_when_the_connector_closes(self):
         connector = self.make("backend.example:1", egress=read_egress("public"), resolver=Names(None))
-        call = asyncio.ensure_future(connector.call(self.prepared(connector), deadline=1, headers={}))
+        call = asyncio.ensure_future(connector.call(self.prepared(connector), deadline=PATIENCE, headers={}))
         assert not (await asyncio.wait({call}, timeout=0.05))[0]
         await connector.close()
         with pytest.raises(ActionError):

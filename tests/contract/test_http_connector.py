@@ -13,6 +13,7 @@ from actions.http import HTTPConnector
 from actions.origins import HTTPLimits
 from actions.specs import read_spec
 from tests.fakes.raw_backend import RawBackend, Talk
+from tests.patience import PATIENCE
 
 SPEC = read_spec(
     {
@@ -67,7 +68,7 @@ async def answering(talk: Talk) -> None:
         await talk.answer(b'{"ok": true}', "200 OK", "Content-Type: application/json")
 
 
-async def call(connector, deadline=3.0):
+async def call(connector, deadline=PATIENCE):
     prepared = connector.prepare("reserve", ARGUMENTS, key="k1")
     return await connector.call(prepared, deadline=deadline, headers={"traceparent": "00-1-2-01"})
 
@@ -102,7 +103,7 @@ async def test_any_request_is_sent_to_the_server_and_to_no_other_one(connect):
             "body": {"x": None},
         }
         prepared = connector.prepare(":http", given, key="k1")
-        answer = await connector.call(prepared, deadline=3.0, headers={"traceparent": "00-1-2-01"})
+        answer = await connector.call(prepared, deadline=PATIENCE, headers={"traceparent": "00-1-2-01"})
         assert (answer.status, answer.body) == (200, b'{"ok": true}')
         head, _, body = backend.requests[0].partition(b"\r\n\r\n")
         lines = head.decode("ascii").lower().split("\r\n")

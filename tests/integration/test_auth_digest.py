@@ -9,6 +9,7 @@ from tests.fakes.digest_server import DigestServer
 from tests.fakes.logins import house, spec_of
 from tests.fakes.raw_backend import RawBackend
 from tests.fakes.token_server import Said, serve
+from tests.patience import PATIENCE
 
 PATHS = {
     "/things": {
@@ -53,7 +54,7 @@ async def test_every_algorithm_is_answered_at_once_and_beforehand_after_that(alg
         for _ in range(3):
             assert (await it.call()).status == 200
             prepared = it.connector.prepare("post", {"body": {"a": 1}}, key="k")
-            assert (await it.connector.call(prepared, deadline=5, headers={})).status == 200
+            assert (await it.connector.call(prepared, deadline=PATIENCE, headers={})).status == 200
     assert (server.challenged, server.taken) == (1, 6)
 
 

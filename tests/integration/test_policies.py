@@ -15,6 +15,7 @@ from actions.http import HTTPConnector
 from actions.places import Place
 from actions.specs import read_spec
 from tests.fakes.raw_backend import RawBackend, Talk
+from tests.patience import PATIENCE
 
 PARENT = {"propertyParentPath": "@body()"}
 POLICIES: dict[str, list[tuple[str, str, dict[str, Any]]]] = {
@@ -204,7 +205,7 @@ async def calling(*said: tuple[str, bytes]) -> AsyncIterator[tuple[Call, RawBack
 
         async def call(operation: str, body: Any = None) -> Answer:
             prepared = made.prepare(operation, {"id": "7/8", "body": body or {}}, key="")
-            return await made.call(prepared, deadline=5, headers={})
+            return await made.call(prepared, deadline=PATIENCE, headers={})
 
         try:
             yield call, backend, made

@@ -82,20 +82,22 @@ async def test_f20_a_confirmation_that_the_rabbitmq_driver_cancels_is_an_unknown
     await things.declare_queue(server.url, "q")
     async with calm():
         connector = rabbit_connector(server.url)
-        assert isinstance(await tried(connector, "first", deadline=5, routing_key="q", body=1), Answer)
+        assert isinstance(await tried(connector, "first", deadline=PATIENCE, routing_key="q", body=1), Answer)
         server.freeze()
         try:
-            call = asyncio.ensure_future(tried(connector, "cut", deadline=30, routing_key="q", body=2))
+            call = asyncio.ensure_future(tried(connector, "cut", deadline=PATIENCE, routing_key="q", body=2))
             confirmations = connector._current._channel.confirmations
             await rabbit_faults.eventually(lambda: bool(confirmations), "it waits for its confirmation")
             for future in list(confirmations.values()):
                 future.cancel()
-            outcome = await asyncio.wait_for(call, PATIENCE)
+            outcome = await asyncio.wait_for(call, 2 * PATIENCE)
             assert isinstance(outcome, OutcomeUnknown), outcome
         finally:
             server.thaw()
         async with asyncio.timeout(PATIENCE):
-            while not isinstance(await tried(connector, "cut", deadline=5, routing_key="q", body=2), Answer):
+            while not isinstance(
+                await tried(connector, "cut", deadline=PATIENCE, routing_key="q", body=2), Answer
+            ):
                 pass
         await connector.close()
     ids = [message.header.properties.message_id for message in await messages(server.url, "q")]
@@ -116,11 +118,11 @@ async def test_f20_a_record_that_the_kafka_driver_gives_up_is_an_unknown_outcome
 
     async with calm():
         connector = kafka_connector(kafka.bootstrap)
-        assert isinstance(await tried(connector, "first", deadline=5, topic=topic, body=1), Answer)
+        assert isinstance(await tried(connector, "first", deadline=PATIENCE, topic=topic, body=1), Answer)
         monkeypatch.setattr(Producer, "hand_over", given_up)
-        outcome = await tried(connector, "cut", deadline=5, topic=topic, body=2)
+        outcome = await tried(connector, "cut", deadline=PATIENCE, topic=topic, body=2)
         assert isinstance(outcome, OutcomeUnknown), outcome
         monkeypatch.setattr(Producer, "hand_over", hand_over)
-        assert isinstance(await tried(connector, "cut", deadline=10, topic=topic, body=2), Answer)
+        assert isinstance(await tried(connector, "cut", deadline=PATIENCE, topic=topic, body=2), Answer)
         await connector.close()
     assert {record.value for record in await records(kafka.bootstrap, topic)} == {b"1", b"2"}

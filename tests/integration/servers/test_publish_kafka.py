@@ -148,15 +148,15 @@ async def test_a_frozen_broker_leaves_it_unknown_and_the_repeat_has_the_same_id(
     await server.start()
     await create_topic(server.bootstrap, "t")
     async with calm():
-        connector = kafka_connector(server.bootstrap, timeout=2.0)
+        connector = kafka_connector(server.bootstrap, timeout=8.0)
         await publish(connector, "before", topic="t", body=0)
         server.freeze()
         began = time.monotonic()
-        first = await tried(connector, "frozen", deadline=1.5, topic="t", body="x" * 300_000)
+        first = await tried(connector, "frozen", deadline=4.0, topic="t", body="x" * 300_000)
         assert isinstance(first, OutcomeUnknown)
         second = await tried(connector, "later", deadline=1.0, topic="t", body=2)
         assert isinstance(second, RetryLater)
-        assert time.monotonic() - began < 1.5 + 1.0 + SLACK
+        assert time.monotonic() - began < 4.0 + 1.0 + SLACK
         server.thaw()
         assert (await publish(connector, "frozen", topic="t", body="x" * 300_000)).status == 200
         await connector.close()
@@ -181,14 +181,14 @@ async def test_a_killed_broker_leaves_three_honest_outcomes(make_kafka):
             outcomes.setdefault(key, []).append("ok" if isinstance(found, Answer) else type(found).__name__)
             return isinstance(found, Answer)
 
-        confirmed = asyncio.Event()
+        confirmed, killed = asyncio.Event(), asyncio.Event()
 
         async def keep_sending(worker: int) -> None:
             for number in itertools.count():
-                await send(f"{worker}-{number}")
-                if number == 5:
-                    confirmed.set()
-                if outcomes[f"{worker}-{number}"] != ["ok"]:
+                if await send(f"{worker}-{number}"):
+                    if number >= 5:
+                        confirmed.set()
+                elif killed.is_set():
                     return
 
         async with asyncio.TaskGroup() as group:
@@ -196,6 +196,7 @@ async def test_a_killed_broker_leaves_three_honest_outcomes(make_kafka):
                 group.create_task(keep_sending(worker))
             await confirmed.wait()
             server.kill()
+            killed.set()
         assert {"ok"} < {words[0] for words in outcomes.values()}
         await server.start()
         for key in [key for key, words in outcomes.items() if words != ["ok"]]:

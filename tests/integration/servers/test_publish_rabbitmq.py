@@ -92,7 +92,7 @@ async def test_what_reaches_no_queue_is_tried_again_until_something_is_bound(rab
             assert (await publish(connector, **place)).status == 200
             await making.exchange_delete(exchange)
             # The exchange was known: the broker closes the channel, and others' messages with it, once.
-            gone = await tried(connector, "id-2", deadline=5, **place)
+            gone = await tried(connector, "id-2", deadline=PATIENCE, **place)
             assert isinstance(gone, RetryLater)
             with pytest.raises(RetryLater, match="there is no exchange"):
                 await publish(connector, **place)
@@ -116,7 +116,7 @@ async def test_a_question_gets_its_answer_and_nobody_gets_none(rabbitmq, rabbit_
 
     async def reply(connector, **arguments):
         prepared = connector.prepare("reply", arguments, key="id-1")
-        return await connector.call(prepared, deadline=5, headers=ATTEMPT)
+        return await connector.call(prepared, deadline=PATIENCE, headers=ATTEMPT)
 
     async with calm():
         connector = rabbit_connector(rabbitmq.url)
@@ -167,7 +167,7 @@ async def test_a_connection_that_is_cut_is_replaced(rabbitmq, rabbit_queue):
             await room.api("DELETE", f"connections/{one['name'].replace(' ', '%20').replace('>', '%3E')}")
         async with asyncio.timeout(PATIENCE):
             while not isinstance(
-                await tried(connector, "id-2", deadline=5, routing_key=queue, body=2), Answer
+                await tried(connector, "id-2", deadline=PATIENCE, routing_key=queue, body=2), Answer
             ):
                 pass
         await connector.close()
@@ -188,15 +188,16 @@ async def test_a_frozen_broker_leaves_it_unknown_and_the_repeat_has_the_same_id(
         await publish(connector, "before", routing_key="q", body=0)
         server.freeze()
         began = time.monotonic()
-        first = await tried(connector, "frozen", deadline=1.5, routing_key="q", body="x" * 100_000)
+        first = await tried(connector, "frozen", deadline=4.0, routing_key="q", body="x" * 100_000)
         assert isinstance(first, OutcomeUnknown)
         second = await tried(connector, "later", deadline=1.0, routing_key="q", body=2)
         assert isinstance(second, RetryLater)
-        assert time.monotonic() - began < 1.5 + 1.0 + SLACK
+        assert time.monotonic() - began < 4.0 + 1.0 + SLACK
         server.thaw()
         async with asyncio.timeout(PATIENCE):
             while not isinstance(
-                await tried(connector, "frozen", deadline=5, routing_key="q", body="x" * 100_000), Answer
+                await tried(connector, "frozen", deadline=PATIENCE, routing_key="q", body="x" * 100_000),
+                Answer,
             ):
                 pass
         await connector.close()
@@ -222,14 +223,14 @@ async def test_a_killed_broker_leaves_three_honest_outcomes(make_rabbitmq):
             outcomes.setdefault(key, []).append("ok" if isinstance(found, Answer) else type(found).__name__)
             return isinstance(found, Answer)
 
-        confirmed = asyncio.Event()
+        confirmed, killed = asyncio.Event(), asyncio.Event()
 
         async def keep_sending(worker: int) -> None:
             for number in itertools.count():
-                await send(f"{worker}-{number}")
-                if number == 20:
-                    confirmed.set()
-                if outcomes[f"{worker}-{number}"] != ["ok"]:
+                if await send(f"{worker}-{number}"):
+                    if number >= 20:
+                        confirmed.set()
+                elif killed.is_set():
                     return
 
         async with asyncio.TaskGroup() as group:
@@ -237,6 +238,7 @@ async def test_a_killed_broker_leaves_three_honest_outcomes(make_rabbitmq):
                 group.create_task(keep_sending(worker))
             await confirmed.wait()
             server.kill()
+            killed.set()
         assert {"ok"} < {words[0] for words in outcomes.values()}
         await server.start()
         for key in [key for key, words in outcomes.items() if words != ["ok"]]:
@@ -280,7 +282,7 @@ async def test_an_alarm_holds_up_publishers_until_their_deadline_and_nobody_else
             await asyncio.to_thread(limit_memory, server, "0.6")
         async with asyncio.timeout(PATIENCE):
             while not isinstance(
-                await tried(connector, "later", deadline=5, routing_key="q", body=2), Answer
+                await tried(connector, "later", deadline=PATIENCE, routing_key="q", body=2), Answer
             ):
                 pass
         await connector.close()
