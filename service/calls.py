@@ -13,6 +13,8 @@ from actions.presets import find_preset, lacking
 from actions.raw import foreseen
 from actions.specs.model import GROUPS, Operation, Spec
 from service.config.backends import ConnectionConfig
+from service.config.connectors import VersionConfig
+from service.config.marks import split_pointer
 from service.config.model import StepConfig
 from service.errors import Problem, nearest
 from service.rules.mapping import escape
@@ -179,6 +181,26 @@ def check_deprecated(pointer: str, config: StepConfig, operation: Operation, spe
         fix=f"call {config.connection}.{better.id} instead"
         if better
         else "look for what took its place: pointsman operations search WORDS",
+    )
+
+
+def check_version(
+    pointer: str, config: StepConfig, connector: str, version: VersionConfig | None, *, strict: bool
+) -> Iterator[Problem]:
+    """Refuse a step that pins a version which is withdrawn; warn, if `strict`, where it is deprecated.
+
+    `version` is the one that it pins, None where there is none of that name.
+    """
+    if version is None or not (version.withdrawn or (version.deprecated and strict)):
+        return
+    yield Problem(
+        message=f"rule {split_pointer(pointer)[1]} pins version {config.version} of connector {connector}, "
+        f"which is {version.state}: {version.reason}",
+        code=f"{version.state}-version",
+        severity="error" if version.withdrawn else "warning",
+        pointer=f"{pointer}/version",
+        fix="pin another version, or none" if version.withdrawn else "it still works",
+        because=f"/connectors/{escape(connector)}/versions/{escape(str(config.version))}/{version.state}",
     )
 
 

@@ -22,6 +22,7 @@ from service.calls import (
     check_raw,
     check_references,
     check_repeats,
+    check_version,
     settled,
 )
 from service.config.model import Configuration, RuleConfig, StepConfig
@@ -284,7 +285,12 @@ class _Builder:
         """Return the description that a step is performed with; None and a problem for an unknown version."""
         if config.version is None:
             return connection.spec
+        connector = connection.config.connector
+        said = connection.connector.versions.get(config.version)
+        self.problems += check_version(pointer, config, connector, said, strict=self.strict)
         pin = connection.versions.get(config.version)
+        if pin is None and config.version in connection.connector.versions:
+            return None  # said: it is withdrawn, or cannot be read
         if pin is None:
             known = list(connection.versions)
             near = nearest(config.version, known)

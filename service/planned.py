@@ -81,7 +81,7 @@ class Planning:
         for name, config in self.configuration.connectors.items():
             pointer = f"/connectors/{escape(name)}"
             wanted = {name: (f"{pointer}/spec", config.title)}
-            for version, path in config.versions.items():
+            for version, path in config.usable.items():
                 wanted[versioned(name, version)] = (f"{pointer}/versions/{escape(version)}", path)
             read: dict[str, Pin] = {}
             for key, (place, title) in wanted.items():
@@ -166,7 +166,7 @@ class Planning:
                 server=server,
                 versions={
                     version: specs[key]
-                    for version in self.configuration.connectors[config.connector].versions
+                    for version in self.configuration.connectors[config.connector].usable
                     if (key := versioned(config.connector, version)) in specs
                 },
             )

@@ -245,4 +245,7 @@ def _is_short(part: Mapping[str, Any] | Sequence[Any]) -> bool:
 
 
 def _is_flat(item: Any) -> bool:
-    return isinstance(item, Mapping) and not any(isinstance(part, Mapping | list) for part in item.values())
+    """Say whether something fits into one row: its parts are plain values, or lists of them."""
+    parts = list(item.values()) if isinstance(item, Mapping) else [{}]
+    inner = [one for part in parts for one in (part if isinstance(part, list) else [part])]
+    return not any(isinstance(one, Mapping | list) for one in inner)

@@ -70,6 +70,11 @@ class CheckedConfiguration:
             return self.path(pointer)
         return self.folder(pointer) / copy_of(pinned)
 
+    def version(self, connector: str, version: str) -> str:
+        """Return the pointer to where it is said which file holds a version's description."""
+        pointer = join_pointer("connectors", connector, "versions", version)
+        return f"{pointer}/spec" if self.marks.has(f"{pointer}/spec") else pointer
+
     def sound(self, pointer: str) -> bool:
         """Say whether no error was found at a pointer or below it."""
         return not any(

@@ -7,10 +7,13 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     StringConstraints,
     WithJsonSchema,
     model_validator,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from service.config.closed import Closed
 from service.config.values import SHA256_PATTERN, Duration, PathText, Refused
@@ -32,6 +35,7 @@ def copy_of(sha256: str) -> str:
 
 VERSION_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 Version = Annotated[str, StringConstraints(pattern=VERSION_PATTERN)]
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 
 TAG: Final = "tag:"
 """How an entry begins that names operations by a tag of theirs."""
@@ -70,6 +74,76 @@ Entries = Annotated[
     Field(min_length=1),
     WithJsonSchema({"anyOf": [_ENTRY, {"type": "array", "items": _ENTRY, "minItems": 1}]}),
 ]
+
+
+def _version(value: Any) -> Any:
+    return {"spec": value} if isinstance(value, str) else value
+
+
+class _OrPath:
+    """Says in the JSON Schema that the path alone will do."""
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"anyOf": [{"type": "string", "minLength": 1}, handler(core)]}
+
+
+class VersionConfig(Closed):
+    """An earlier version of a description: where it lies, and whether it is still to be used."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        json_schema_extra={
+            "anyOf": [{"required": ["spec"]}, {"required": ["withdrawn"]}],
+            "not": {"required": ["deprecated", "withdrawn"]},
+        },
+    )
+
+    spec: PathText | None = Field(
+        default=None,
+        description="The description, as in `spec` of the connector. Of what is withdrawn nothing is read.",
+    )
+    deprecated: Reason | None = Field(
+        default=None,
+        description="Why it should not be used any more, or what instead. It works, and `check` warns of "
+        "every rule that pins it.",
+        examples=["use 2025-01: it takes the zone"],
+    )
+    withdrawn: Reason | None = Field(
+        default=None,
+        description="Why it can no longer be used: rules that pin it are refused. What was accepted before "
+        "is delivered as it was accepted.",
+    )
+
+    @model_validator(mode="after")
+    def _one_state(self) -> "VersionConfig":
+        if self.deprecated is not None and self.withdrawn is not None:
+            raise Refused("a version is deprecated or withdrawn", "remove `deprecated`")
+        if self.spec is None and self.withdrawn is None:
+            raise Refused("the version has no description", "give `spec: file`")
+        return self
+
+    @property
+    def state(self) -> Literal["usable", "deprecated", "withdrawn"]:
+        """Whether it is still to be used."""
+        return (
+            "withdrawn"
+            if self.withdrawn is not None
+            else "deprecated"
+            if self.deprecated is not None
+            else "usable"
+        )
+
+    @property
+    def reason(self) -> str:
+        """Why not; "" where it is."""
+        return self.withdrawn or self.deprecated or ""
+
+
+Versions = dict[Version, Annotated[VersionConfig, BeforeValidator(_version), _OrPath()]]
 
 
 class OperationsConfig(Closed):
@@ -128,11 +202,14 @@ class ConnectorConfig(Closed):
         default=None,
         description="Which operations of the description, and of its versions, there are to be; absent: all.",
     )
-    versions: dict[Version, PathText] = Field(
+    versions: Versions = Field(
         default={},
         description="Earlier versions of the description, by a name of their own, for steps that pin one "
         "(`version`). A step that pins none floats: it is called as `spec` says.",
-        examples=[{"2024-10": "specs/shop-2024-10.yaml"}],
+        examples=[
+            {"2024-10": "specs/shop-2024-10.yaml"},
+            {"2023-01": {"withdrawn": "the provider has switched it off; use 2024-10"}},
+        ],
     )
     code: PathText | None = Field(
         default=None,
@@ -176,6 +253,11 @@ class ConnectorConfig(Closed):
             raise Refused("a bus has no operations to choose from", "remove `operations`")
         if self.code is not None:
             raise Refused("hooks are for descriptions of HTTP APIs", "remove `code`")
+
+    @property
+    def usable(self) -> dict[str, str]:
+        """Where the description of each version lies that is not withdrawn, by name."""
+        return {name: one.spec for name, one in self.versions.items() if one.spec and not one.withdrawn}
 
     @property
     def title(self) -> str:

@@ -166,15 +166,22 @@ def _files(document: dict[str, Any], folder: Folder) -> Iterator[Problem]:
         if isinstance(code, str) and code:
             yield from _file(code, f"{pointer}/code", folder)
         versions = connector.get("versions")
-        for version, path in versions.items() if isinstance(versions, dict) else ():
-            if isinstance(path, str) and path:
-                yield from _file(path, f"{pointer}/versions/{version}", folder, description=True)
+        for version, said in versions.items() if isinstance(versions, dict) else ():
+            yield from _version(said, pointer + join_pointer("versions", version), folder)
     for pointer, connection in _resources(document, "connections"):
         tls = connection.get("tls")
         for name in ("ca", "cert", "key"):
             file = tls.get(name) if isinstance(tls, dict) else None
             if isinstance(file, str) and file:
                 yield from _file(file, f"{pointer}/tls/{name}", folder)
+
+
+def _version(said: Any, pointer: str, folder: Folder) -> Iterator[Problem]:
+    """Yield what is wrong with the file of a version; of one that is withdrawn nothing is read."""
+    whole = isinstance(said, dict)
+    path = said.get("spec") if whole else said
+    if isinstance(path, str) and path and not (whole and "withdrawn" in said):
+        yield from _file(path, f"{pointer}/spec" if whole else pointer, folder, description=True)
 
 
 def _copy(connector: dict[str, Any], pointer: str, folder: Folder) -> Iterator[Problem]:

@@ -107,7 +107,8 @@ async def check_configuration(
 def _is_told(checked: CheckedConfiguration, problem: Problem, said: AbstractSet[str]) -> bool:
     """Say whether a description is missing for a reason that is told already."""
     connector = problem.pointer.rpartition("/")[0]
-    return problem.code == "no-spec" and (problem.pointer in said or not checked.sound(connector))
+    known = {problem.pointer, f"{problem.pointer}/spec"} & said
+    return problem.code == "no-spec" and (bool(known) or not checked.sound(connector))
 
 
 def _place(problem: Problem) -> tuple[str, int, int, str]:
@@ -128,8 +129,8 @@ def _descriptions(checked: CheckedConfiguration, bounds: Bounds) -> tuple[dict[s
             except Unfit as unfit:
                 problem = Problem(message=str(unfit), code=unfit.code, pointer=pointer, fix=unfit.fix)
                 problems.append(problem)
-        for version in config.versions:
-            pointer = join_pointer("connectors", name, "versions", version)
+        for version in config.usable:
+            pointer = checked.version(name, version)
             try:
                 files[versioned(name, version)] = kept(
                     checked.path(pointer), bounds, within=checked.folder(pointer)

@@ -52,8 +52,26 @@ def show_connector(plan: Plan, name: str) -> dict[str, Any]:
         "name": name,
         "spec": config.title,
         **overview(spec),
-        "versions": list(config.versions),
+        "versions": [_version(plan, name, version) for version in config.versions],
         "connections": [one.name for one in plan.connections.values() if one.config.connector == name],
+    }
+
+
+def _version(plan: Plan, connector: str, version: str) -> dict[str, Any]:
+    """Return an earlier version of a connector: whether it is still to be used, and the rules that pin it."""
+    said = plan.configuration.connectors[connector].versions[version]
+    mine = {one.name for one in plan.connections.values() if one.config.connector == connector}
+    pinned = [
+        rule.name
+        for rule in plan.ruleset.rules
+        if any(step.version == version and step.connection in mine for step in rule.steps)
+    ]
+    return {
+        "version": version,
+        "spec": said.spec or "",
+        "state": said.state,
+        "reason": said.reason,
+        "rules": pinned,
     }
 
 

@@ -99,3 +99,75 @@ async def test_a_limit_that_is_lowered_loses_no_delivery(tmp_path: Path) -> None
         with pytest.raises(Invalid, match="POINTSMAN_MAX_DESCRIPTION_BYTES"):
             async with instance(tmp_path, configured(api.url, order), max_description_bytes=50):
                 pytest.fail("the description is longer than the limit")
+
+
+# -- versions that end
+
+OLD = openapi({"/v1/orders": {"post": operation("order", **ANY)}})
+PINNED = call("order", BODY, version="1")
+
+
+def _ending(url: str, version: Any, *steps: dict[str, Any]) -> dict[str, Any]:
+    content = configured(url, *steps)
+    content["connectors"]["api"]["versions"] = {"1": version}
+    return content
+
+
+async def test_a_withdrawn_version_is_refused_and_what_was_accepted_with_it_is_delivered(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path, {"api.json": API, "old.json": OLD})
+    withdrawn = {"withdrawn": "the provider has switched it off"}
+    async with backend() as api:
+        api.default = answers(503)
+        async with instance(tmp_path, _ending(api.url, "old.json", PINNED)) as it:
+            waiting, restarted = await it.send({"do": "order"}), ""
+            await api.called(1)
+            (tmp_path / "old.json").unlink()
+            with pytest.raises(Invalid) as caught:
+                await it.reload(_ending(api.url, withdrawn, PINNED))
+            (problem,) = [one for one in caught.value.problems if one.severity == "error"]
+            assert (problem.pointer, problem.code) == ("/rules/rule-0/do/0/version", "withdrawn-version")
+            assert "rule rule-0 pins version 1 of connector api" in problem.message
+            assert "the provider has switched it off" in problem.message
+            # The refused configuration changes nothing, and the pinned rule still takes messages.
+            restarted = await it.send({"do": "order"})
+            await it.reload(_ending(api.url, withdrawn, call("order", BODY)))
+            shown = (await it.admin("GET", "/api/v1/connectors/api")).json()
+            assert shown["versions"] == [
+                {
+                    "version": "1",
+                    "spec": "",
+                    "state": "withdrawn",
+                    "reason": "the provider has switched it off",
+                    "rules": [],
+                }
+            ]
+            after = await it.send({"do": "order"})
+            api.decide = lambda made: Act() if made.target == "/orders" else answers(503)
+            assert (await it.ended(after))["state"] == "delivered"
+            assert {one["state"] for one in await it.deliveries(message=waiting)} <= {"waiting", "running"}
+        # A restart, with the file of the version gone and the version withdrawn.
+        api.decide = lambda _made: Act()
+        async with instance(tmp_path, _ending(api.url, withdrawn, call("order", BODY))) as it:
+            for one in (waiting, restarted):
+                assert (await it.ended(one))["state"] == "delivered"
+    by_key: dict[str, set[str]] = {}
+    for made in api.calls:
+        by_key.setdefault(made.key, set()).add(made.target)
+    assert sorted(map(sorted, by_key.values())) == [["/orders"], ["/v1/orders"], ["/v1/orders"]]
+
+
+async def test_a_deprecated_version_works_and_every_rule_that_pins_it_is_warned_of(tmp_path: Path) -> None:
+    write(tmp_path, {"api.json": API, "old.json": OLD})
+    deprecated = {"spec": "old.json", "deprecated": "pin none: orders take a zone now"}
+    async with backend() as api:
+        async with instance(tmp_path, _ending(api.url, deprecated, PINNED)) as it:
+            (warning,) = [one for one in it.service.problems if one.code != "may-repeat"]
+            assert (warning.code, warning.severity) == ("deprecated-version", "warning")
+            assert "rule rule-0" in warning.message
+            assert "orders take a zone now" in warning.message
+            await done(it, "order")
+            (version,) = (await it.admin("GET", "/api/v1/connectors/api")).json()["versions"]
+            assert (version["state"], version["rules"]) == ("deprecated", ["rule-0"])
+        assert [one.target for one in api.calls] == ["/v1/orders"]

@@ -7,6 +7,7 @@ import pytest
 from service.config.model import Configuration
 from service.errors import Problem
 from service.plan import Plan, build
+from service.usecases.connecting import show_connector
 from triggers.poll import PollConfig
 
 SPEC = b"""
@@ -285,9 +286,10 @@ def test_a_source_that_calls_what_is_not_there_is_told_of_once() -> None:
 OLDER = SPEC.replace(b"sku}:", b"item}:").replace(b"name: sku", b"name: item").replace(b"/note:", b"/memo:")
 
 
-def versioned(step: dict[str, Any]) -> Plan:
+def versioned(step: dict[str, Any], **version: str) -> Plan:
+    said = {"2024": {"spec": "old.yaml", **version} if version else "old.yaml"}
     document = {
-        "connectors": {"shop": {"spec": "shop.yaml", "versions": {"2024": "old.yaml"}}},
+        "connectors": {"shop": {"spec": "shop.yaml", "versions": said}},
         "connections": {"shop": {"connector": "shop"}},
         "rules": {"r": {"do": [step]}},
     }
@@ -311,6 +313,47 @@ def test_an_unknown_version_is_said_with_those_that_there_are() -> None:
     (problem,) = versioned({"call": "shop.note", "version": "2023", "on_unknown": "dead"}).problems
     assert (problem.code, problem.pointer) == ("unknown-version", "/rules/r/do/0/version")
     assert problem.fix == "did you mean 2024?"
+
+
+PINNED = {"call": "shop.reserveStock", "version": "2024", "with": {"item": "1", "body": {}}}
+
+
+def test_a_rule_that_pins_a_deprecated_version_is_warned_of_and_built() -> None:
+    made = versioned(PINNED, deprecated="use 2025")
+    (problem,) = made.problems
+    assert (problem.severity, problem.code) == ("warning", "deprecated-version")
+    assert problem.pointer == "/rules/r/do/0/version"
+    assert problem.because == "/connectors/shop/versions/2024/deprecated"
+    assert problem.message == "rule r pins version 2024 of connector shop, which is deprecated: use 2025"
+    assert made.ruleset.rules[0].steps[0].version == "2024"
+    assert not versioned({**PINNED, "version": None, "with": GOOD["with"]}, deprecated="use 2025").problems
+
+
+def test_a_rule_that_pins_a_withdrawn_version_is_refused_by_name_with_the_reason() -> None:
+    made = versioned(PINNED, withdrawn="switched off")
+    (problem,) = made.problems
+    assert (problem.severity, problem.code) == ("error", "withdrawn-version")
+    assert problem.because == "/connectors/shop/versions/2024/withdrawn"
+    assert problem.message == "rule r pins version 2024 of connector shop, which is withdrawn: switched off"
+    assert not made.ruleset.rules
+    assert set(made.ruleset.pins) == {"shop"}
+    assert not versioned(GOOD, withdrawn="switched off").problems
+
+
+def test_what_is_withdrawn_is_not_meant_by_a_misspelling() -> None:
+    (problem,) = versioned({**PINNED, "version": "2023"}, withdrawn="switched off").problems
+    assert (problem.code, problem.fix) == ("unknown-version", "it has none: add it to `versions`")
+
+
+def test_a_connector_shows_its_versions_with_who_pins_them() -> None:
+    shown = show_connector(versioned(PINNED, deprecated="use 2025"), "shop")
+    assert shown["versions"] == [
+        {"version": "2024", "spec": "old.yaml", "state": "deprecated", "reason": "use 2025", "rules": ["r"]}
+    ]
+    (one,) = show_connector(versioned(GOOD, withdrawn="off"), "shop")["versions"]
+    assert (one["state"], one["reason"], one["rules"]) == ("withdrawn", "off", [])
+    (one,) = show_connector(versioned(PINNED), "shop")["versions"]
+    assert (one["state"], one["reason"]) == ("usable", "")
 
 
 def test_media_types_can_be_chosen_where_none_is_listed() -> None:

@@ -203,3 +203,20 @@ def test_presets_are_shown_with_what_they_give_and_need(collection):
         "body": {"at": "{{$timestamp}}"},
     }
     assert preset["needs"] == ["/body/picture"]
+
+
+def test_a_connector_is_shown_with_its_versions_and_what_has_become_of_them(project, tmp_path):
+    config = tmp_path / "p/pointsman.yaml"
+    spec = "spec: shop.openapi.yaml"
+    versions = f'{{"1": {{{spec}, deprecated: too slow}}, "0": {{withdrawn: it is off}}}}'
+    text = config.read_text("utf-8")
+    assert text.count(f"{{{spec}}}") == 1
+    config.write_text(text.replace(f"{{{spec}}}", f"{{{spec}, versions: {versions}}}"), "utf-8")
+    shown = json.loads(project("connectors", "show", "shop", "-o", "json").out)["versions"]
+    assert [(one["version"], one["state"], one["reason"], one["rules"]) for one in shown] == [
+        ("1", "deprecated", "too slow", []),
+        ("0", "withdrawn", "it is off", []),
+    ]
+    table = project("connectors", "show", "shop").out
+    assert "VERSION  SPEC" in table
+    assert "withdrawn   it is off  -" in table

@@ -106,6 +106,7 @@ CONNECTION = "connectors: {shop: {spec: shop.json}}\nconnections:\n  shop: {conn
 DO = "do: [{call: shop.a}]"
 
 OPERATIONS = "connectors: {shop: {spec: shop.json, operations: "
+VERSIONS = "connectors: {shop: {spec: shop.json, versions: {v1: "
 WRONG = [
     # text, code, line, column, found, part of message or fix
     ("conections: {}\nrules: {}\n", "unknown-field", 1, 1, "", "did you mean `connections`?"),
@@ -141,6 +142,16 @@ WRONG = [
     (OPERATIONS + "{exclude: ['a**']}}}\n", "wrong-value", 1, 61, '"a**"', "already stands for any run"),
     (OPERATIONS + "{exclude: 'a**'}}}\n", "wrong-value", 1, 60, '"a**"', "already stands for any run"),
     ("connectors: {mq: {kind: kafka, operations: {exclude: a}}}\n", "wrong-value", 1, 18, "", "no operations to choose from"),
+    (VERSIONS + "''}}}\n", "out-of-range", 1, 53, '""', "must not be empty"),
+    (VERSIONS + "5}}}\n", "wrong-type", 1, 53, "5", "must be a mapping"),
+    (VERSIONS + "{}}}}\n", "wrong-value", 1, 53, "", "give `spec: file`"),
+    (VERSIONS + "{deprecated: old}}}}\n", "wrong-value", 1, 53, "", "give `spec: file`"),
+    (VERSIONS + "{spec: shop.json, deprecatd: x}}}}\n", "unknown-field", 1, 71, "", "did you mean `deprecated`?"),
+    (VERSIONS + "{spec: shop.json, deprecated: ''}}}}\n", "out-of-range", 1, 83, '""', "must not be empty"),
+    (VERSIONS + "{spec: shop.json, withdrawn: true}}}}\n", "wrong-type", 1, 82, "true", "must be text"),
+    (VERSIONS + "{spec: shop.json, deprecated: a, withdrawn: b}}}}\n", "wrong-value", 1, 53, "", "remove `deprecated`"),
+    (VERSIONS + "{spec: shop.jsn}}}}\n", "bad-file", 1, 60, "shop.jsn", "did you mean `shop.json`?"),
+    (VERSIONS + "shop.jsn}}}\n", "bad-file", 1, 53, "shop.jsn", "did you mean `shop.json`?"),
     ("connections: {shop: {connector: shp}}\n", "unknown-connector", 1, 33, "shp", "no connector at all"),
     (CONNECTION + "server: 'ftp://x'}\n", "wrong-value", 3, 35, '"ftp://x"', "not the URL of a server"),
     (CONNECTION + "server: 'https://x/y?z=1'}\n", "wrong-value", 3, 35, '"https://x/y?z=1"', "without query"),
@@ -213,6 +224,16 @@ def test_what_is_wrong_is_said_with_place_value_and_remedy(check, text, code, li
     assert (checked.configuration is None) == (problem.severity == "error")
     assert checked.document == b"" or problem.severity == "warning"
     assert "nput should" not in problem.message
+
+
+def test_of_a_version_that_is_withdrawn_no_file_is_wanted(check):
+    text = VERSIONS + "{withdrawn: gone}, v2: {spec: no.json, withdrawn: gone}, v3: {spec: shop.json, deprecated: old}}}}\n"
+    checked = check(text)
+    assert checked.problems == ()
+    connector = checked.configuration.connectors["shop"]
+    assert connector.usable == {"v3": "shop.json"}
+    states = [(one.state, one.reason) for one in connector.versions.values()]
+    assert states == [("withdrawn", "gone"), ("withdrawn", "gone"), ("deprecated", "old")]
 
 
 def test_all_problems_are_reported_at_once_in_order(check, write):

@@ -6,7 +6,7 @@ import pytest
 
 from service.config.load import read_text
 from service.config.schema import DIALECT, configuration_schema
-from tests.unit.config.test_check import GOOD, RULES, WRONG
+from tests.unit.config.test_check import GOOD, OPERATIONS, RULES, VERSIONS, WRONG
 
 BEYOND = {
     "bad-file", "spec-url", "unknown-connector", "unknown-source", "unknown-connection", "step-twice", "was-taken",
@@ -50,6 +50,9 @@ def test_the_schema_takes_what_the_models_take(validator, check):
         "include: a.yaml\n",
         "include: [a.yaml]\n",
         RULES + "{do: [{call: shop.a}], from: door}\n",
+        VERSIONS
+        + "shop.json, v2: {spec: a, deprecated: b}, v3: {withdrawn: c}, v4: {spec: a, withdrawn: c}}}}\n",
+        OPERATIONS + "{include: [a, 'tag:b c', 'GET /x*'], exclude: '*z'}}}\n",
     ):
         assert list(validator.iter_errors(document(text))) == []
 

@@ -1,5 +1,6 @@
 """Descriptions of every kind through the whole of a check, and again from what was stored of them."""
 
+import asyncio
 import json
 import zipfile
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from service.rulesets import Rulesets
 from service.usecases.checking import Candidate, check_configuration
 from tests.fakes.memory_store import MemoryStore
+from tests.tables import every_row
 
 ROOT = """
 openapi: 3.1.0
@@ -160,3 +162,25 @@ async def test_the_entry_that_leaves_something_out_is_named_by_its_line(tmp_path
     (problem,) = (await check_configuration(config, resolve=False, env={})).problems
     assert (problem.code, problem.line, problem.because) == ("left-out", 8, f"{config}:6:11")
     assert str(problem).endswith(f"(see {config}:6:11)")
+
+
+@every_row("whole", [True, False])
+def test_a_version_that_cannot_be_read_is_told_of_once_where_it_stands(whole, tmp_path_factory):
+    place = tmp_path_factory.mktemp("place")
+    (place / "api.json").write_text(
+        json.dumps({"openapi": "3.0.3", "info": {}, "paths": {"/a": {"get": {"operationId": "a"}}}})
+    )
+    (place / "bad.json").write_text("{}")
+    said = "{spec: bad.json}" if whole else "bad.json"
+    config = place / "pointsman.yaml"
+    config.write_text(
+        f"connectors:\n  shop:\n    spec: api.json\n    versions: {{v1: {said}}}\n"
+        "connections: {shop: {connector: shop, server: 'https://shop.example'}}\n"
+        "rules: {r: {do: [{call: shop.a, version: v1}]}}\n"
+    )
+    (problem,) = asyncio.run(check_configuration(config, resolve=False, env={})).problems
+    assert (problem.line, problem.severity) == (4, "error")
+    assert problem.pointer.startswith("/connectors/shop/versions/v1")
+    config.write_text(config.read_text().replace(said, "{spec: bad.json, withdrawn: 'it is off'}"))
+    (problem,) = asyncio.run(check_configuration(config, resolve=False, env={})).problems
+    assert (problem.code, problem.line, problem.because) == ("withdrawn-version", 6, f"{config}:4:48")
