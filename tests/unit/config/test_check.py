@@ -227,7 +227,10 @@ def test_what_is_wrong_is_said_with_place_value_and_remedy(check, text, code, li
 
 
 def test_of_a_version_that_is_withdrawn_no_file_is_wanted(check):
-    text = VERSIONS + "{withdrawn: gone}, v2: {spec: no.json, withdrawn: gone}, v3: {spec: shop.json, deprecated: old}}}}\n"
+    text = (
+        VERSIONS
+        + "{withdrawn: gone}, v2: {spec: no.json, withdrawn: gone}, v3: {spec: shop.json, deprecated: old}}}}\n"
+    )
     checked = check(text)
     assert checked.problems == ()
     connector = checked.configuration.connectors["shop"]
