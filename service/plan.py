@@ -326,13 +326,15 @@ class _Builder:
 
         `given` are the inputs of a step: only a step calls `:http`.
         """
+        choice = f"/connectors/{escape(connection.config.connector)}/operations"
         try:
             if given is None:
                 operation = connection.spec.find(wanted)
             else:
                 operation = find_called(connection.spec, wanted, settled(given))
         except Refused as error:
-            self._problem(pointer, str(error), "left-out", offset=len(name) + 1, found=wanted)
+            offset = len(name) + 1
+            self._problem(pointer, str(error), "left-out", offset=offset, found=wanted, because=choice)
             return None
         left_out = connection.spec.why_left_out(wanted)
         if operation is None and left_out is not None:
@@ -342,7 +344,7 @@ class _Builder:
                 "left-out",
                 offset=len(name) + 1,
                 fix="change `operations` of the connector, or call another one",
-                because=f"/connectors/{escape(connection.config.connector)}/operations{left_out.place}",
+                because=choice + left_out.place,
             )
             return None
         if operation is None:

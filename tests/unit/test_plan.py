@@ -547,3 +547,4 @@ def test_where_operations_are_left_out_no_other_request_can_be_made() -> None:
     }
     (found,) = build(Configuration.model_validate(document), {"shop": SPEC}).errors
     assert (found.code, found.pointer, found.offset) == ("left-out", "/rules/r/do/0/call", 5)
+    assert found.because == "/connectors/shop/operations"
