@@ -38,10 +38,9 @@ class Guard:
     Nothing of a stranger's body is read. What a token may do is each endpoint's to say (`needs`).
     """
 
-    def __init__(self, app: ASGIApp, hosts: tuple[str, ...], tokens: Tokens) -> None:
+    def __init__(self, app: ASGIApp, hosts: tuple[str, ...]) -> None:
         self.app = app
         self.hosts = frozenset(host.lower() for host in hosts)
-        self.tokens = tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on what is ours, answer the rest."""
@@ -67,7 +66,7 @@ class Guard:
             return problem_response(421, "unknown-host", "This host is not served here", detail)
         if not all(_without_port(origin.partition("://")[2]) in self.hosts for origin in origins):
             return problem_response(403, "foreign-origin", "Requests from this origin are refused")
-        if scope["path"] not in _OPEN and _known(self.tokens, scope) is None:
+        if scope["path"] not in _OPEN and _known(scope["app"].state.tokens, scope) is None:
             return problem_response(401, "unauthorized", "A token is needed", _WANTED, headers=_CHALLENGE)
         if any(int(length) > LARGEST_BODY for length in lengths if length.isdigit()):
             return problem_response(413, "body-too-large", "The body is too large", _TOO_LARGE)

@@ -51,7 +51,7 @@ def create_app(desk: Desk, tokens: Tokens, hosts: tuple[str, ...]) -> FastAPI:
     async def openapi(_caller: Reader) -> dict[str, Any]:
         return app.openapi()
 
-    app.add_middleware(Guard, hosts=hosts, tokens=tokens)
+    app.add_middleware(Guard, hosts=hosts)
     return app
 
 

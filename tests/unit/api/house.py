@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import functools
 import json
 import time
 from collections.abc import AsyncIterator
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
 
 from actions.base import Answer
 from service.api.server import create_app
@@ -84,17 +87,29 @@ CONFIGURATION: dict[str, Any] = {
 }  # fmt: skip
 
 
+@functools.cache
+def _application(hosts: tuple[str, ...]) -> FastAPI:
+    """Return the one application of all houses: making it and its first answers takes longer than most tests."""
+    nobody: Any = None
+    return create_app(nobody, nobody, hosts)
+
+
 class House:
     """The instance, and clients for its API by role."""
 
     def __init__(self, service: Service, connector: ScriptedConnector) -> None:
         self.service = service
         self.connector = connector
-        self.app = create_app(service.desk, service.tokens, service.settings.admin_hosts)
+        self.app = _application(service.settings.admin_hosts)
         self.tokens: dict[str, str] = {}
         self.client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(self.app, raise_app_exceptions=False), base_url=BASE
+            transport=httpx.ASGITransport(self._serve, raise_app_exceptions=False), base_url=BASE
         )
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as this house; one test asks one house at a time."""
+        self.app.state.desk, self.app.state.tokens = self.service.desk, self.service.tokens
+        await self.app(scope, receive, send)
 
     async def ask(
         self,
