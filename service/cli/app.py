@@ -20,6 +20,7 @@ from service.cli import (
     comparing,
     connections,
     describing,
+    drafting,
     exporting,
     files,
     linting,
@@ -67,6 +68,7 @@ _CONNECTORS: Final[dict[str, Callable[..., Any]]] = {
     "diff": comparing.diff_connectors,
     "lint": linting.lint_descriptions,
     "export": exporting.export_connector,
+    "draft": drafting.draft_connector,
     "add": adding.add_connector,
     "fetch": adding.fetch_connector,
 }
