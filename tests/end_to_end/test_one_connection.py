@@ -26,7 +26,7 @@ def _configuration(url: str) -> dict[str, Any]:
             "jwt": {"jwt": {"key": {"env": "CRM_PEM"}, "issuer": "i", "algorithm": "RS256"}},
         }
     }
-    made = document(
+    return document(
         url,
         connections={
             "shop": connection(url, auth={"basic": {"username": "me", "password": {"env": "SHOP_PASSWORD"}}}),
@@ -39,7 +39,6 @@ def _configuration(url: str) -> dict[str, Any]:
         },
         rules={"all": {"from": ["web"], "do": [step("crm.one"), step("shop.two")]}},
     )
-    return made
 
 
 async def _run(folder: Path, *words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
