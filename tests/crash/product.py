@@ -16,6 +16,7 @@ from typing import Self
 import msgspec
 
 from tests.crash.launcher import Start
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 READY = '"configuration in force"'
@@ -147,7 +148,7 @@ class Product:
     async def kill(self) -> None:
         """Kill it, and wait for its end."""
         self.signal(signal.SIGKILL)
-        if not await self.until(within=10):
+        if not await self.until(within=PATIENCE):
             raise RuntimeError(f"process {self.process} did not end")
         if self._watching is not None:
             await self._watching

@@ -13,6 +13,7 @@ from service.errors import NotFound, Unavailable
 from tests.fakes.connector import ScriptedConnector, answers
 from tests.integration.engine_room import Room, engine_room
 from tests.integration.test_dispatch import key_of, rule
+from tests.patience import PATIENCE
 
 
 def at_rest(room: Room) -> bool:
@@ -107,7 +108,7 @@ async def test_a_stop_during_a_claim_gives_everything_back(tmp_path) -> None:
         await room.store.release(Event.RELEASE, [key_of(waiting[0])], reason="", now=room.clock())
         room.dispatch.nudge()
         await room.until(lambda: stopping)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await stopping[0]
         assert not await room.runs(State.RUNNING)
         assert len(await room.runs(State.PENDING)) == 1
@@ -287,6 +288,6 @@ async def test_after_any_mix_of_trouble_everything_is_at_rest(tmp_path) -> None:
                     room.dispatch.release(name)
                 return room.store.health().unfinished == 0
 
-            await room.until(rested, within=20.0)
+            await room.until(rested)
             await room.until(lambda room=room: at_rest(room))
             assert not await room.runs(State.PENDING, State.RUNNING, State.WAITING, State.HELD)

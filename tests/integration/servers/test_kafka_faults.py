@@ -96,7 +96,7 @@ async def test_a_broker_that_freezes_and_thaws_loses_nothing_and_repeats_nothing
 
 async def test_a_broker_that_stays_away_ends_the_run_and_another_run_goes_on(runs: Runs, broker) -> None:
     await runs.room.produce(runs.topic, numbered(0, 10))
-    async with runs.run(unreachable_after="2s", request_timeout="2s") as running:
+    async with runs.run(unreachable_after="6s", request_timeout="5s") as running:
         await until_or_ended(runs.values(10), running)
         broker.kill()
         error = await running.ended()

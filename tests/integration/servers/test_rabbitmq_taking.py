@@ -290,7 +290,7 @@ async def test_a_stream_that_was_made_anew_is_a_gap(
 ) -> None:
     queue = await rabbit_queue("stream")
     await publish(room, queue, 10)
-    made = config(room, queue, stream={"on_gap": "stop"}, timeout="1s")
+    made = config(room, queue, stream={"on_gap": "stop"}, timeout="4s")
     await takes(made, emitted, lambda: len(emitted.items) == 10, "all are stored")
     for count in (3, 20):  # it ends before what is stored; something else stands there
         await room.delete(queue)
@@ -302,7 +302,7 @@ async def test_a_stream_that_was_made_anew_is_a_gap(
         assert error.facts["reason"] == "recreated"
         assert error.fix
     assert len(emitted.items) == 10
-    going_on = config(room, queue, stream={}, timeout="1s")
+    going_on = config(room, queue, stream={}, timeout="4s")
     await takes(going_on, emitted, lambda: len(emitted.items) == 31, "the gap and all that is there")
     assert isinstance(emitted.items[10], Notice)
     assert emitted.items[10].data["reason"] == "recreated"
@@ -314,14 +314,14 @@ async def test_a_stream_whose_messages_have_all_expired_is_waited_for(
 ) -> None:
     queue = await rabbit_queue("stream")
     await publish(room, queue, 3)
-    made = config(room, queue, stream={}, timeout="500ms")
+    made = config(room, queue, stream={}, timeout="3s")
     await takes(made, emitted, lambda: len(emitted.items) == 3, "all are stored")
     await room.delete(queue)
     await room.declare(queue, **{"x-queue-type": "stream"})
     async with opened(made, emitted) as run:
         run.start()
         await connected(run)
-        await asyncio.sleep(4)  # longer than it waits for anything
+        await asyncio.sleep(8)  # longer than it waits for anything
         assert run.task is not None
         assert not run.task.done()
         await publish(room, queue, 1, start=7)
