@@ -10,6 +10,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Match
 
@@ -138,6 +139,10 @@ def install(app: FastAPI) -> None:
         if error.status_code == 405:
             headers = {"allow": ", ".join(methods(request))}
         return problem_response(error.status_code, slug, title, detail, headers=headers)
+
+    @app.exception_handler(ClientDisconnect)
+    async def hung_up(_request: Request, _error: ClientDisconnect) -> Response:
+        return problem_response(400, *_HTTP[400], "its body did not arrive")  # nobody reads this
 
     @app.exception_handler(Exception)
     async def unforeseen(request: Request, error: Exception) -> Response:

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from service.api.protocol import HEAD_BYTES, BoundedProtocol
-from tests.end_to_end.instance import OPEN, Instance, document, instance
+from tests.end_to_end.instance import OPEN, Instance, document, instance, until
 from tests.end_to_end.wire import Wire, ask, request
 from tests.fakes.ingest import Answer
 from tests.patience import PATIENCE
@@ -87,6 +88,19 @@ async def test_requests_that_do_not_arrive_are_cut_off(it: Instance, monkeypatch
             await wire.send(HEAD + b"\r\n")
             assert (await wire.answer()).status == 200
             await asyncio.sleep(0.15)
+
+
+async def test_clients_that_leave_in_the_middle_are_no_failure(it: Instance) -> None:
+    token = (it.service.settings.data / "admin.token").read_text("ascii").strip()
+    head = f"HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\nContent-Length: 9\r\n\r\n{{"
+    with capture_logs() as logs:
+        for path in ("/api/v1/descriptions/read", CALL, "/api/v1/tokens"):
+            async with Wire(_port(it)) as wire:
+                await wire.send(f"POST {path} {head}".encode())
+                wire.writer.write_eof()
+                assert await wire.rest() == b""
+        await until(lambda: len([line for line in logs if line["event"] == "admin call"]) == 3)
+    assert [line for line in logs if line["log_level"] in ("warning", "error")] == []
 
 
 async def test_a_thousand_wrong_names_are_answered_at_once(it: Instance) -> None:
