@@ -34,6 +34,8 @@ _BODILESS: Final = frozenset({204, 205, 304})
 _OWN_HEADERS: Final = frozenset({"content-type", "content-length", "transfer-encoding", "connection", "date"})
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _UNFIT: Final = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
+MOST_KNOWN: Final = 10_000
+"""So many answers are kept ready, by operation and what is accepted."""
 _encode: Final = msgspec.json.Encoder().encode
 
 Headers = tuple[tuple[str, str], ...]
@@ -63,7 +65,7 @@ class Answering:
         key = (operation.id, accept)
         known = self._known.get(key)
         if known is None:
-            if len(self._known) >= 10_000:  # the header is the client's to choose
+            if len(self._known) >= MOST_KNOWN:  # the header is the client's to choose
                 self._known.clear()
             known = self._known[key] = self._make(operation, accept)
         return known

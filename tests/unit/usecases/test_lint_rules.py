@@ -1,6 +1,7 @@
 """Every code that a reader gives is explained, in the table and on the page, and nothing else is."""
 
 import ast
+import functools
 import inspect
 import re
 from pathlib import Path
@@ -19,6 +20,7 @@ NO_CODES = {"publish", "subscribe"}
 """What else stands first in a call of one of these names."""
 
 
+@functools.cache
 def codes():
     """Return the codes that stand in the readers and in what finds their files."""
     found = {"internal"}
