@@ -184,7 +184,7 @@ def _of_query(query: str, login: Login) -> Iterator[dict[str, Any]]:
     for name, value in fields(query).items():
         if is_secret(name, in_query=True):
             login.key("query", name, f"query field {name}")
-        else:
+        elif name:  # nothing could be said of a field without one
             yield {"name": name, "in": "query", "schema": schema_of([value]) or {"type": "string"}}
 
 
