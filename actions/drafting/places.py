@@ -12,10 +12,12 @@ from urllib.parse import unquote
 from actions.drafting.inferring import of_text, schema_of
 from actions.drafting.secrecy import may_be_secret
 
-_WRITTEN: Final = re.compile(r"\{([^{}/]+)\}|:([A-Za-z_]\w*)|<([^<>/]+)>|\$\{?([A-Za-z_]\w*)\}?")
+_WRITTEN: Final = re.compile(r"\{\{?([^{}/]+)\}?\}|:([A-Za-z_]\w*)|<([^<>/]+)>|\$\{?([A-Za-z_]\w*)\}?")
 _UUID: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 _NUMBER: Final = re.compile(r"[0-9]+")
-_IDENTIFIER: Final = re.compile(r"(?=.*[0-9])(?:[a-z]{2,8}_[A-Za-z0-9]{6,}|[A-Z0-9]{8,}|[0-9a-f]{16,})")
+_IDENTIFIER: Final = re.compile(
+    r"(?=.*[0-9])(?:[a-z]{2,12}_[0-9]+|[a-z]{2,8}_[A-Za-z0-9]{6,}|[A-Z0-9]{8,}|[0-9a-f]{16,})"
+)
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 _WORDS: Final = re.compile(r"[^A-Za-z0-9]+")
 

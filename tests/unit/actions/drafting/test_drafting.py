@@ -108,6 +108,8 @@ def test_a_deep_sample_is_anything_at_some_depth():
         ("/v1/orders/17/lines/3", "/v1/orders/{orderId}/lines/{lineId}", ["orderId", "lineId"]),
         ("/orders/17/18", "/orders/{orderId}/{id}", ["orderId", "id"]),
         ("/a/{user id}/:x/<y>/$Z", "/a/{user_id}/{x}/{y}/{Z}", ["user_id", "x", "y", "Z"]),
+        ("/a/{{ID}}/b", "/a/{ID}/b", ["ID"]),
+        ("/files/file_456/v1_beta/memory_total", "/files/{fileId}/v1_beta/memory_total", ["fileId"]),
         ("/2010-04-01/x", "/2010-04-01/x", []),
         ("/orders/8c5f6f0a-0000-4000-8000-00000000000a", "/orders/{orderId}", ["orderId"]),
         ("/customers/cus_9s6XKzkNRvz8i3", "/customers/{customerId}", ["customerId"]),
