@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,13 @@ asyncio.set_event_loop(None)
 # A run in the background of a shell ignores Ctrl-C, and so would the commands that tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# What the surroundings say of terminals, proxies and servers is not what tests are about, and would change what they
+# and the commands that they start do.
+_SAYINGS = {"FORCE_COLOR", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES"}
+for _name in tuple(os.environ):
+    if _name in _SAYINGS or _name.startswith("PG") or _name.lower().endswith("_proxy"):
+        del os.environ[_name]
 
 # Collecting the tests makes some 400,000 objects that live to the end. Looking for garbage among them, while they
 # come into being and in every test thereafter, was a twentieth of the run.

@@ -43,6 +43,14 @@ def test_exercise_prints_what_became_of_every_operation(folder: Path) -> None:
     assert line["operations"][0]["accepted"] is True
 
 
+def test_exercise_calls_as_many_operations_as_are_read(folder: Path) -> None:
+    paths = {f"/{name}": {"get": {"responses": {"200": {"description": "ok"}}}} for name in ("one", "two")}
+    (folder / "two.json").write_text(json.dumps({"openapi": "3.0.3", "info": {}, "paths": paths}), "utf-8")
+    words = ("connectors", "exercise", "two.json", "-o", "jsonl")
+    totals = json.loads(pointsman(*words, cwd=folder, POINTSMAN_MAX_OPERATIONS="1").stdout)["totals"]
+    assert (totals["accepted"], totals["refused"]) == (1, 1)
+
+
 def test_exercise_prints_a_table_and_the_share_for_people(folder: Path) -> None:
     (folder / "other.json").write_text(json.dumps(SHOP), "utf-8")
     done = pointsman("connectors", "exercise", ".", cwd=folder)

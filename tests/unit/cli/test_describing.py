@@ -103,8 +103,6 @@ def test_how_much_is_read_is_a_setting(pointsman, tmp_path, monkeypatch):
     monkeypatch.setenv("POINTSMAN_MAX_OPERATIONS", "1")
     read = json.loads(pointsman("connectors", "read", "api.json", "-o", "jsonl").out)
     assert [one["status"] for one in read["operations"]] == ["ok", "refused"]
-    exercised = json.loads(pointsman("connectors", "exercise", "api.json", "-o", "jsonl").out)
-    assert (exercised["totals"]["accepted"], exercised["totals"]["refused"]) == (1, 1)
     assert "too-many-operations" in pointsman("connectors", "lint", "api.json").out
     assert "raise POINTSMAN_MAX_OPERATIONS" in pointsman("connectors", "lint", "api.json").out
     monkeypatch.setenv("POINTSMAN_MAX_DESCRIPTION_BYTES", "50")
