@@ -282,8 +282,6 @@ def _payload(value: Any, content_type: str, problems: Problems) -> Payload | Non
         return compile_media(Media(type=content_type), Registry({}))(value, problems, "/body")
     except Unfit as reason:
         problems.append(("/body", f"body {reason}"))
-    except RecursionError:
-        problems.append(("/body", "body is nested too deep"))
     return None
 
 

@@ -180,6 +180,18 @@ def test_what_cannot_be_sent_is_refused(given, place):
     assert place in refusals(**given)
 
 
+def test_a_body_that_is_nested_too_deep_is_refused():
+    deep = []
+    for _ in range(5_000):
+        deep = [deep]
+    for kind in ("json", "xml", "x-www-form-urlencoded", "octet-stream", "x-ndjson"):
+        headers = {"Content-Type": f"application/{kind}"}
+        assert refusals(method="POST", headers=headers, body={"a": deep})
+        assert refusals(method="POST", headers=headers, body=deep)
+    for kind in ("multipart/form-data", "multipart/mixed", "text/plain"):
+        assert refusals(method="POST", headers={"Content-Type": kind}, body={"a": deep})
+
+
 def test_a_value_of_a_header_is_never_repeated_in_a_refusal():
     assert "s3cret" not in repr(refusals(headers={"X-Key": "s3cret\n"}))
 

@@ -92,6 +92,15 @@ def test_what_does_not_go_together_is_wrong_usage(draft, more):
     assert draft("--curl", curl, *more).code == 2
 
 
+def test_what_our_own_reader_would_refuse_is_not_written(draft, tmp_path):
+    text = "openapi: 3.1.0\npaths:\n  /a/{}: {}\n"
+    (tmp_path / "api.yaml").write_text(text, "utf-8")
+    ran = draft("--curl", "curl https://a.example/a/17", "--into", "api.yaml")
+    assert ran.code == 1
+    assert "the draft cannot be read: GET /a/{}" in ran.err
+    assert (tmp_path / "api.yaml").read_text("utf-8") == text
+
+
 @pytest.mark.parametrize("text", ["openapi: [", "[]", "a: b", "openapi: 3.0.3\npaths: {}\n"])
 def test_what_is_no_description_takes_nothing(draft, tmp_path, text):
     (tmp_path / "api.yaml").write_text(text, "utf-8")

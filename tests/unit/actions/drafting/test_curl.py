@@ -35,6 +35,7 @@ def test_the_method_is_the_one_that_curl_would_use(options, method):
         ("--data-urlencode 'a=b c&d'", FORM, "a=b+c%26d"),
         ("--data-urlencode '=b c'", FORM, "b+c"),
         ("--data-urlencode 'b c'", FORM, "b+c"),
+        ("--data-urlencode b@f -d c=1", FORM, "b=&c=1"),
         ("--json '{\"a\":' --json ' 1}'", "application/json", '{"a": 1}'),
         ("-d '{\"a\": 1}'", "application/json", '{"a": 1}'),
         ("-d '{a'", FORM, "{a"),
@@ -108,6 +109,12 @@ def test_a_login_of_the_command_is_named(options, login):
 def test_a_url_is_taken_apart(url, origin, path):
     made = asked("-s", url)
     assert (made.origin, made.path) == (origin, path)
+
+
+def test_a_certificate_is_the_connections_business():
+    assert asked("-E me.pem --key me.key").notes == (
+        "the certificate of the client is not described: say it as `tls` of the connection",
+    )
 
 
 def test_what_says_how_to_send_changes_nothing():

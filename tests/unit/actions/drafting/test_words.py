@@ -28,6 +28,7 @@ LINES = [
     "curl 'x' | jq .",
     "curl x && echo y",
     "curl x > file",
+    'curl $"a b"',
     "curl $'\\e[0m\\?\\\"\\\\'",
 ]
 
@@ -90,6 +91,10 @@ def test_bash_reads_the_same_words(line, tmp_path):
 def test_carets_inside_of_quotes_are_carets():
     assert split('curl "a^b" ^\n -d ^"c^"')[0] == ["curl", "a^b", "-d", "c"]
     assert split('curl ^\r\n  a\\b ^"c\\\\^"')[0] == ["curl", "a\\b", "c\\"]
+
+
+def test_quotes_inside_of_quotes_stand_behind_a_backslash_on_windows():
+    assert split(r'curl ^"{^\^"a^\^": 1}^" \\x ^"y\\^"')[0] == ["curl", '{"a": 1}', r"\\x", "y\\"]
 
 
 def test_variables_stay_as_they_are():
