@@ -7,7 +7,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
@@ -19,13 +19,21 @@ def uncuttable() -> str:
     return "" if shutil.which("iptables") else "dropping packets needs iptables"
 
 
-@asynccontextmanager
-async def cut(port: int, *, spared: int) -> AsyncIterator[None]:
+def deaf(port: int) -> AbstractAsyncContextManager[None]:
+    """Drop what goes to a server's port."""
+    return _dropping(["INPUT", "-i", "lo", "-p", "tcp", "--dport", str(port), "-j", "DROP"])
+
+
+def cut(port: int, *, spared: int) -> AbstractAsyncContextManager[None]:
     """Drop what goes to a server's port and what comes from it, but for the client on the port `spared`."""
-    rules = [
+    return _dropping(
         ["INPUT", "-i", "lo", "-p", "tcp", "--dport", str(port), "!", "--sport", str(spared), "-j", "DROP"],
         ["INPUT", "-i", "lo", "-p", "tcp", "--sport", str(port), "!", "--dport", str(spared), "-j", "DROP"],
-    ]
+    )
+
+
+@asynccontextmanager
+async def _dropping(*rules: list[str]) -> AsyncIterator[None]:
     made = []
     try:
         for rule in rules:

@@ -1,9 +1,7 @@
 """Faults F20 to F29 on a real node of our own: nothing is lost, and no run goes on with nobody consuming."""
 
 import asyncio
-import os
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 
@@ -11,6 +9,7 @@ import pytest
 
 from service.demo.servers import LocalRabbitMQ, processes
 from tests.fakes.sources import Emitted
+from tests.integration.servers.network import deaf, uncuttable
 from tests.integration.servers.rabbit_faults import (
     Wire,
     bodies,
@@ -245,24 +244,18 @@ async def test_f26_a_half_open_connection_is_seen_within_two_heartbeats(
             wire.reset()
 
 
-@pytest.mark.skipif(
-    os.geteuid() != 0 or shutil.which("iptables") is None, reason="dropping packets needs root and iptables"
-)
+@pytest.mark.skipif(bool(uncuttable()), reason=uncuttable())
 async def test_f26_dropped_packets_are_seen_within_two_heartbeats(
     server: LocalRabbitMQ, room: RabbitRoom, queue: str, emitted: Emitted
 ) -> None:
     await room.declare(queue)
-    rule = ["INPUT", "-i", "lo", "-p", "tcp", "--dport", str(server.port), "-j", "DROP"]
     async with opened(config(room, queue, heartbeat="2s"), emitted) as run:
         run.start()
         await connected(run)
-        await asyncio.to_thread(subprocess.run, ["iptables", "-I", *rule], check=True)
-        try:
+        async with deaf(server.port):
             dropped_at = time.monotonic()
             assert isinstance(await run.ended(), SourceUnavailable)
             assert time.monotonic() - dropped_at < 2 * 2 + SLACK
-        finally:
-            await asyncio.to_thread(subprocess.run, ["iptables", "-D", *rule], check=True)
 
 
 async def test_f27_ten_thousand_poison_messages_are_kept_and_innocents_pass(
