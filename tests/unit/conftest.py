@@ -8,8 +8,9 @@ from tests.examples import ask_for_the_usual
 ask_for_the_usual()
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def _no_network():
+    # For each test anew: the plugin takes its restrictions back after every test.
     disable_socket(allow_unix_socket=True)
     yield
     enable_socket()
