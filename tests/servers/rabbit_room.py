@@ -20,6 +20,9 @@ from aiormq.exceptions import ChannelNotFoundEntity
 from pamqp.commands import Basic
 
 from tests.patience import PATIENCE
+from triggers.rabbitmq import frames
+
+frames.install()  # RabbitMQ takes names that the driver would refuse, also before a source was opened
 
 
 class RabbitRoom:
