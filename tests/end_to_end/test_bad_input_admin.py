@@ -114,7 +114,7 @@ async def test_a_thousand_wrong_names_are_answered_at_once(it: Instance) -> None
     ):
         started = time.process_time()
         answer = await _ask(it, method, path, sent)
-        assert time.process_time() - started < 0.5, path  # of this process, which serves and asks
+        assert time.process_time() - started < 1, path  # of this process, which serves and asks
         assert answer.status == 422
         problem = json.loads(answer.body)
         assert len(problem["errors"]) <= 51
