@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from pytest_socket import disable_socket, enable_socket
 
 from actions.comparing import compare
 from actions.exporting import export
@@ -26,11 +25,7 @@ SAMPLE = 13
 SMALL = 300_000
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _no_network() -> Iterator[None]:
-    disable_socket(allow_unix_socket=True)
-    yield
-    enable_socket()
+pytestmark = pytest.mark.usefixtures("read_offline", "offline")
 
 
 def specs(name: str, part: int) -> Iterator[tuple[str, Spec]]:

@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from pytest_socket import disable_socket, enable_socket
 
 from actions.errors import Refused
 from actions.samples import Calls
@@ -53,11 +52,7 @@ class Seen:
         )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _no_network() -> Iterator[None]:
-    disable_socket(allow_unix_socket=True)
-    yield
-    enable_socket()
+pytestmark = pytest.mark.usefixtures("read_offline", "offline")
 
 
 def at_one_server(document: Any) -> Any:

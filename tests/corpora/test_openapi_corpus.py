@@ -3,12 +3,11 @@
 Nothing crashes, hangs or opens a socket, whatever stands in the documents.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 import pytest
-from pytest_socket import disable_socket, enable_socket
 
 from actions.specs import read_spec
 from actions.specs.model import Spec
@@ -18,11 +17,7 @@ READ = {"openapi3.0", "openapi3.1"}
 Documents = list[tuple[str, Spec, Mapping[str, Any]]]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _no_network() -> Iterator[None]:
-    disable_socket(allow_unix_socket=True)
-    yield
-    enable_socket()
+pytestmark = pytest.mark.usefixtures("read_offline", "offline")
 
 
 def beside(root: str) -> dict[str, bytes]:

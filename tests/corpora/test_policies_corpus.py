@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import pytest
-from pytest_socket import disable_socket, enable_socket
 
 from actions.base import Answer
 from actions.errors import Refused
@@ -35,11 +34,7 @@ TYPOS = 0
 Case = tuple[str, Spec, Policy]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _no_network() -> Iterator[None]:
-    disable_socket(allow_unix_socket=True)
-    yield
-    enable_socket()
+pytestmark = pytest.mark.usefixtures("read_offline", "offline")
 
 
 def cases() -> list[Case]:
