@@ -59,6 +59,7 @@ def _against(line: Line, truth: Mapping[str, Any], verdict: Verdict) -> None:
     dialect = truth["dialect"]
     if truth["parse"] == "broken":  # read all the same: as good, with a warning
         verdict.expected = verdict.listed = len(line["operations"])
+        verdict.policies_expected = verdict.policies
         verdict.miss = "" if line["findings"] else "broken, but read without a warning"
         return
     if dialect in ("other", "postman-environment"):
