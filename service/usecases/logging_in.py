@@ -62,6 +62,9 @@ async def begin_login(desk: Desk, connection: str, *, scheme: str, redirect: str
 async def finish_login(desk: Desk, returned: Mapping[str, str]) -> dict[str, Any]:
     """Take what a redirect has brought; its state says for which connection. Raise Invalid, NotFound."""
     connection, scheme = login_of(returned.get("state", ""))
+    if not connection:
+        reason = "no `state` came back, so it belongs to no login: give all that the redirect brought"
+        raise Invalid([Problem(message=reason, code="login-refused", pointer="/query/state")])
     login = _browser_login(desk, connection, scheme)
     try:
         await login.finish(returned)

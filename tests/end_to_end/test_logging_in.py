@@ -84,6 +84,10 @@ async def test_a_connection_is_tried_and_says_what_is_wrong_with_it(tmp_path: Pa
             back = "http://127.0.0.1:9/back"
             begun = (await it.admin("POST", "/api/v1/connections/shop/login", json={"redirect": back})).json()
             query = server.log_in(begun["url"])
+            for lacking in ({}, {"code": "x"}, {"state": ":x", "code": "x"}):
+                refused = await it.admin("POST", "/api/v1/login/finish", json={"query": lacking})
+                assert refused.status_code == 422
+                assert "no `state` came back" in refused.text
             done = await it.admin("POST", "/api/v1/login/finish", json={"query": query})
             assert done.json() == {"connection": "shop", "scheme": "", "state": "ready"}
             tried = (await it.admin("POST", "/api/v1/connections/shop/test", json={})).json()
