@@ -17,7 +17,7 @@ from actions.auth.tokens import make_token
 from service import crashpoints, replacing
 
 WINDOW: Final = 0.5
-"""Seconds between use and storing: on a fast disk a kill between them would be a matter of luck."""
+"""Seconds until something is stored: on a fast disk what comes in between would be a matter of luck."""
 
 
 def token_used_first() -> None:
@@ -37,7 +37,17 @@ def token_used_first() -> None:
 
 
 def logins_without_turns() -> None:
-    """Let the logins of two versions of a description renew one token at the same time."""
+    """Let the logins of two versions of a description renew one token at the same time.
+
+    Storing takes its time, too: in turns that is no harm, for the other login waits.
+    """
+    take = OAuth2._take
+
+    async def slow(self: OAuth2, granted: Any, why: str) -> None:
+        await asyncio.sleep(WINDOW)
+        await take(self, granted, why)
+
+    OAuth2._take = slow
     Turns.of = lambda _self, _key: contextlib.nullcontext()
 
 
