@@ -203,14 +203,14 @@ def _why_no_path(text: str) -> str:
 
 def _segment(value: Any, pointer: str, problems: Problems) -> str:
     try:
-        text = leaf(value)
-        if not text:
-            raise Unfit("is empty, but it is a segment of the path")  # noqa: TRY301 - one way out for all
+        text = leaf(value) or ""
         sent = quote(utf8(text), safe="")
     except Unfit as reason:
         problems.append((pointer, f"a segment of path {reason}"))
         return ""
-    if _CONTROL.search(text):
+    if not text:
+        problems.append((pointer, "a segment of path is empty, but it is a segment of the path"))
+    elif _CONTROL.search(text):
         problems.append((pointer, "a segment of path has control characters"))
     elif has_dots(text):
         problems.append((pointer, "a segment of path would change the path: it has a dot segment"))
