@@ -17,6 +17,7 @@ from actions.base import Connector
 from actions.egress import read_egress
 from actions.errors import ActionError, OutcomeUnknown, Refused, RetryLater
 from actions.specs import read_spec
+from tests.fakes.raw_backend import RawBackend, Talk
 from tests.patience import PATIENCE, SLACK
 from tests.unit.actions.calling import Names
 
@@ -125,13 +126,8 @@ class ConnectorContract(ABC):
             await connector.close()
 
     async def test_who_never_answers_keeps_nobody_beyond_the_deadline(self):
-        async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.read()
-            writer.close()
-
-        async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
-            port = server.sockets[0].getsockname()[1]
-            connector = self.make(f"127.0.0.1:{port}", egress=read_egress("127.0.0.1"))
+        async with RawBackend(Talk.gone).listening() as silent:
+            connector = self.make(f"127.0.0.1:{silent.port}", egress=read_egress("127.0.0.1"))
             began = time.monotonic()
             calls = [
                 asyncio.ensure_future(connector.call(self.prepared(connector), deadline=0.4, headers={}))
@@ -143,13 +139,11 @@ class ConnectorContract(ABC):
             await connector.close()
 
     async def test_who_talks_nonsense_is_an_error_of_ours(self):
-        async def nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            writer.write(b"\x00\x00\x00\x04\xff\xff\xff\xff" * 100)
-            writer.close()
+        async def nonsense(talk: Talk) -> None:
+            await talk.say(b"\x00\x00\x00\x04\xff\xff\xff\xff" * 100)
 
-        async with await asyncio.start_server(nonsense, "127.0.0.1", 0) as server:
-            port = server.sockets[0].getsockname()[1]
-            connector = self.make(f"127.0.0.1:{port}", egress=read_egress("127.0.0.1"))
+        async with RawBackend(nonsense).listening() as backend:
+            connector = self.make(f"127.0.0.1:{backend.port}", egress=read_egress("127.0.0.1"))
             with pytest.raises(ActionError):
                 await connector.call(self.prepared(connector), deadline=1, headers={})
             await connector.close()

@@ -1,7 +1,5 @@
 """The HTTP connector over each engine, name look-up and sockets included."""
 
-import asyncio
-
 import msgspec
 import pytest
 
@@ -179,12 +177,9 @@ async def test_a_backend_that_comes_back_is_called_again(connect):
     connector = connect(f"http://127.0.0.1:{port}", ["127.0.0.1"])
     with pytest.raises(RetryLater):
         await call(connector)
-    server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", port)
-    try:
+    async with RawBackend(Talk.request).listening(port=port):
         with pytest.raises(OutcomeUnknown):
             await call(connector)
-    finally:
-        server.close()
 
 
 async def test_answers_are_cut_at_the_cap(connect):

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from tests.patience import PATIENCE
 
-Script = Callable[["Talk"], Awaitable[None]]
+Script = Callable[["Talk"], Awaitable[object]]
 
 
 class Talk:
@@ -55,6 +55,7 @@ class RawBackend:
 
     def __init__(self, script: Script) -> None:
         self._script = script
+        self._closing = False
         self._talks: set[asyncio.Task[None]] = set()
         self._transports: set[asyncio.WriteTransport] = set()
         self.port = 0
@@ -63,10 +64,13 @@ class RawBackend:
         self.hellos: list[str | None] = []
 
     @contextlib.asynccontextmanager
-    async def listening(self, context: ssl.SSLContext | None = None) -> AsyncIterator["RawBackend"]:
+    async def listening(
+        self, context: ssl.SSLContext | None = None, *, port: int = 0
+    ) -> AsyncIterator["RawBackend"]:
         if context is not None:
             context.sni_callback = lambda _, name, __: self.hellos.append(name)
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=context, backlog=512)
+        self._closing = False
+        server = await asyncio.start_server(self._serve, "127.0.0.1", port, ssl=context, backlog=512)
         self.port = server.sockets[0].getsockname()[1]
         # Before Python 3.12 only a wait that began before `close` waits for the connections.
         gone = asyncio.ensure_future(server.wait_closed())
@@ -74,6 +78,9 @@ class RawBackend:
             yield self
         finally:
             server.close()
+            self._closing = True
+            for _ in range(3):  # what was accepted in this very turn becomes a connection, and goes
+                await asyncio.sleep(0)
             for talk in self._talks:
                 talk.cancel()
             await asyncio.gather(*self._talks, return_exceptions=True)
@@ -89,6 +96,9 @@ class RawBackend:
         return f"{scheme}://{host}:{self.port}{path}"
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._closing:
+            writer.transport.abort()
+            return
         self.connections += 1
         self._transports.add(writer.transport)
         # A task of our own, for what asyncio starts for a connection complains when it is cancelled.

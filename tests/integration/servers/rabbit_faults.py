@@ -190,7 +190,9 @@ class Wire:
         self._flowing.set()
         self.reset()
         await self._server.wait_closed()
-        if self._carrying:
+        while self._carrying:  # also those who are still on their way to the broker
+            for task in self._carrying:
+                task.cancel()
             await asyncio.wait(self._carrying, timeout=PATIENCE)
 
     def silence(self) -> None:
@@ -212,18 +214,24 @@ class Wire:
         self._pairs.clear()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+        # A task of our own, for what asyncio starts for a connection complains when it is cancelled.
+        task = asyncio.ensure_future(self._relay(reader, writer))
         self._carrying.add(task)
         task.add_done_callback(self._carrying.discard)
-        upstream, out = await asyncio.open_connection(*self._target)
-        pair = (writer, out)
-        self._pairs.append(pair)
+        await asyncio.wait([task])
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            await asyncio.gather(self._carry(reader, out), self._carry(upstream, writer, counted=True))
+            upstream, out = await asyncio.open_connection(*self._target)
+            pair = (writer, out)
+            self._pairs.append(pair)
+            try:
+                await asyncio.gather(self._carry(reader, out), self._carry(upstream, writer, counted=True))
+            finally:
+                if pair in self._pairs:
+                    self._pairs.remove(pair)
         finally:
-            if pair in self._pairs:
-                self._pairs.remove(pair)
+            writer.close()
 
     async def _carry(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, counted: bool = False

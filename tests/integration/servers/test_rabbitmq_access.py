@@ -9,6 +9,7 @@ import pytest
 from typing_extensions import override
 
 from tests.fakes.certificates import authority, server_context
+from tests.fakes.raw_backend import RawBackend, Talk
 from tests.fakes.sources import Emitted
 from tests.integration.servers.rabbit_faults import (
     Wire,
@@ -366,14 +367,7 @@ async def test_a_cancel_in_the_turn_in_which_the_login_succeeds_leaves_no_connec
 async def test_an_address_where_nobody_speaks_amqp_is_not_waited_for(
     room: RabbitRoom, emitted: Emitted
 ) -> None:
-    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
-
-    server = await asyncio.start_server(silent, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    error = await ended(config(room, "q", url=f"amqp://127.0.0.1:{port}", timeout="500ms"))
+    async with RawBackend(Talk.gone).listening() as silent:
+        error = await ended(config(room, "q", url=f"amqp://127.0.0.1:{silent.port}", timeout="500ms"))
     assert isinstance(error, SourceUnavailable)
     assert "has not answered the login within 0.5 s" in str(error)
-    server.close()
-    await server.wait_closed()
