@@ -99,7 +99,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         name = transport.get_extra_info("peername")
-        if not name:  # It is gone already.
+        if not name or self.hall.stopping:  # It is gone already, or came in the very turn of the stop.
             self._phase = CLOSED
             self._transport.abort()
             return

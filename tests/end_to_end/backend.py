@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from tests.fakes.closing import stop_accepting
 from tests.patience import PATIENCE
 
 JSON = (("content-type", "application/json"),)
@@ -155,8 +156,8 @@ class Backend:
     async def close(self) -> None:
         """Cut everything. Twice is harmless."""
         if self._server is not None:
-            self._server.close()
-            self._server = None
+            server, self._server = self._server, None
+            await stop_accepting(server)
         for task in tuple(self._serving):
             task.cancel()
         await asyncio.gather(*self._serving, return_exceptions=True)

@@ -5,6 +5,7 @@ import contextlib
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+from tests.fakes.closing import stop_accepting
 from tests.patience import PATIENCE
 
 Script = Callable[["Talk"], Awaitable[object]]
@@ -77,10 +78,8 @@ class RawBackend:
         try:
             yield self
         finally:
-            server.close()
             self._closing = True
-            for _ in range(3):  # what was accepted in this very turn becomes a connection, and goes
-                await asyncio.sleep(0)
+            await stop_accepting(server)
             for talk in self._talks:
                 talk.cancel()
             await asyncio.gather(*self._talks, return_exceptions=True)

@@ -10,7 +10,7 @@ import socket
 import struct
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -380,6 +380,22 @@ def test_a_stop_cuts_off_what_outlasts_its_grace() -> None:
             assert await reader.read() == b""
             writer.close()
             await house.server.stop(0.05)
+
+    on_uvloop(scene)
+
+
+@pytest.mark.parametrize("turns", range(5))
+def test_a_stop_leaves_nobody_behind_whom_it_was_just_accepting(turns: int) -> None:
+    async def scene() -> None:
+        async with running() as house:
+            with socket.create_connection(("127.0.0.1", house.server.port)) as client:
+                client.setblocking(False)
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                await house.server.stop(PATIENCE)
+                async with asyncio.timeout(PATIENCE):
+                    with suppress(ConnectionError):
+                        assert await asyncio.get_running_loop().sock_recv(client, 1) == b""
 
     on_uvloop(scene)
 

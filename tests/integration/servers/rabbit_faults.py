@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from service.demo.servers import LocalRabbitMQ
 from tests.contract.source_contract import Footprint, Run
+from tests.fakes.closing import stop_accepting
 from tests.fakes.sources import Emitted, Reports, source_context
 from tests.patience import PATIENCE
 from tests.servers.rabbit_room import RabbitRoom
@@ -186,7 +187,7 @@ class Wire:
 
     async def __aexit__(self, *_error: object) -> None:
         assert self._server is not None
-        self._server.close()
+        await stop_accepting(self._server)
         self._flowing.set()
         self.reset()
         await self._server.wait_closed()
