@@ -231,7 +231,10 @@ class Cluster:
     async def _coordinator(self, group: str) -> int:
         await self.metadata([])  # finds a broker that answers
         known = self._known
-        answer = await self._ask(self._nodes()[0], FindCoordinatorRequest(group, _GROUP))
+        asked = self._nodes()
+        if not asked:  # a broker that was frozen for long is fenced when it wakes, and names not even itself
+            raise errors.NodeNotReadyError("the cluster names no broker")
+        answer = await self._ask(asked[0], FindCoordinatorRequest(group, _GROUP))
         if answer.error_code:
             error = errors.for_code(answer.error_code)
             raise error(group)
