@@ -1,6 +1,6 @@
-"""Commits offsets, and says when that fails."""
+"""Commits offsets, says when that fails, and knows of which partitions the group has still to be told."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from triggers.base import Reporter
 from triggers.kafka.member import Member, NotCommitted
@@ -15,13 +15,17 @@ class Commits:
         self._group = group
         self._report = report
         self._failed = 0
+        self._behind: frozenset[Partition] = frozenset()
 
     async def commit(self, moved: Mapping[Partition, int]) -> bool:
-        """Commit; say whether the group took it. A failure is counted and shown until a commit goes well."""
+        """Commit; say whether the group took it. A failure is counted, and shown until nothing is behind."""
+        if not moved:
+            return True
         try:
             await self._member.commit(moved)
         except NotCommitted as error:
             self._failed += 1
+            self._behind |= moved.keys()
             self._report.warn(
                 "commit-failed",
                 f"offsets were stored but not committed to group {self._group}"
@@ -29,6 +33,15 @@ class Commits:
                 "nothing is lost; if it stays, look at the coordinator and at members that come and go",
             )
             return False
-        if self._failed:
-            self._report.clear("commit-failed")
+        self._leave_behind(self._behind - moved.keys())
         return True
+
+    def behind(self, ours: Collection[Partition]) -> frozenset[Partition]:
+        """Return those of our share whose last commit failed; those of others are theirs to commit."""
+        self._leave_behind(self._behind.intersection(ours))
+        return self._behind
+
+    def _leave_behind(self, partitions: frozenset[Partition]) -> None:
+        if self._behind and not partitions:
+            self._report.clear("commit-failed")
+        self._behind = partitions

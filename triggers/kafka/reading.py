@@ -128,7 +128,10 @@ class Reading:
             await self._keep(items, moved, emit)
 
     async def _settle(self, emit: Emit) -> None:
-        """Store that positions moved over what is no record: markers of transactions, what was aborted."""
+        """Store that positions moved over what is no record: markers of transactions, what was aborted.
+
+        Commit again what could not be committed: nothing that comes later does, where nothing comes.
+        """
         moved = {}
         for partition, track in self._tracks.items():
             reached = await self._member.position(partition)
@@ -136,6 +139,10 @@ class Reading:
                 moved[partition] = reached
         if moved:
             await self._keep([], moved, emit)
+        late = self._commits.behind(self._tracks)
+        if late:
+            with self._member.busy():
+                await self._commits.commit({one: self._tracks[one].next for one in late})
 
     async def _keep(self, items: Sequence[Item], moved: Mapping[Partition, int], emit: Emit) -> None:
         """Store items with the positions behind them, then commit."""

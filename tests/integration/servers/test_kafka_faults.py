@@ -90,6 +90,8 @@ async def test_a_broker_that_freezes_and_thaws_loses_nothing_and_repeats_nothing
         await runs.room.produce(runs.topic, numbered(20, 40))
         await until_or_ended(runs.values(40), running)
         await idle(running)
+        await eventually(_warnings(running), lambda codes: codes == [])
+        assert await runs.room.left(runs.group, runs.topic) == 0
     assert [message.data for message in runs.emitted.messages] == numbered(0, 40)
     assert runs.emitted.repeats == []
 

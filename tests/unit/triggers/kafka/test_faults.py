@@ -126,3 +126,20 @@ async def test_a_commit_that_fails_is_counted_and_shown_until_one_goes_well() ->
     assert "group shop (2 times in this run): the group has moved on" in text
     assert await commits.commit({ONE: 3})
     assert report.warnings == {}
+
+
+async def test_partitions_stay_behind_until_they_are_committed_or_anothers() -> None:
+    report = Reports()
+    commits = Commits(Group(2), "shop", report)  # type: ignore[arg-type] # all that is asked of a member
+    two, three = Partition("orders", 1), Partition("orders", 2)
+    assert not await commits.commit({ONE: 1, two: 1})
+    assert not await commits.commit({three: 5})
+    assert await commits.commit({})  # which says nothing
+    assert await commits.commit({two: 2})
+    assert commits.behind({ONE, two, three}) == {ONE, three}
+    assert "commit-failed" in report.warnings
+    assert commits.behind({ONE}) == {ONE}
+    assert commits.behind({ONE, three}) == {ONE}
+    assert "commit-failed" in report.warnings
+    assert commits.behind({two}) == set()
+    assert report.warnings == {}
