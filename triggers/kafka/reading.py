@@ -8,7 +8,7 @@ told, and never passed over.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from triggers.base import Emit, Item, SourceContext
@@ -139,10 +139,9 @@ class Reading:
                 moved[partition] = reached
         if moved:
             await self._keep([], moved, emit)
-        late = self._commits.behind(self._tracks)
-        if late:
+        if self._commits.behind(self._tracks):
             with self._member.busy():
-                await self._commits.commit({one: self._tracks[one].next for one in late})
+                await self._commit()
 
     async def _keep(self, items: Sequence[Item], moved: Mapping[Partition, int], emit: Emit) -> None:
         """Store items with the positions behind them, then commit."""
@@ -152,8 +151,13 @@ class Reading:
             for one, offset in moved.items():
                 tracks[one].next = offset
             self._context.reached("kafka.before_commit")
-            await self._commits.commit(moved)
+            await self._commit(moved)
             self._context.reached("kafka.after_commit")
+
+    async def _commit(self, moved: Collection[Partition] = ()) -> None:
+        """Commit what is stored of the partitions that moved, and of those that are behind."""
+        owed = self._commits.behind(self._tracks).union(moved)
+        await self._commits.commit({one: self._tracks[one].next for one in owed})
 
     async def _pass_damage(self, damage: Damaged, emit: Emit) -> None:
         """Store what cannot be opened as it is, and go on behind it."""

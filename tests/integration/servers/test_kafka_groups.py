@@ -140,9 +140,8 @@ async def test_a_commit_that_fails_is_said_and_its_records_come_once(runs: Runs)
         await _throw_out(runs)
         runs.emitted.release()
         await eventually(_warned(running), lambda codes: "commit-failed" in codes)
-        await eventually(
-            _warnings(running), lambda codes: codes == []
-        )  # it is committed, though nothing comes
+        # It is committed, though nothing comes.
+        await eventually(_warnings(running), lambda codes: codes == [])
         assert await runs.room.left(runs.group, runs.topic) == 0
         await runs.room.produce(runs.topic, numbered(20, 30))
         await until_or_ended(runs.values(30), running)
