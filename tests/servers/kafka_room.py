@@ -124,9 +124,10 @@ class KafkaRoom:
             await admin.delete_records({TopicPartition(topic, partition): _records(offset)})
 
     async def add_partitions(self, topic: str, total: int) -> None:
-        """Give a topic more partitions."""
+        """Give a topic more partitions, and return when they can be written to."""
         async with self.admin() as admin:
             await admin.create_partitions({topic: NewPartitions(total)})
+            await things.until_led(admin, topic, total)
 
 
 def _records(offset: int) -> Any:

@@ -26,10 +26,16 @@ async def create_topic(bootstrap: str, name: str, partitions: int = 1, **config:
         for _, code, *words in answer.topic_errors:
             if code:
                 raise for_code(code)(words)
+        await until_led(admin, name, partitions)
+
+
+async def until_led(admin: AIOKafkaAdminClient, topic: str, partitions: int) -> None:
+    """Wait until a topic has so many partitions, each with a leader: what was answered before is not yet everywhere."""
+    async with asyncio.timeout(PATIENCE):
         while True:
-            (found,) = await admin.describe_topics([name])
-            ready = [part for part in found["partitions"] if not part["error_code"] and part["leader"] >= 0]
-            if not found["error_code"] and len(ready) == partitions:
+            (found,) = await admin.describe_topics([topic])
+            led = [part for part in found["partitions"] if not part["error_code"] and part["leader"] >= 0]
+            if not found["error_code"] and len(led) == partitions:
                 return
             await asyncio.sleep(0.02)
 
