@@ -106,9 +106,9 @@ async def test_every_kind_of_broken_configuration_is_refused_with_its_place(fold
     vague = []
     for name, content in BROKEN.items():
         path = _write(folder, content)
-        started = time.process_time()
+        started = time.monotonic()
         candidate = await check_configuration(path, resolve=True, env=ENVIRONMENT)
-        assert time.process_time() - started < 5.0 + SLACK, name
+        assert time.monotonic() - started < 5.0 + SLACK, name
         assert candidate.errors, name
         with pytest.raises(Invalid):
             candidate.wanted()
@@ -180,9 +180,9 @@ async def test_broken_descriptions_are_refused_or_degrade_and_touch_nothing(fold
     _write(folder, SOUND)
     for name, content in own.items():
         (folder / "shop.json").write_bytes(content)
-        started = time.process_time()
+        started = time.monotonic()
         candidate = await check_configuration(folder / "pointsman.yaml", resolve=True, env=ENVIRONMENT)
-        assert time.process_time() - started < 10.0 + SLACK, name
+        assert time.monotonic() - started < 10.0 + SLACK, name
         # None of them has the operation that the rule calls: whatever else is wrong, that is.
         assert candidate.errors, name
         for problem in candidate.problems:

@@ -354,6 +354,7 @@ def _older(answer: Any) -> Metadata:
         name: Topic(name, "", code, {part[1]: part[2] for part in parts}, internal)
         for code, name, internal, parts in answer.topics
     }
-    if not answer.cluster_id:
+    cluster = getattr(answer, "cluster_id", None)  # versions 0 and 1 have none
+    if not cluster:
         raise SourceUnavailable("the cluster tells no id: Kafka 0.10.1 or later is needed")
-    return Metadata(answer.cluster_id, nodes, topics)
+    return Metadata(cluster, nodes, topics)

@@ -1,17 +1,22 @@
 """Commits offsets, says when that fails, and knows of which partitions the group has still to be told."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from triggers.base import Reporter
-from triggers.kafka.member import Member, NotCommitted
+from triggers.kafka.member import NotCommitted
 from triggers.kafka.offsets import Partition
 
 
 class Commits:
-    """The commits of one run. What was stored stays so: records that come again are known as repeats."""
+    """The commits of one run, made by `tell`, which may raise NotCommitted.
 
-    def __init__(self, member: Member, group: str, report: Reporter) -> None:
-        self._member = member
+    What was stored stays so: records that come again are known as repeats.
+    """
+
+    def __init__(
+        self, tell: Callable[[Mapping[Partition, int]], Awaitable[None]], group: str, report: Reporter
+    ) -> None:
+        self._tell = tell
         self._group = group
         self._report = report
         self._failed = 0
@@ -22,7 +27,7 @@ class Commits:
         if not moved:
             return True
         try:
-            await self._member.commit(moved)
+            await self._tell(moved)
         except NotCommitted as error:
             self._failed += 1
             self._behind |= moved.keys()

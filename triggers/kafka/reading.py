@@ -44,7 +44,7 @@ class Reading:
         self._cluster = cluster
         self._member = member
         self._decoding = decoding
-        self._commits = Commits(member, config.group, context.report)
+        self._commits = Commits(member.commit, config.group, context.report)
         self._salvage = Salvage(config, cluster, decoding)
         self._tracks: dict[Partition, Track] = {}
         self._placed = -1  # the member's generation for which `_tracks` hold
@@ -139,7 +139,7 @@ class Reading:
                 moved[partition] = reached
         if moved:
             await self._keep([], moved, emit)
-        if self._commits.behind(self._tracks):
+        elif self._commits.behind(self._tracks):
             with self._member.busy():
                 await self._commit()
 

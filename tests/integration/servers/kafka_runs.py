@@ -11,7 +11,6 @@ from tests.patience import PATIENCE
 from tests.servers import unique
 from tests.servers.kafka_room import KafkaRoom
 from triggers.base import Progress
-from triggers.errors import SourceUnavailable
 from triggers.kafka import KafkaSource
 from triggers.kafka.config import KafkaConfig
 
@@ -118,13 +117,6 @@ async def eventually(look: Callable[[], Any], right: Callable[[Any], bool], with
 
 
 async def idle(running: Running) -> Progress:
-    """Wait until nothing is left to take; a cluster that has just come back may not be able to say so yet."""
-
-    async def look() -> Progress | SourceUnavailable:
-        try:
-            return await running.source.progress()
-        except SourceUnavailable as error:
-            return error
-
-    found: Progress = await eventually(look, lambda one: isinstance(one, Progress) and one.pending == 0)
+    """Wait until nothing is left to take."""
+    found: Progress = await eventually(running.source.progress, lambda one: one.pending == 0)
     return found

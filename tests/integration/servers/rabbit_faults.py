@@ -9,7 +9,7 @@ import struct
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from service.demo.servers import LocalRabbitMQ
 from tests.contract.source_contract import Footprint, Run
-from tests.fakes.closing import stop_accepting
+from tests.fakes.raw_backend import RawBackend, Talk
 from tests.fakes.sources import Emitted, Reports, source_context
 from tests.patience import PATIENCE
 from tests.servers.rabbit_room import RabbitRoom
@@ -171,9 +171,9 @@ class Wire:
     def __init__(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
         self._target = (host, port)
         self._tls = tls
-        self._server: asyncio.Server | None = None
+        self._front = RawBackend(self._relay)
+        self._listening = AsyncExitStack()
         self._pairs: list[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = []
-        self._carrying: set[asyncio.Task[None]] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
         self.port = 0
@@ -181,20 +181,13 @@ class Wire:
         """Bytes from the broker after which a connection is reset; None: never."""
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
-        self.port = self._server.sockets[0].getsockname()[1]
+        await self._listening.enter_async_context(self._front.listening(self._tls))
+        self.port = self._front.port
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        assert self._server is not None
-        await stop_accepting(self._server)
-        self._flowing.set()
         self.reset()
-        await self._server.wait_closed()
-        while self._carrying:  # also those who are still on their way to the broker
-            for task in self._carrying:
-                task.cancel()
-            await asyncio.wait(self._carrying, timeout=PATIENCE)
+        await self._listening.aclose()
 
     def silence(self) -> None:
         """Keep every connection and carry nothing any more, in no direction: half-open sockets."""
@@ -214,25 +207,18 @@ class Wire:
                 writer.transport.abort()
         self._pairs.clear()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # A task of our own, for what asyncio starts for a connection complains when it is cancelled.
-        task = asyncio.ensure_future(self._relay(reader, writer))
-        self._carrying.add(task)
-        task.add_done_callback(self._carrying.discard)
-        await asyncio.wait([task])
-
-    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _relay(self, talk: Talk) -> None:
+        upstream, out = await asyncio.open_connection(*self._target)
+        pair = (talk.writer, out)
+        self._pairs.append(pair)
         try:
-            upstream, out = await asyncio.open_connection(*self._target)
-            pair = (writer, out)
-            self._pairs.append(pair)
-            try:
-                await asyncio.gather(self._carry(reader, out), self._carry(upstream, writer, counted=True))
-            finally:
-                if pair in self._pairs:
-                    self._pairs.remove(pair)
+            await asyncio.gather(
+                self._carry(talk.reader, out), self._carry(upstream, talk.writer, counted=True)
+            )
         finally:
-            writer.close()
+            out.close()
+            if pair in self._pairs:
+                self._pairs.remove(pair)
 
     async def _carry(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, counted: bool = False

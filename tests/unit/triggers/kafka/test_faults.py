@@ -119,7 +119,7 @@ class Group:
 
 async def test_a_commit_that_fails_is_counted_and_shown_until_one_goes_well() -> None:
     report = Reports()
-    commits = Commits(Group(2), "shop", report)  # type: ignore[arg-type] # all that is asked of a member
+    commits = Commits(Group(2).commit, "shop", report)
     assert not await commits.commit({ONE: 1})
     assert not await commits.commit({ONE: 2})
     (text, _) = report.warnings["commit-failed"]
@@ -130,7 +130,7 @@ async def test_a_commit_that_fails_is_counted_and_shown_until_one_goes_well() ->
 
 async def test_partitions_stay_behind_until_they_are_committed_or_anothers() -> None:
     report = Reports()
-    commits = Commits(Group(2), "shop", report)  # type: ignore[arg-type] # all that is asked of a member
+    commits = Commits(Group(2).commit, "shop", report)
     two, three = Partition("orders", 1), Partition("orders", 2)
     assert not await commits.commit({ONE: 1, two: 1})
     assert not await commits.commit({three: 5})
